@@ -1,2 +1,20 @@
+//! Deep Boltzmann machines without a heap.
 #![no_std]
-//! Placeholder.
+
+pub mod bits;
+pub mod conditional;
+pub mod connection;
+pub mod coupling;
+pub mod fixed;
+pub mod gibbs;
+pub mod inpaint;
+pub mod kernels;
+pub mod mh;
+pub mod model;
+pub mod rng;
+pub mod search;
+pub mod shape;
+pub mod start;
+pub mod state;
+pub mod transition;
+pub mod weights;

@@ -1,0 +1,29 @@
+//! Computes the tables of `src/fixed.rs` with libm, so that no device ever evaluates an exponential.
+
+use std::fmt::Write as _;
+use std::{env, fs, path::Path};
+
+fn table(name: &str, doc: &str, values: impl Iterator<Item = u32>) -> String {
+    let values: Vec<u32> = values.collect();
+    let mut text = format!("/// {doc}\nstatic {name}: [u32; {}] = [", values.len());
+    for value in values {
+        write!(text, "{value},").expect("writing to a String cannot fail");
+    }
+    text + "];\n"
+}
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    let two32 = libm::exp2(32.0);
+    let text = table(
+        "SIGMOID_TAIL",
+        "σ(−i/32) in units of 2⁻³², i = 0, 1, …, down to below half a unit.",
+        (0..=22 * 32 + 32).map(|i| libm::round(two32 / (1.0 + libm::exp(f64::from(i) / 32.0))) as u32),
+    ) + &table(
+        "EXP2_NEG",
+        "2^(−i/64) in units of 2⁻³¹, i = 0 ..= 64.",
+        (0..=64).map(|i| libm::round(libm::exp2(31.0 - f64::from(i) / 64.0)) as u32),
+    );
+    let out = env::var("OUT_DIR").expect("cargo sets OUT_DIR");
+    fs::write(Path::new(&out).join("tables.rs"), text).expect("OUT_DIR is writable");
+}

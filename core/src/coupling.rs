@@ -1,0 +1,155 @@
+//! Unbiased estimates from coupled chains (Jacob, O'Leary, Atchadé 2020, with the lag of Biswas, Jacob, Vanetti 2019).
+//!
+//! Two chains x and y with the same starting distribution and the same transition run so that x is `lag` steps ahead:
+//! x_{t+lag} and y_t move together. From the meeting time τ = min{t ≥ lag : x_t = y_{t−lag}} on they are equal, and
+//!
+//! H_l = f(x_l) + Σ_{j ≥ 1, l + j·lag < τ} [f(x_{l+j·lag}) − f(y_{l+(j−1)·lag})],
+//! H_{k:m} = Σ_{l=k}^{m} H_l / (m − k + 1)
+//!
+//! has the expectation of f under the model, if τ has a finite mean. The estimate is a weighted sum of states, so it is
+//! streamed: each state is shown once, with its weight, and nothing is stored.
+
+use rand_core::Rng;
+
+use crate::{
+    connection::Connection,
+    model::Dbm,
+    state::{Clamp, State},
+    transition::Transition,
+};
+
+/// Which estimator H_{k:m}, and how long to wait for a meeting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Horizon {
+    /// Burn-in: the first step whose state counts.
+    pub k: u32,
+    /// The last step that starts an H_l; at least k.
+    pub m: u32,
+    /// Steps by which x is ahead of y; at least 1.
+    pub lag: u32,
+    /// Last step at which the chains may still not have met.
+    pub cap: u32,
+}
+
+impl Default for Horizon {
+    /// H_0 with lag 1, as in the paper, and at most 100,000 steps.
+    fn default() -> Self {
+        Self { k: 0, m: 0, lag: 1, cap: 100_000 }
+    }
+}
+
+/// When the chains met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MeetingTime {
+    /// τ = min{t ≥ lag : x_t = y_{t−lag}}.
+    pub tau: u32,
+}
+
+/// Why there is no estimate. What was observed until then must be thrown away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum CouplingError {
+    /// The chains had not met after `cap` steps. To leave such runs out makes the rest biased: count them.
+    CapHit {
+        /// Steps allowed.
+        cap: u32,
+    },
+    /// The horizon needs k ≤ m and lag ≥ 1.
+    Horizon {
+        /// What was asked for.
+        horizon: Horizon,
+    },
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Horizon {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "k {} m {} lag {} cap {}", self.k, self.m, self.lag, self.cap);
+    }
+}
+
+impl core::fmt::Display for CouplingError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::CapHit { cap } => write!(f, "the chains had not met after {cap} steps"),
+            Self::Horizon { horizon } => {
+                write!(f, "expected k ≤ m and lag ≥ 1, found k {}, m {}, lag {}", horizon.k, horizon.m, horizon.lag)
+            }
+        }
+    }
+}
+
+impl core::error::Error for CouplingError {}
+
+impl Horizon {
+    /// Runs the pair from its starting states x_0 and y_0, and shows `observe` every state that counts,
+    /// with its weight: H_{k:m} of any f is the sum of weight × f(state).
+    ///
+    /// x_0 and y_0 must have the same distribution; they may be equal (the paper), or independent. After the meeting
+    /// only x moves, and only until step m.
+    ///
+    /// # Errors
+    /// [`CouplingError`].
+    pub fn estimate<C: Connection, T: Transition<C>, R: Rng + Clone>(
+        &self,
+        model: &Dbm<'_, C>,
+        transition: &mut T,
+        [x, y]: [&mut State<'_, C::Field>; 2],
+        clamp: &Clamp<'_>,
+        rng: &mut R,
+        mut observe: impl FnMut(&State<'_, C::Field>, f64),
+    ) -> Result<MeetingTime, CouplingError> {
+        if self.k > self.m || self.lag == 0 {
+            return Err(CouplingError::Horizon { horizon: *self });
+        }
+        let average = 1.0 / (f64::from(self.m) - f64::from(self.k) + 1.0);
+        let mut tau = None;
+        let mut t = 0;
+        loop {
+            if tau.is_none() && t >= self.lag && x.words() == y.words() {
+                tau = Some(t);
+            }
+            let correction = if tau.is_none() { f64::from(self.corrections(t)) } else { 0.0 };
+            let own = if (self.k..=self.m).contains(&t) { 1.0 } else { 0.0 };
+            if own + correction > 0.0 {
+                observe(x, (own + correction) * average);
+            }
+            if correction > 0.0 {
+                observe(y, -correction * average);
+            }
+            match tau {
+                Some(tau) if t >= self.m => return Ok(MeetingTime { tau }),
+                None if t >= self.cap => return Err(CouplingError::CapHit { cap: self.cap }),
+                None if t >= self.lag => transition.step_pair(model, x, y, clamp, rng),
+                _ => transition.step(model, x, clamp, rng),
+            }
+            t += 1;
+        }
+    }
+
+    /// In how many of H_k, …, H_m the difference f(x_t) − f(y_{t−lag}) occurs: the l in k..=m with l ≤ t − lag and
+    /// l ≡ t modulo the lag.
+    fn corrections(&self, t: u32) -> u32 {
+        let Some(last) = t.checked_sub(self.lag) else { return 0 };
+        // The largest such l is `last` itself, or the first one at or below m in steps of the lag.
+        let last = last.checked_sub((last.saturating_sub(self.m)).div_ceil(self.lag) * self.lag);
+        last.and_then(|last| last.checked_sub(self.k)).map_or(0, |span| span / self.lag + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn corrections_count_the_terms_of_the_definition() {
+        for (k, m, lag) in [(0, 0, 1), (0, 5, 1), (3, 3, 2), (5, 10, 2), (1, 9, 3), (2, 4, 7)] {
+            let horizon = Horizon { k, m, lag, cap: 0 };
+            for t in 0..40 {
+                let counted = (k..=m).filter(|l| l + lag <= t && (t - l) % lag == 0).count();
+                assert_eq!(horizon.corrections(t) as usize, counted, "k {k} m {m} lag {lag} t {t}");
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Inpainting: the known units are clamped, the others are searched or sampled.
+
+use rand_core::Rng;
+
+use crate::{
+    bits::ones,
+    connection::Connection,
+    gibbs::Gibbs,
+    model::{Dbm, Energy},
+    search::{LocalModeSearch, SearchCapHit},
+    state::{Clamp, State},
+    transition::Transition as _,
+};
+
+/// Restarts of local mode search, then optional Gibbs sweeps from the best mode.
+#[derive(Clone, Copy, Debug)]
+pub struct Inpaint {
+    /// Searches from random bits; the mode of lowest energy is kept. At least one is run.
+    pub restarts: u32,
+    /// Gibbs sweeps from the best mode, each followed by a search; a lower mode replaces the best.
+    pub sweeps: u32,
+    /// The search.
+    pub search: LocalModeSearch,
+}
+
+impl Default for Inpaint {
+    /// Eight restarts, no sweeps.
+    fn default() -> Self {
+        Self { restarts: 8, sweeps: 0, search: LocalModeSearch::default() }
+    }
+}
+
+/// What an inpainting took, and how low it came.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct InpaintReport<E> {
+    /// Energy of the best state, in the model's units.
+    pub energy: E,
+    /// Search sweeps of all restarts.
+    pub sweeps: u32,
+}
+
+impl Inpaint {
+    /// Fills the free units of `state`, whose clamped units hold what is known, with the lowest mode found. `best` is
+    /// scratch of [`Shape::words`](crate::shape::Shape::words) words.
+    ///
+    /// On success the state is the best mode, fields included.
+    ///
+    /// # Errors
+    /// [`SearchCapHit`], if any search hit its cap.
+    pub fn restore<C: Connection, R: Rng>(
+        &self,
+        model: &Dbm<'_, C>,
+        state: &mut State<'_, C::Field>,
+        best: &mut [u32],
+        clamp: &Clamp<'_>,
+        rng: &mut R,
+    ) -> Result<InpaintReport<Energy<C>>, SearchCapHit> {
+        let mut report = None;
+        for _ in 0..self.restarts.max(1) {
+            model.randomise(state, clamp, rng);
+            self.descend(model, state, best, clamp, &mut report)?;
+        }
+        recall(model, state, best);
+        for _ in 0..self.sweeps {
+            Gibbs::default().step(model, state, clamp, rng);
+            self.descend(model, state, best, clamp, &mut report)?;
+        }
+        recall(model, state, best);
+        Ok(report.unwrap_or(InpaintReport { energy: model.energy(state), sweeps: 0 }))
+    }
+
+    /// Searches from the state and keeps the mode if it is the lowest so far.
+    fn descend<C: Connection>(
+        &self,
+        model: &Dbm<'_, C>,
+        state: &mut State<'_, C::Field>,
+        best: &mut [u32],
+        clamp: &Clamp<'_>,
+        report: &mut Option<InpaintReport<Energy<C>>>,
+    ) -> Result<(), SearchCapHit> {
+        let sweeps = self.search.run(model, state, clamp)?.sweeps + report.map_or(0, |r| r.sweeps);
+        let energy = model.energy(state);
+        let lowest = match *report {
+            Some(InpaintReport { energy: lowest, .. }) if lowest <= energy => lowest,
+            _ => {
+                best.iter_mut().zip(state.words()).for_each(|(best, &word)| *best = word);
+                energy
+            }
+        };
+        *report = Some(InpaintReport { energy: lowest, sweeps });
+        Ok(())
+    }
+}
+
+fn recall<C: Connection>(model: &Dbm<'_, C>, state: &mut State<'_, C::Field>, best: &[u32]) {
+    state.words_mut().iter_mut().zip(best).for_each(|(word, &best)| *word = best);
+    model.refresh(state);
+}
+
+/// Counts, over `samples` Gibbs sweeps after `burn_in` of them, how often each visible unit was on: `on[i] / samples`
+/// estimates P(v_i = 1 | clamped units). Starts from the state as it is, best from [`Inpaint::restore`].
+///
+/// Writes the shorter of `on` and the visible layer.
+pub fn posterior_mean<C: Connection, R: Rng>(
+    model: &Dbm<'_, C>,
+    state: &mut State<'_, C::Field>,
+    clamp: &Clamp<'_>,
+    burn_in: u32,
+    samples: u16,
+    on: &mut [u16],
+    rng: &mut R,
+) {
+    let mut gibbs = Gibbs::default();
+    for _ in 0..burn_in {
+        gibbs.step(model, state, clamp, rng);
+    }
+    on.fill(0);
+    for _ in 0..samples {
+        gibbs.step(model, state, clamp, rng);
+        for unit in ones(state.layer_words(0)) {
+            if let Some(count) = on.get_mut(unit) {
+                *count += 1;
+            }
+        }
+    }
+}

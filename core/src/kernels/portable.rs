@@ -1,0 +1,74 @@
+//! The kernels in plain Rust, for every target and every weight type.
+
+use crate::{
+    bits::ones,
+    weights::{Field as _, Weight},
+};
+
+/// Adds (`on`) or subtracts a row of weights to the fields above it: `fields[j] ± row[j]`.
+///
+/// Stops at the shorter of the two.
+#[inline]
+pub fn add_row<W: Weight>(fields: &mut [W::Field], row: &[W], shift: u32, on: bool) {
+    // Two loops, so that the compiler sees a plain addition or subtraction in each.
+    let pairs = fields.iter_mut().zip(row);
+    if on {
+        pairs.for_each(|(field, weight)| *field = field.plus(weight.widen(shift)));
+    } else {
+        pairs.for_each(|(field, weight)| *field = field.minus(weight.widen(shift)));
+    }
+}
+
+/// Adds (`on`) or subtracts a column of weights to the fields below it: `fields[i] ± weights[i × width + column]`.
+///
+/// `width` is the length of a row and must not be 0. Stops at the shorter of the two.
+#[inline]
+pub fn add_column<W: Weight>(
+    fields: &mut [W::Field],
+    weights: &[W],
+    width: usize,
+    column: usize,
+    shift: u32,
+    on: bool,
+) {
+    let weights = weights.get(column..).unwrap_or(&[]);
+    let pairs = fields.iter_mut().zip(weights.iter().step_by(width));
+    if on {
+        pairs.for_each(|(field, weight)| *field = field.plus(weight.widen(shift)));
+    } else {
+        pairs.for_each(|(field, weight)| *field = field.minus(weight.widen(shift)));
+    }
+}
+
+/// Sum of the weights of a row whose bits are on, ascending: `Σ_j row[j] x_j`.
+///
+/// Bits beyond the row must be zero.
+#[inline]
+pub fn masked_sum<W: Weight>(row: &[W], bits: &[u32], shift: u32) -> W::Field {
+    ones(bits).filter_map(|j| row.get(j)).fold(W::Field::default(), |sum, weight| sum.plus(weight.widen(shift)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_columns_and_sums_agree_with_the_matrix() {
+        // 2 lower × 3 upper units.
+        let weights: [i8; 6] = [1, -2, 3, -128, 5, 127];
+        let mut upper = [10, 20, 30];
+        add_row(&mut upper, &weights[3..], 1, true);
+        assert_eq!(upper, [10 - 256, 30, 30 + 254]);
+        add_row(&mut upper, &weights[3..], 1, false);
+        assert_eq!(upper, [10, 20, 30]);
+
+        let mut lower = [0, 0];
+        add_column(&mut lower, &weights, 3, 2, 0, true);
+        assert_eq!(lower, [3, 127]);
+        add_column(&mut lower, &weights, 3, 0, 0, false);
+        assert_eq!(lower, [2, 255]);
+
+        assert_eq!(masked_sum(&weights[..3], &[0b101], 2), 16);
+        assert_eq!(masked_sum::<f32>(&[0.5, 0.25], &[0b11], 0), 0.75);
+    }
+}

@@ -1,0 +1,161 @@
+//! A deep Boltzmann machine: E(x) = − Σ_l b_l·x_l − Σ_l x_lᵀ W_l x_{l+1}, p(x) ∝ exp(−E(x)).
+
+mod energy;
+mod error;
+
+pub use energy::Energy;
+pub use error::{ModelError, Tensor};
+
+use crate::{
+    bits::{WORD_BITS, ones_of_word, word_mask},
+    connection::{Connection, Dense},
+    fixed::Scale,
+    shape::{MAX_CONNECTIONS, MAX_LAYERS, Shape, ShapeError},
+    state::{Clamp, State},
+    weights::Field as _,
+};
+use heapless::Vec;
+use rand_core::Rng;
+
+/// A deep Boltzmann machine over connections of type `C`. With one hidden layer it is a restricted Boltzmann machine.
+#[derive(Clone, Debug)]
+pub struct Dbm<'w, C: Connection> {
+    shape: Shape,
+    connections: Vec<C, MAX_CONNECTIONS>,
+    biases: Vec<&'w [C::Field], MAX_LAYERS>,
+    scale: Scale,
+}
+
+/// A machine whose layers are fully connected.
+pub type DenseDbm<'w, W> = Dbm<'w, Dense<'w, W>>;
+
+impl<'w, C: Connection> Dbm<'w, C> {
+    /// A machine from its connections, visible side first, and one bias vector for each layer. `scale` is the real
+    /// value of one unit of an integer field ([`Scale::ONE`] for floats).
+    ///
+    /// # Errors
+    /// Wrong number of tensors; a shape that does not fit its neighbours; a number that is not finite; integers whose
+    /// largest possible field, Σ|W| + |b| by the type's range, does not fit 32 bits.
+    pub fn new(
+        connections: impl IntoIterator<Item = C>,
+        biases: &[&'w [C::Field]],
+        scale: Scale,
+    ) -> Result<Self, ModelError> {
+        let mut kept = Vec::new();
+        for connection in connections {
+            kept.push(connection).map_err(|_| ModelError::Shape(ShapeError::Layers { found: MAX_LAYERS + 1 }))?;
+        }
+        let connections: Vec<C, MAX_CONNECTIONS> = kept;
+        if biases.len() != connections.len() + 1 {
+            return Err(ModelError::Biases { expected: connections.len() + 1, found: biases.len() });
+        }
+        let mut widths = [0; MAX_LAYERS];
+        for (width, bias) in widths.iter_mut().zip(biases) {
+            *width = bias.len();
+        }
+        let shape = Shape::new(&widths[..biases.len()]).map_err(ModelError::Shape)?;
+        let biases =
+            Vec::from_slice(biases).map_err(|_| ModelError::Shape(ShapeError::Layers { found: biases.len() }))?;
+        let model = Self { shape, connections, biases, scale };
+        model.check()?;
+        Ok(model)
+    }
+
+    fn check(&self) -> Result<(), ModelError> {
+        for (l, connection) in self.connections.iter().enumerate() {
+            let (expected, found) =
+                ([self.shape.width(l + 1), self.shape.width(l)], [connection.upper(), connection.lower()]);
+            if expected != found {
+                return Err(ModelError::Weights { tensor: Tensor::Weight(l), expected, found });
+            }
+            if !connection.is_finite() {
+                return Err(ModelError::NotFinite { tensor: Tensor::Weight(l) });
+            }
+        }
+        for (l, bias) in self.biases.iter().enumerate() {
+            if !bias.iter().all(|b| b.is_finite()) {
+                return Err(ModelError::NotFinite { tensor: Tensor::Bias(l) });
+            }
+            let below = if l > 0 { self.connections[l - 1].bounds().0 } else { 0 };
+            let above = self.connections.get(l).map_or(0, |connection| connection.bounds().1);
+            let largest = bias.iter().map(|b| b.magnitude()).max().unwrap_or(0);
+            let bound = below.saturating_add(above).saturating_add(largest);
+            if bound > i32::MAX as u64 {
+                return Err(ModelError::Overflow { layer: l, bound });
+            }
+        }
+        Ok(())
+    }
+
+    /// The layer widths.
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// The connections, visible side first.
+    pub fn connections(&self) -> &[C] {
+        &self.connections
+    }
+
+    /// The bias of each layer, visible layer first.
+    pub fn biases(&self) -> &[&'w [C::Field]] {
+        &self.biases
+    }
+
+    /// The real value of one unit of an integer field.
+    pub fn scale(&self) -> Scale {
+        self.scale
+    }
+
+    /// Computes all fields from the bits: a_i = b_i + Σ_j W_ij x_j over both neighbouring layers.
+    ///
+    /// The state must have the model's shape.
+    pub fn refresh(&self, state: &mut State<'_, C::Field>) {
+        let (words, fields) = state.parts_mut();
+        for (l, bias) in self.biases.iter().enumerate() {
+            fields[self.shape.unit_range(l)].copy_from_slice(bias);
+        }
+        for (l, connection) in self.connections.iter().enumerate() {
+            connection.add_to_upper(&words[self.shape.word_range(l)], &mut fields[self.shape.unit_range(l + 1)]);
+        }
+        for (l, connection) in self.connections.iter().enumerate() {
+            connection.add_to_lower(&words[self.shape.word_range(l + 1)], &mut fields[self.shape.unit_range(l)]);
+        }
+    }
+
+    /// Sets word `index` of a layer to `new` and moves the neighbours' fields by the units that flipped; returns how
+    /// many did. Bits beyond the layer are ignored.
+    #[inline]
+    pub fn set_word(&self, state: &mut State<'_, C::Field>, layer: usize, index: usize, new: u32) -> u32 {
+        let (words, fields) = state.parts_mut();
+        let Some(word) = words[self.shape.word_range(layer)].get_mut(index) else { return 0 };
+        let new = new & word_mask(self.shape.width(layer), index);
+        let flipped = *word ^ new;
+        *word = new;
+        for bit in ones_of_word(flipped) {
+            let (unit, on) = (index * WORD_BITS + bit, new >> bit & 1 == 1);
+            if let Some(above) = self.connections.get(layer) {
+                above.flip_lower(unit, on, &mut fields[self.shape.unit_range(layer + 1)]);
+            }
+            if let Some(below) = layer.checked_sub(1).and_then(|l| self.connections.get(l)) {
+                below.flip_upper(unit, on, &mut fields[self.shape.unit_range(layer - 1)]);
+            }
+        }
+        flipped.count_ones()
+    }
+
+    /// Sets every free unit to a uniform random bit. Draws one word for each word of state.
+    pub fn randomise<R: Rng>(&self, state: &mut State<'_, C::Field>, clamp: &Clamp<'_>, rng: &mut R) {
+        self.randomise_bits(state.words_mut(), clamp, rng);
+        self.refresh(state);
+    }
+
+    fn randomise_bits<R: Rng>(&self, words: &mut [u32], clamp: &Clamp<'_>, rng: &mut R) {
+        for layer in 0..self.shape.layers() {
+            for (index, at) in self.shape.word_range(layer).enumerate() {
+                let free = word_mask(self.shape.width(layer), index) & !clamp.word(at);
+                words[at] = words[at] & !free | rng.next_u32() & free;
+            }
+        }
+    }
+}
