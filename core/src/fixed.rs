@@ -5,8 +5,8 @@
 //! libm and interpolate it linearly with integers, so a device needs no floating point, and a desktop with `f32`
 //! weights takes the same decisions as one with integer weights whenever the fields agree.
 //!
-//! Errors, tested below: [`sigmoid`] is within 1.3·10⁻⁵ of σ and within 1.3·10⁻⁴ of it relatively down to 2⁻¹⁸
-//! (below, the unit of 2⁻³² shows); [`exp_neg`] is within 3·10⁻⁵ relatively down to 2⁻¹⁶.
+//! Errors, tested below: [`sigmoid`] is within 1.3·10⁻⁵ of σ, and within 1.3·10⁻⁴ σ + 1.5·2⁻³² in its tails;
+//! [`exp_neg`] is within 3·10⁻⁵ exp(−d) + 2⁻³². The 2⁻³² is the unit of a 32-bit draw.
 
 include!(concat!(env!("OUT_DIR"), "/tables.rs"));
 
@@ -127,7 +127,6 @@ mod tests {
             let exact = 1.0 / (1.0 + libm::exp(-f64::from(field) / f64::from(ONE)));
             let error = libm::fabs(f64::from(p) / TWO32 - exact);
             assert!(error < 1.3e-5, "{field}: {error}");
-            assert!(exact < libm::exp2(-18.0) || error < 1.3e-4 * exact, "{field}: {error} of {exact}");
             assert!(error < 1.3e-4 * exact + 1.5 / TWO32, "{field}: {error} of {exact}");
         }
         assert_eq!(sigmoid(0), 1 << 31);
@@ -144,7 +143,6 @@ mod tests {
             let exact = libm::exp(-f64::from(d) / f64::from(ONE));
             let error = libm::fabs(p as f64 / TWO32 - exact);
             assert!(error < 3e-5 * exact + 1.0 / TWO32, "{d}: {error} of {exact}");
-            assert!(exact < libm::exp2(-16.0) || error < 3e-5 * exact, "{d}: {error} of {exact}");
         }
         assert_eq!(exp_neg(0), 1 << 32);
         assert_eq!((exp_neg(23 * ONE as u32), exp_neg(u32::MAX)), (0, 0));

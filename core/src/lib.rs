@@ -7,6 +7,7 @@ pub mod connection;
 pub mod coupling;
 pub mod fixed;
 pub mod gibbs;
+pub mod image;
 pub mod inpaint;
 pub mod kernels;
 pub mod mh;

@@ -43,13 +43,20 @@ impl<C: Connection> Start<C> for RandomStart {
     }
 }
 
-/// The paper's local mode initialisation: uniform random bits, then local mode search, then one Gibbs sweep.
-#[derive(Clone, Copy, Debug, Default)]
+/// The paper's local mode initialisation: uniform random bits, then local mode search, then Gibbs sweeps.
+#[derive(Clone, Copy, Debug)]
 pub struct LocalModeStart {
     /// The search.
     pub search: LocalModeSearch,
-    /// The sweep after it.
-    pub gibbs: Gibbs,
+    /// Gibbs sweeps after it: 1 in the paper's estimator, 0 for the mode itself.
+    pub sweeps: u32,
+}
+
+impl Default for LocalModeStart {
+    /// One Gibbs sweep after the search.
+    fn default() -> Self {
+        Self { search: LocalModeSearch::default(), sweeps: 1 }
+    }
 }
 
 impl<C: Connection> Start<C> for LocalModeStart {
@@ -62,8 +69,9 @@ impl<C: Connection> Start<C> for LocalModeStart {
     ) -> Result<SearchReport, SearchCapHit> {
         model.randomise(state, clamp, rng);
         let report = self.search.run(model, state, clamp)?;
-        let mut gibbs = self.gibbs;
-        gibbs.step(model, state, clamp, rng);
+        for _ in 0..self.sweeps {
+            Gibbs::default().step(model, state, clamp, rng);
+        }
         Ok(report)
     }
 }

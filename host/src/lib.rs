@@ -1,1 +1,3 @@
-//! Placeholder.
+//! The desktop side of bitboltz.
+
+pub mod parameters;

@@ -1,0 +1,360 @@
+//! The flash image of a model (`.bbz`): read in place, checked before use. `FORMAT.md` specifies the bytes.
+//!
+//! [`Image::open`] refuses anything that is not one whole, undamaged model, with the reason; after it has succeeded,
+//! nothing about the image can fail.
+
+use crc::{CRC_32_ISO_HDLC, Crc};
+
+use crate::{
+    connection::{Dense, MAX_SHIFT},
+    fixed::Scale,
+    model::{DenseDbm, ModelError},
+    shape::{MAX_CONNECTIONS, MAX_LAYERS, Shape, ShapeError},
+    weights::{Weight, WeightKind},
+};
+
+#[cfg(target_endian = "big")]
+compile_error!("images are little-endian and read in place");
+
+/// The first bytes of an image.
+pub const MAGIC: [u8; 4] = *b"\x89BBZ";
+/// The version that this crate reads.
+pub const VERSION: u16 = 1;
+/// Bytes before the layer widths.
+pub const HEADER_BYTES: usize = 24;
+/// The CRC-32 of images and session frames (ISO-HDLC, as in zip and png).
+pub const CRC32: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
+
+/// How the visible units make up a picture. Unit `(pixel × channels + channel) × bits + plane`, pixels row by row,
+/// planes least significant first. All zero for data that is no picture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Geometry {
+    /// Pixels in a row.
+    pub width: u16,
+    /// Rows.
+    pub height: u16,
+    /// Values of a pixel: 1 grey, 3 RGB.
+    pub channels: u8,
+    /// Visible units of a value.
+    pub bits: u8,
+}
+
+impl Geometry {
+    /// Visible units of a picture.
+    pub const fn units(&self) -> usize {
+        let pixels = self.width as usize * self.height as usize;
+        pixels.saturating_mul(self.channels as usize).saturating_mul(self.bits as usize)
+    }
+}
+
+/// Why bytes are no image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum ImageError {
+    /// Fewer bytes than a header, or than the header's length.
+    TooShort {
+        /// Bytes expected.
+        expected: u64,
+        /// Bytes found.
+        found: usize,
+    },
+    /// The bytes do not start at an address that is a multiple of 4.
+    Misaligned,
+    /// Nothing but 0xFF where the magic should be: erased flash.
+    Erased,
+    /// The first bytes are not [`MAGIC`].
+    Magic {
+        /// Bytes found.
+        found: [u8; 4],
+    },
+    /// A version that this program does not read.
+    Version {
+        /// Version found; expected is [`VERSION`].
+        found: u16,
+    },
+    /// The length in the header is not what the shape gives.
+    Length {
+        /// Bytes that the shape needs.
+        expected: u64,
+        /// Bytes in the header.
+        found: u32,
+    },
+    /// The bytes were damaged.
+    Crc {
+        /// CRC stored at the end.
+        expected: u32,
+        /// CRC of the bytes before it.
+        found: u32,
+    },
+    /// No such weight type.
+    Kind {
+        /// Number found.
+        code: u8,
+    },
+    /// Widths that are no shape.
+    Shape(ShapeError),
+    /// The picture has more units than the visible layer.
+    Geometry {
+        /// Units of the picture.
+        units: usize,
+        /// Units of the visible layer.
+        visible: usize,
+    },
+    /// The scale is outside 2⁻²⁴ ..= 1.
+    Scale {
+        /// Bits of the `f32` found.
+        bits: u32,
+    },
+    /// A shift above [`MAX_SHIFT`].
+    Shift {
+        /// Which matrix.
+        connection: usize,
+        /// Shift found.
+        found: u8,
+    },
+    /// Padding or a reserved byte is not zero.
+    Reserved {
+        /// Where.
+        offset: usize,
+    },
+    /// The tensors are no model.
+    Model(ModelError),
+    /// The image has another weight type than the one asked for.
+    WrongKind {
+        /// Type asked for.
+        expected: WeightKind,
+        /// Type of the image.
+        found: WeightKind,
+    },
+}
+
+impl core::fmt::Display for ImageError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::TooShort { expected, found } => {
+                write!(f, "image cut short: expected {expected} bytes, found {found}")
+            }
+            Self::Misaligned => f.write_str("image must start at an address that is a multiple of 4"),
+            Self::Erased => f.write_str("no image: the flash is erased"),
+            Self::Magic { found } => write!(f, "no image: expected magic {MAGIC:02x?}, found {found:02x?}"),
+            Self::Version { found } => write!(f, "image version: expected {VERSION}, found {found}"),
+            Self::Length { expected, found } => {
+                write!(f, "image length: the shape needs {expected} bytes, the header says {found}")
+            }
+            Self::Crc { expected, found } => {
+                write!(f, "image damaged: expected CRC {expected:08x}, found {found:08x}")
+            }
+            Self::Kind { code } => write!(f, "weight type: expected 0 (f32), 1 (i8) or 2 (i16), found {code}"),
+            Self::Shape(error) => error.fmt(f),
+            Self::Geometry { units, visible } => {
+                write!(f, "the picture has {units} units, the visible layer only {visible}")
+            }
+            Self::Scale { bits } => {
+                write!(f, "scale: expected 2^-24 to 1, found the float with bits {bits:#010x}")
+            }
+            Self::Shift { connection, found } => {
+                write!(f, "weight.{connection}: expected a shift up to {MAX_SHIFT}, found {found}")
+            }
+            Self::Reserved { offset } => write!(f, "byte {offset} is reserved and must be 0"),
+            Self::Model(error) => error.fmt(f),
+            Self::WrongKind { expected, found } => write!(f, "weight type: expected {expected}, found {found}"),
+        }
+    }
+}
+
+impl core::error::Error for ImageError {}
+
+/// A checked image.
+#[derive(Clone, Copy, Debug)]
+pub struct Image<'a> {
+    bytes: &'a [u8],
+    kind: WeightKind,
+    shape: Shape,
+    geometry: Geometry,
+    scale: Scale,
+    shifts: [u8; MAX_CONNECTIONS],
+}
+
+/// Bytes before the first bias, for a number of layers: header, widths, and one shift a connection padded to a word.
+pub const fn prefix_bytes(layers: usize) -> usize {
+    HEADER_BYTES + 4 * layers + 4 * (layers - 1).div_ceil(4)
+}
+
+/// Bytes of the image of a shape: the flash it needs.
+pub const fn image_bytes(shape: &Shape, kind: WeightKind) -> u64 {
+    let mut total = prefix_bytes(shape.layers()) as u64 + 4 * shape.units() as u64 + 4;
+    let mut l = 1;
+    while l < shape.layers() {
+        total += padded(shape.width(l - 1) as u64 * shape.width(l) as u64 * kind.bytes() as u64);
+        l += 1;
+    }
+    total
+}
+
+const fn padded(bytes: u64) -> u64 {
+    bytes.div_ceil(4) * 4
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    bytes.get(at..at + 2).map_or(0, |b| u16::from_le_bytes([b[0], b[1]]))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(at..at + 4).map_or(0, |b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+}
+
+impl<'a> Image<'a> {
+    /// Checks everything about the image at the start of `bytes`; what follows it (the rest of a flash region) is
+    /// ignored.
+    ///
+    /// # Errors
+    /// [`ImageError`]. The order of the checks: length of the header, alignment, magic, version, length, CRC, then the
+    /// contents.
+    pub fn open(bytes: &'a [u8]) -> Result<Self, ImageError> {
+        if bytes.len() < HEADER_BYTES {
+            return Err(ImageError::TooShort { expected: HEADER_BYTES as u64, found: bytes.len() });
+        }
+        if bytes.as_ptr().align_offset(4) != 0 {
+            return Err(ImageError::Misaligned);
+        }
+        let magic = [bytes[0], bytes[1], bytes[2], bytes[3]];
+        if magic == [0xFF; 4] {
+            return Err(ImageError::Erased);
+        }
+        if magic != MAGIC {
+            return Err(ImageError::Magic { found: magic });
+        }
+        let version = u16_at(bytes, 4);
+        if version != VERSION {
+            return Err(ImageError::Version { found: version });
+        }
+        let length = u32_at(bytes, 8);
+        let whole = bytes.get(..length as usize).filter(|whole| whole.len() >= HEADER_BYTES + 4);
+        let Some(bytes) = whole else {
+            return Err(ImageError::TooShort { expected: u64::from(length), found: bytes.len() });
+        };
+        let (body, _) = bytes.split_at(bytes.len() - 4);
+        let (expected, found) = (u32_at(bytes, body.len()), CRC32.checksum(body));
+        if expected != found {
+            return Err(ImageError::Crc { expected, found });
+        }
+        let image = Self::contents(bytes)?;
+        match image.kind {
+            WeightKind::F32 => image.dbm::<f32>().map(|_| image),
+            WeightKind::I8 => image.dbm::<i8>().map(|_| image),
+            WeightKind::I16 => image.dbm::<i16>().map(|_| image),
+        }
+    }
+
+    fn contents(bytes: &'a [u8]) -> Result<Self, ImageError> {
+        let kind = WeightKind::from_code(bytes[6]).ok_or(ImageError::Kind { code: bytes[6] })?;
+        let layers = usize::from(bytes[7]);
+        let mut widths = [0; MAX_LAYERS];
+        let Some(named) = widths.get_mut(..layers) else {
+            return Err(ImageError::Shape(ShapeError::Layers { found: layers }));
+        };
+        for (l, width) in named.iter_mut().enumerate() {
+            *width = u32_at(bytes, HEADER_BYTES + 4 * l) as usize;
+        }
+        let shape = Shape::new(named).map_err(ImageError::Shape)?;
+        let expected = image_bytes(&shape, kind);
+        if expected != bytes.len() as u64 {
+            return Err(ImageError::Length { expected, found: bytes.len() as u32 });
+        }
+        let scale_bits = u32_at(bytes, 12);
+        let scale = Scale::from_bits(scale_bits).ok_or(ImageError::Scale { bits: scale_bits })?;
+        let geometry =
+            Geometry { width: u16_at(bytes, 16), height: u16_at(bytes, 18), channels: bytes[20], bits: bytes[21] };
+        if geometry.units() > shape.width(0) {
+            return Err(ImageError::Geometry { units: geometry.units(), visible: shape.width(0) });
+        }
+        let first_shift = HEADER_BYTES + 4 * layers;
+        let mut shifts = [0; MAX_CONNECTIONS];
+        for (connection, shift) in shifts.iter_mut().enumerate().take(layers - 1) {
+            *shift = bytes[first_shift + connection];
+            if u32::from(*shift) > MAX_SHIFT {
+                return Err(ImageError::Shift { connection, found: *shift });
+            }
+        }
+        let padding = first_shift + layers - 1..prefix_bytes(layers);
+        if let Some(offset) = [22, 23].into_iter().chain(padding).find(|&at| bytes[at] != 0) {
+            return Err(ImageError::Reserved { offset });
+        }
+        Ok(Self { bytes, kind, shape, geometry, scale, shifts })
+    }
+
+    /// The model in the image, borrowing its weights and biases.
+    ///
+    /// # Errors
+    /// [`ImageError::WrongKind`] for another weight type than the image's. Nothing else, once the image was opened.
+    pub fn dbm<W: Weight>(&self) -> Result<DenseDbm<'a, W>, ImageError> {
+        if W::KIND != self.kind {
+            return Err(ImageError::WrongKind { expected: W::KIND, found: self.kind });
+        }
+        let mut rest = self.bytes.get(prefix_bytes(self.shape.layers())..).unwrap_or(&[]);
+        let mut biases: heapless::Vec<&[W::Field], MAX_LAYERS> = heapless::Vec::new();
+        for width in self.shape.widths() {
+            let bias = take(&mut rest, width)?;
+            // Never full: a shape has at most MAX_LAYERS layers.
+            let _ = biases.push(bias);
+        }
+        let mut connections: heapless::Vec<Dense<'a, W>, MAX_CONNECTIONS> = heapless::Vec::new();
+        for l in 1..self.shape.layers() {
+            let (lower, upper) = (self.shape.width(l - 1), self.shape.width(l));
+            let weights = take(&mut rest, lower * upper)?;
+            let shift = u32::from(self.shifts[l - 1]);
+            if let Some(dense) = Dense::new(weights, lower, upper, shift) {
+                let _ = connections.push(dense);
+            }
+        }
+        DenseDbm::new(connections, &biases, self.scale).map_err(ImageError::Model)
+    }
+
+    /// The weight type.
+    pub fn kind(&self) -> WeightKind {
+        self.kind
+    }
+
+    /// The layer widths.
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// How the visible units make up a picture.
+    pub fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    /// The real value of one unit of an integer field.
+    pub fn scale(&self) -> Scale {
+        self.scale
+    }
+
+    /// The shift of each connection's weights.
+    pub fn shifts(&self) -> &[u8] {
+        &self.shifts[..self.shape.layers() - 1]
+    }
+
+    /// The stored CRC-32: a name for these very weights.
+    pub fn crc(&self) -> u32 {
+        u32_at(self.bytes, self.bytes.len() - 4)
+    }
+
+    /// The image's own bytes.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+}
+
+/// Takes `count` numbers, padded to a word, off the front.
+fn take<'a, T: bytemuck::Pod>(rest: &mut &'a [u8], count: usize) -> Result<&'a [T], ImageError> {
+    let bytes = count * size_of::<T>();
+    let end = padded(bytes as u64) as usize;
+    let (Some(taken), Some(after)) = (rest.get(..bytes), rest.get(end..)) else {
+        return Err(ImageError::TooShort { expected: end as u64, found: rest.len() });
+    };
+    *rest = after;
+    bytemuck::try_cast_slice(taken).map_err(|_| ImageError::Misaligned)
+}
