@@ -1,3 +1,5 @@
 //! The desktop side of bitboltz.
 
+pub mod chain;
+pub mod estimator;
 pub mod parameters;

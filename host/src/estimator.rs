@@ -1,0 +1,238 @@
+//! Gradient estimators as policies: where a chain starts, how it moves, and which H_{k:m} is formed.
+//!
+//! | name | start | transition | source |
+//! |---|---|---|---|
+//! | `ucd-lmi` | local mode, one Gibbs sweep | coupled Metropolis-Hastings | Taniguchi et al., ICML 2023 |
+//! | `ucd-lmi-gibbs` | local mode, one Gibbs sweep | coupled Gibbs | |
+//! | `ucd-gibbs` | uniform random bits | coupled Gibbs | after Qiu, Zhang, Wang, ICLR 2020 |
+//! | `ucd-mh` | uniform random bits | coupled Metropolis-Hastings | |
+//! | `cd-K` | the data | K Gibbs sweeps, uncoupled: biased | Hinton 2002 |
+
+use std::{fmt, str::FromStr};
+
+use bitboltz_core::{
+    connection::Connection,
+    coupling::{CouplingError, Horizon},
+    gibbs::Gibbs,
+    mh::MetropolisHastings,
+    model::Dbm,
+    rng::Rng,
+    search::SearchCapHit,
+    start::{LocalModeStart, RandomStart, Start},
+    state::{Clamp, State},
+    transition::Transition,
+};
+use thiserror::Error;
+
+use crate::chain::PairBuffer;
+
+/// Where x_0 and y_0 come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartPolicy {
+    /// Uniform random bits.
+    Random,
+    /// Uniform random bits, local mode search, one Gibbs sweep.
+    LocalMode,
+}
+
+/// How a pair moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransitionPolicy {
+    /// Common proposal, common uniform.
+    MetropolisHastings,
+    /// Common uniforms.
+    Gibbs,
+}
+
+/// The second chain's start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SecondStart {
+    /// y_0 = x_0, as in the paper.
+    #[default]
+    Same,
+    /// y_0 is drawn independently.
+    Independent,
+}
+
+/// An estimator of the expectations in the gradient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Estimator {
+    /// K Gibbs sweeps from the data.
+    Cd {
+        /// Sweeps.
+        k: u32,
+    },
+    /// Unbiased contrastive divergence.
+    Ucd {
+        /// Where chains start.
+        start: StartPolicy,
+        /// How they move.
+        transition: TransitionPolicy,
+        /// Where the second chain starts.
+        second: SecondStart,
+        /// Which H_{k:m}.
+        horizon: Horizon,
+    },
+}
+
+impl Estimator {
+    /// The paper's estimator: local mode start, coupled Metropolis-Hastings, y_0 = x_0, H_0.
+    pub const UCD_LMI: Self = Self::ucd(StartPolicy::LocalMode, TransitionPolicy::MetropolisHastings);
+
+    /// A start and a transition, with y_0 = x_0 and H_0.
+    pub const fn ucd(start: StartPolicy, transition: TransitionPolicy) -> Self {
+        Self::Ucd {
+            start,
+            transition,
+            second: SecondStart::Same,
+            horizon: Horizon { k: 0, m: 0, lag: 1, cap: 100_000 },
+        }
+    }
+
+    /// The same estimator with another horizon; contrastive divergence has none.
+    pub fn with_horizon(self, horizon: Horizon) -> Self {
+        match self {
+            Self::Ucd { start, transition, second, .. } => Self::Ucd { start, transition, second, horizon },
+            Self::Cd { .. } => self,
+        }
+    }
+
+    /// The same estimator with another start of the second chain.
+    pub fn with_second(self, second: SecondStart) -> Self {
+        match self {
+            Self::Ucd { start, transition, horizon, .. } => Self::Ucd { start, transition, second, horizon },
+            Self::Cd { .. } => self,
+        }
+    }
+}
+
+impl fmt::Display for Estimator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cd { k } => write!(f, "cd-{k}"),
+            Self::Ucd { start, transition, .. } => f.write_str(match (start, transition) {
+                (StartPolicy::LocalMode, TransitionPolicy::MetropolisHastings) => "ucd-lmi",
+                (StartPolicy::LocalMode, TransitionPolicy::Gibbs) => "ucd-lmi-gibbs",
+                (StartPolicy::Random, TransitionPolicy::Gibbs) => "ucd-gibbs",
+                (StartPolicy::Random, TransitionPolicy::MetropolisHastings) => "ucd-mh",
+            }),
+        }
+    }
+}
+
+/// No estimator has this name.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("no estimator `{0}`: expected ucd-lmi, ucd-lmi-gibbs, ucd-gibbs, ucd-mh, or cd-K with K ≥ 1")]
+pub struct UnknownEstimator(pub String);
+
+impl FromStr for Estimator {
+    type Err = UnknownEstimator;
+
+    fn from_str(name: &str) -> Result<Self, UnknownEstimator> {
+        use {StartPolicy as S, TransitionPolicy as T};
+        match name {
+            "ucd-lmi" => Ok(Self::ucd(S::LocalMode, T::MetropolisHastings)),
+            "ucd-lmi-gibbs" => Ok(Self::ucd(S::LocalMode, T::Gibbs)),
+            "ucd-gibbs" => Ok(Self::ucd(S::Random, T::Gibbs)),
+            "ucd-mh" => Ok(Self::ucd(S::Random, T::MetropolisHastings)),
+            _ => match name.strip_prefix("cd-").and_then(|k| k.parse().ok()) {
+                Some(k) if k >= 1 => Ok(Self::Cd { k }),
+                _ => Err(UnknownEstimator(name.to_owned())),
+            },
+        }
+    }
+}
+
+/// Why one run of an estimator gave no estimate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum EstimateError {
+    /// The start found no local mode.
+    #[error(transparent)]
+    Search(#[from] SearchCapHit),
+    /// The pair did not meet, or the horizon is impossible.
+    #[error(transparent)]
+    Coupling(#[from] CouplingError),
+}
+
+/// What one phase of one chain took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PhaseReport {
+    /// Sweeps of local mode search.
+    pub search_sweeps: u32,
+    /// Meeting time; `None` for contrastive divergence.
+    pub tau: Option<u32>,
+}
+
+/// One phase of the gradient for one chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The visible layer is clamped to a data vector: E over p(h | v).
+    Positive,
+    /// Everything is free: E over p(v, h).
+    Negative,
+}
+
+impl Estimator {
+    /// Runs one phase and shows `observe` weighted states, whose weighted sum of f(state) estimates E[f].
+    ///
+    /// `visible` is the packed data vector. Contrastive divergence starts there in both phases (its negative phase from
+    /// a hidden sample of K clamped sweeps); the others use it in the positive phase only. `clamp` must clamp at least
+    /// the visible layer in the positive phase.
+    ///
+    /// # Errors
+    /// [`EstimateError`]; what was observed until then must be thrown away.
+    #[expect(clippy::too_many_arguments, reason = "one call with everything that a phase is made of")]
+    pub fn run<C: Connection, R: Rng + Clone>(
+        &self,
+        model: &Dbm<'_, C>,
+        phase: Phase,
+        visible: &[u32],
+        clamp: &Clamp<'_>,
+        buffers: &mut PairBuffer<C::Field>,
+        rng: &mut R,
+        mut observe: impl FnMut(&State<'_, C::Field>, f64),
+    ) -> Result<PhaseReport, EstimateError> {
+        let shape = model.shape();
+        let (mut x, mut y) = (buffers.x.state(shape), buffers.y.state(shape));
+        for state in [&mut x, &mut y] {
+            state.words_mut()[..visible.len()].copy_from_slice(visible);
+        }
+        match *self {
+            Self::Cd { k } => {
+                let mut mask = vec![0; shape.words()];
+                bitboltz_core::state::clamp_layers(shape, &mut mask, |layer| layer == 0);
+                let data = Clamp::new(shape, &mask).expect("the mask has the shape's words");
+                let mut gibbs = Gibbs::default();
+                model.randomise(&mut x, &data, rng);
+                let clamps = if phase == Phase::Positive { vec![clamp] } else { vec![&data, clamp] };
+                for clamp in clamps {
+                    (0..k).for_each(|_| gibbs.step(model, &mut x, clamp, rng));
+                }
+                observe(&x, 1.0);
+                Ok(PhaseReport::default())
+            }
+            Self::Ucd { start, transition, second, horizon } => {
+                let mut begin = |state: &mut State<'_, C::Field>| match start {
+                    StartPolicy::Random => RandomStart.start(model, state, clamp, rng),
+                    StartPolicy::LocalMode => LocalModeStart::default().start(model, state, clamp, rng),
+                };
+                let report = begin(&mut x)?;
+                match second {
+                    SecondStart::Same => y.copy_from(&x),
+                    SecondStart::Independent => _ = begin(&mut y)?,
+                }
+                let pair = [&mut x, &mut y];
+                let met = match transition {
+                    TransitionPolicy::MetropolisHastings => {
+                        let mut mh = MetropolisHastings::new(buffers.proposal.state(shape));
+                        horizon.estimate(model, &mut mh, pair, clamp, rng, &mut observe)?
+                    }
+                    TransitionPolicy::Gibbs => {
+                        horizon.estimate(model, &mut Gibbs::default(), pair, clamp, rng, &mut observe)?
+                    }
+                };
+                Ok(PhaseReport { search_sweeps: report.sweeps, tau: Some(met.tau) })
+            }
+        }
+    }
+}
