@@ -4,6 +4,7 @@
 //! nothing about the image can fail.
 
 use crc::{CRC_32_ISO_HDLC, Crc};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     connection::{Dense, MAX_SHIFT},
@@ -27,7 +28,7 @@ pub const CRC32: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 
 /// How the visible units make up a picture. Unit `(pixel × channels + channel) × bits + plane`, pixels row by row,
 /// planes least significant first. All zero for data that is no picture.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Geometry {
     /// Pixels in a row.
@@ -49,7 +50,7 @@ impl Geometry {
 }
 
 /// Why bytes are no image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum ImageError {

@@ -14,6 +14,7 @@ pub mod mh;
 pub mod model;
 pub mod rng;
 pub mod search;
+pub mod session;
 pub mod shape;
 pub mod start;
 pub mod state;

@@ -2,6 +2,8 @@
 
 use core::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use crate::bits::words_for;
 
 /// Most layers that a model may have, the visible one included.
@@ -20,7 +22,7 @@ pub struct Shape {
 }
 
 /// Why widths are no shape.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum ShapeError {

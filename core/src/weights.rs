@@ -8,6 +8,7 @@
 //! Biases have the field's type. The i4 type of packed nibbles has its number in [`WeightKind`] reserved.
 
 use bytemuck::Pod;
+use serde::{Deserialize, Serialize};
 
 use crate::fixed::Scale;
 
@@ -20,7 +21,7 @@ mod sealed {
 }
 
 /// The weight types of the image format, with their numbers in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
 pub enum WeightKind {
@@ -66,6 +67,52 @@ impl WeightKind {
 impl core::fmt::Display for WeightKind {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+/// Runs `$body` with the type alias `$W` set to the weight type of `$kind`.
+///
+/// ```
+/// use bitboltz_core::{weights::WeightKind, with_weight};
+/// assert_eq!(with_weight!(WeightKind::I16, W => size_of::<W>()), 2);
+/// ```
+#[macro_export]
+macro_rules! with_weight {
+    ($kind:expr, $W:ident => $body:expr) => {
+        match $kind {
+            $crate::weights::WeightKind::F32 => {
+                type $W = f32;
+                $body
+            }
+            $crate::weights::WeightKind::I8 => {
+                type $W = i8;
+                $body
+            }
+            $crate::weights::WeightKind::I16 => {
+                type $W = i16;
+                $body
+            }
+        }
+    };
+}
+
+/// An energy of any weight type, as it travels: without floating point on an integer device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum AnyEnergy {
+    /// Units of the model's scale.
+    Units(i64),
+    /// The bits of an `f64`.
+    Real(u64),
+}
+
+impl AnyEnergy {
+    /// The energy as a real number.
+    pub fn to_real(self, scale: Scale) -> f64 {
+        match self {
+            Self::Units(units) => i32::energy_to_real(units, scale),
+            Self::Real(bits) => f64::from_bits(bits),
+        }
     }
 }
 
@@ -148,6 +195,8 @@ pub trait Field: Pod + PartialOrd + Default + core::fmt::Debug + sealed::Sealed 
     fn rise(from: Self::Energy, to: Self::Energy, scale: Scale) -> u32;
     /// The energy as a real number.
     fn energy_to_real(energy: Self::Energy, scale: Scale) -> f64;
+    /// The energy as it travels.
+    fn any_energy(energy: Self::Energy) -> AnyEnergy;
 }
 
 impl Field for f32 {
@@ -209,6 +258,10 @@ impl Field for f32 {
     fn energy_to_real(energy: f64, _scale: Scale) -> f64 {
         energy
     }
+
+    fn any_energy(energy: f64) -> AnyEnergy {
+        AnyEnergy::Real(energy.to_bits())
+    }
 }
 
 impl Field for i32 {
@@ -266,5 +319,9 @@ impl Field for i32 {
 
     fn energy_to_real(energy: i64, scale: Scale) -> f64 {
         energy as f64 * f64::from(scale.to_f32())
+    }
+
+    fn any_energy(energy: i64) -> AnyEnergy {
+        AnyEnergy::Units(energy)
     }
 }

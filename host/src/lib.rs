@@ -2,4 +2,6 @@
 
 pub mod chain;
 pub mod estimator;
+pub mod image;
 pub mod parameters;
+pub mod quantise;

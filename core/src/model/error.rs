@@ -1,9 +1,11 @@
 //! Why tensors are no model.
 
+use serde::{Deserialize, Serialize};
+
 use crate::shape::ShapeError;
 
 /// A tensor, by its name in a checkpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Tensor {
     /// `weight.l`, between layers l and l + 1.
@@ -22,7 +24,7 @@ impl core::fmt::Display for Tensor {
 }
 
 /// Why tensors are no model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum ModelError {

@@ -1,0 +1,224 @@
+//! The messages of a session, protocol version [`PROTOCOL`].
+//!
+//! States travel packed as the core packs them: little-endian words, each layer starting on a word. `known` and
+//! `visible` are the words of the visible layer, `state` those of all layers.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    image::{Geometry, ImageError},
+    shape::{MAX_LAYERS, Shape},
+    weights::{AnyEnergy, WeightKind},
+};
+
+/// Version of the messages.
+pub const PROTOCOL: u16 = 1;
+
+/// A request with its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call<'a> {
+    /// Chosen by the caller, and returned with the answer; at least 1.
+    pub seq: u32,
+    /// What is asked.
+    #[serde(borrow)]
+    pub request: Request<'a>,
+}
+
+/// A response with the number of its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer<'a> {
+    /// The request's number; 0 if the request could not be read.
+    pub seq: u32,
+    /// The answer.
+    #[serde(borrow)]
+    pub response: Response<'a>,
+}
+
+/// What can be asked. Random numbers come from [`stream`](crate::rng::stream)`(seed, chain)`, so the answer is the same
+/// wherever the model runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Request<'a> {
+    /// What the model is.
+    Info,
+    /// A state from scratch: random bits, local mode search, Gibbs sweeps.
+    Sample {
+        /// Seed of the run.
+        seed: u64,
+        /// Number of the chain.
+        chain: u64,
+        /// Gibbs sweeps after the search; 0 for the local mode itself.
+        sweeps: u16,
+    },
+    /// The lowest local mode that agrees with the known pixels.
+    Inpaint {
+        /// Seed of the run.
+        seed: u64,
+        /// Number of the chain.
+        chain: u64,
+        /// Searches from random bits.
+        restarts: u16,
+        /// Gibbs sweeps from the best mode.
+        sweeps: u16,
+        /// Which visible units are known.
+        known: &'a [u8],
+        /// Their values; the others do not matter.
+        visible: &'a [u8],
+    },
+    /// How often each visible unit is on, given the known pixels: an inpainting, then Gibbs samples.
+    Marginals {
+        /// Seed of the run.
+        seed: u64,
+        /// Number of the chain.
+        chain: u64,
+        /// Searches from random bits.
+        restarts: u16,
+        /// Gibbs sweeps before the first sample.
+        burn_in: u16,
+        /// Samples, one a sweep.
+        samples: u16,
+        /// Which visible units are known.
+        known: &'a [u8],
+        /// Their values; the others do not matter.
+        visible: &'a [u8],
+    },
+    /// The energy of a whole state.
+    Energy {
+        /// The state of all layers.
+        state: &'a [u8],
+    },
+}
+
+/// What can be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Response<'a> {
+    /// To [`Request::Info`].
+    Info(Info),
+    /// To [`Request::Sample`] and [`Request::Inpaint`].
+    State {
+        /// Energy of the whole state.
+        energy: AnyEnergy,
+        /// Sweeps of local mode search.
+        sweeps: u32,
+        /// CRC-32 of the whole state's words, to compare machines.
+        hash: u32,
+        /// The visible layer.
+        visible: &'a [u8],
+    },
+    /// To [`Request::Marginals`].
+    Marginals {
+        /// Samples taken.
+        samples: u16,
+        /// How often each visible unit was on: one little-endian `u16` a unit.
+        on: &'a [u8],
+    },
+    /// To [`Request::Energy`].
+    Energy(AnyEnergy),
+    /// To any request that could not be carried out.
+    Failure(Failure),
+}
+
+/// What a model is, and what it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Info {
+    /// [`PROTOCOL`] of the answering side.
+    pub protocol: u16,
+    /// Weight type.
+    pub kind: WeightKind,
+    /// Layer widths, visible first; 0 for layers that do not exist.
+    pub widths: [u32; MAX_LAYERS],
+    /// How the visible units make up a picture.
+    pub geometry: Geometry,
+    /// Bits of the `f32` that one unit of an integer energy is worth.
+    pub scale: u32,
+    /// CRC-32 of the image.
+    pub crc: u32,
+    /// Bytes of RAM that the session uses.
+    pub ram: u32,
+}
+
+/// Why a request was not carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Failure {
+    /// The frame was damaged on the way: send it again.
+    Damaged,
+    /// The frame was longer than any request to this model.
+    TooLong {
+        /// Longest frame in bytes.
+        limit: u32,
+    },
+    /// The message is no request of this protocol version.
+    Request,
+    /// A packed state has the wrong length.
+    Length {
+        /// Bytes expected.
+        expected: u32,
+        /// Bytes found.
+        found: u32,
+    },
+    /// Local mode search hit its cap.
+    SearchCap {
+        /// Sweeps allowed.
+        cap: u32,
+    },
+    /// There is no model to ask.
+    NoModel(Refusal),
+}
+
+/// Why there is no model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The image was refused.
+    Image(ImageError),
+    /// The model needs more RAM than there is.
+    Room {
+        /// Bytes needed.
+        needed: u32,
+        /// Bytes found.
+        found: u32,
+    },
+}
+
+impl core::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Image(error) => error.fmt(f),
+            Self::Room { needed, found } => write!(f, "the model needs {needed} bytes of RAM, there are {found}"),
+        }
+    }
+}
+
+impl core::fmt::Display for Failure {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Damaged => f.write_str("the request was damaged on the way"),
+            Self::TooLong { limit } => write!(f, "the request is longer than {limit} bytes"),
+            Self::Request => f.write_str("the request is none of this protocol version"),
+            Self::Length { expected, found } => write!(f, "a state of {expected} bytes was expected, {found} found"),
+            Self::SearchCap { cap } => write!(f, "no local mode after {cap} sweeps"),
+            Self::NoModel(refusal) => write!(f, "no model: {refusal}"),
+        }
+    }
+}
+
+impl core::error::Error for Failure {}
+
+/// Bytes of the longest message to or from a model of this shape.
+pub const fn message_bytes(shape: &Shape) -> usize {
+    // Numbers of at most 10 bytes each, around: known and visible; a whole state; or one u16 for each visible unit.
+    const NUMBERS: usize = 80;
+    let (known_and_visible, state, on) = (8 * shape.layer_words(0), 4 * shape.words(), 2 * shape.width(0));
+    let mut longest = known_and_visible;
+    if state > longest {
+        longest = state;
+    }
+    if on > longest {
+        longest = on;
+    }
+    NUMBERS + longest
+}

@@ -1,0 +1,87 @@
+//! A request/response session without any input or output of its own: bytes in, frames out.
+//!
+//! The same code answers on a board, in QEMU and in native tests: feed every byte that arrives to
+//! [`Session::receive`], and send the frame that it sometimes returns. Every complete frame gets exactly one answer,
+//! also one that is damaged or makes no sense. No input can make a session panic or lose step with the frames that
+//! follow.
+//!
+//! A message is encoded with postcard ([`message`]), closed by a CRC-32 and byte-stuffed ([`frame`]).
+
+pub mod frame;
+mod machine;
+pub mod message;
+mod workspace;
+
+pub use machine::Machine;
+pub use workspace::{MachineBuffers, Workspace, ram_bytes, workspace_words};
+
+use crate::{
+    connection::Dense,
+    image::{Image, ImageError},
+    state::BufferTooSmall,
+    weights::Weight,
+};
+use frame::{FrameError, Receiver};
+use message::{Answer, Call, Failure, Refusal, Response};
+
+/// A session over a model, or over the reason why there is none.
+#[derive(Debug)]
+pub struct Session<'a, W: Weight> {
+    machine: Result<Machine<'a, Dense<'a, W>>, Refusal>,
+    receiver: Receiver<'a>,
+    answer: &'a mut [u8],
+}
+
+impl<'a, W: Weight> Session<'a, W> {
+    /// A session that answers from an image, in buffers carved out of `arena` ([`workspace_words`] words).
+    ///
+    /// Without a usable image, or with too little room, the session still runs: it answers every request with the
+    /// reason, so that a host can find out and send better weights. That takes 64 words; an empty arena answers nothing.
+    pub fn new(image: Result<Image<'a>, ImageError>, arena: &'a mut [u32]) -> Self {
+        let checked = image.map_err(Refusal::Image).and_then(|image| {
+            let model = image.dbm::<W>().map_err(Refusal::Image)?;
+            let (needed, found) = (workspace_words(image.shape()), arena.len());
+            if needed > found {
+                let bytes = |words: usize| u32::try_from(words * 4).unwrap_or(u32::MAX);
+                return Err(Refusal::Room { needed: bytes(needed), found: bytes(found) });
+            }
+            Ok((image, model))
+        });
+        match checked {
+            Err(refusal) => {
+                let half = arena.len() * 2;
+                let (receive, answer) = bytemuck::cast_slice_mut(arena).split_at_mut(half);
+                Self { machine: Err(refusal), receiver: Receiver::new(receive), answer }
+            }
+            Ok((image, model)) => {
+                let Workspace { machine, receive, answer } = Workspace::carve(image.shape(), arena);
+                let room = |e: BufferTooSmall| Refusal::Room { needed: e.needed as u32 * 4, found: e.found as u32 * 4 };
+                let machine = Machine::new(&image, model, machine).map_err(room);
+                Self { machine, receiver: Receiver::new(receive), answer }
+            }
+        }
+    }
+
+    /// Why there is no model, if so.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        self.machine.as_ref().err()
+    }
+
+    /// Takes one byte; returns the frame to send, if this byte completed a request.
+    pub fn receive(&mut self, byte: u8) -> Option<&[u8]> {
+        let limit = u32::try_from(self.receiver.capacity()).unwrap_or(u32::MAX);
+        let (seq, response) = match self.receiver.push(byte)? {
+            Err(FrameError::TooLong) => (0, Response::Failure(Failure::TooLong { limit })),
+            Err(FrameError::Damaged) => (0, Response::Failure(Failure::Damaged)),
+            Ok(message) => match postcard::from_bytes::<Call<'_>>(message) {
+                Err(_) => (0, Response::Failure(Failure::Request)),
+                Ok(call) => match &mut self.machine {
+                    Err(refusal) => (call.seq, Response::Failure(Failure::NoModel(*refusal))),
+                    Ok(machine) => (call.seq, machine.answer(&call.request)),
+                },
+            },
+        };
+        let length = frame::encode(&Answer { seq, response }, self.receiver.scratch(), self.answer)?;
+        self.answer.get(..length)
+    }
+}
