@@ -60,6 +60,10 @@ pub(super) fn get(
         ));
     };
     std::fs::create_dir_all(&target).map_err(|source| DataError::io(&target, source))?;
+    // The programs run in another folder, where a relative $BITBOLTZ_DATA would mean another place.
+    let target = target
+        .canonicalize()
+        .map_err(|source| DataError::io(&target, source))?;
     // Inside the target: on the same file system, so that the files can be renamed. Removed at the end.
     let work = tempfile::Builder::new()
         .prefix(".part-")
@@ -283,8 +287,11 @@ mod tests {
             })
         };
         let folder = get().unwrap();
-        assert_eq!(folder, at.dir.path().join("data/tiny"));
-        assert_eq!(get().unwrap(), folder);
+        assert_eq!(
+            folder,
+            at.dir.path().canonicalize().unwrap().join("data/tiny")
+        );
+        assert_eq!(get().unwrap(), at.dir.path().join("data/tiny"));
         let asked = std::fs::read_to_string(at.dir.path().join("asked")).unwrap();
         assert_eq!(asked.trim(), "pack --ignore-scripts tiny@1");
         assert_eq!(names(&folder).len(), FILES.len(), "{:?}", names(&folder));
