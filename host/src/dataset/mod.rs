@@ -288,4 +288,40 @@ mod tests {
             "mnits: expected a known data set (digits, mnist, fashion-mnist, cifar10) or a path, found neither"
         );
     }
+
+    /// Files of every kind with random bytes changed, and cut: whatever comes out, nothing panics.
+    #[test]
+    fn damaged_files_never_panic() {
+        use rand_core::{Rng, SeedableRng};
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let images = load("digits", Split::Test).unwrap().subset(0..2);
+        idx::write_images(&at("a-idx"), &images).unwrap();
+        idx::write_images(&at("a-idx.gz"), &images).unwrap();
+        crate::npy::write_u8(&at("a.npy"), 2, 784, &images.pixels).unwrap();
+        std::fs::write(at("a.csv"), "label,a,b,c,d\n1,0,3,200,4\n2,0,0,0,0\n").unwrap();
+        let mut strip = crate::grid::Grid::new(16, 5, 1).unwrap().scale(1);
+        strip.push(&[9; 80]).unwrap();
+        strip.write(&at("a.png")).unwrap();
+        let mut rng = rand_xorshift::XorShiftRng::seed_from_u64(1);
+        for name in ["a-idx", "a-idx.gz", "a.npy", "a.csv", "a.png"] {
+            let whole = std::fs::read(at(name)).unwrap();
+            for round in 0..300 {
+                let mut bytes = whole.clone();
+                // The heads of files are where counts are.
+                let reach = if round % 2 == 0 { 80 } else { bytes.len() };
+                for _ in 0..1 + round % 3 {
+                    let place = rng.next_u32() as usize % reach.min(bytes.len());
+                    bytes[place] = rng.next_u32() as u8;
+                }
+                if round % 5 == 0 {
+                    bytes.truncate(rng.next_u32() as usize % bytes.len());
+                }
+                std::fs::write(at(name), &bytes).unwrap();
+                if let Ok(images) = load_path(&at(name), Split::Train) {
+                    assert_eq!(images.pixels.len(), images.len() * images.image_len());
+                }
+            }
+        }
+    }
 }
