@@ -1,7 +1,18 @@
-//! The desktop side of bitboltz.
+//! Train deep Boltzmann machines on a desktop and export them for microcontrollers.
+//!
+//! Layers of this crate, each needing only those before it:
+//! - [`atomic`]: files that are whole or not there;
+//! - [`bits`]: many binary vectors, packed;
+//! - [`npy`], [`grid`]: arrays for NumPy, and pictures;
+//! - [`dataset`]: images in, bits out, and masks over them.
 
+pub mod atomic;
+pub mod bits;
 pub mod chain;
+pub mod dataset;
 pub mod estimator;
+pub mod grid;
 pub mod image;
+pub mod npy;
 pub mod parameters;
 pub mod quantise;
