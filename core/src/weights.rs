@@ -166,7 +166,7 @@ impl Weight for i16 {
 ///
 /// Additions of integers wrap in the type's own arithmetic, but never do: a [`Dbm`](crate::model::Dbm) is only built
 /// where the largest possible field fits.
-pub trait Field: Pod + PartialOrd + Default + core::fmt::Debug + sealed::Sealed {
+pub trait Field: Pod + PartialOrd + Default + core::fmt::Debug + Send + Sync + sealed::Sealed {
     /// What fields add up to: wide enough for any model.
     type Energy: Copy + PartialOrd + Default + core::fmt::Debug;
 

@@ -13,6 +13,7 @@ pub mod dataset;
 pub mod estimator;
 pub mod grid;
 pub mod image;
+pub mod inpainting;
 pub mod npy;
 pub mod parameters;
 pub mod quantise;
