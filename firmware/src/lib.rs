@@ -2,7 +2,7 @@
 //! What the programs share: how they begin, log, talk and end.
 //!
 //! A program is a file of `src/bin`. It starts at [`entry`], finds the machine's image with [`weights`], takes its working
-//! memory with [`arena!`], logs with `defmt`, and ends with [`exit`]. `serve` also opens the [`Uart`].
+//! memory with [`arena!`], logs with `defmt`, and ends with [`exit()`]. `serve` also opens the [`Uart`].
 //!
 //! The log goes out over semihosting's standard output as defmt frames: print nothing else there, it would break them.
 

@@ -31,6 +31,9 @@ impl Uart {
     pub fn open() -> Self {
         BAUDDIV.write(DIVISOR);
         CTRL.write(CTRL_TX_ENABLE | CTRL_RX_ENABLE);
+        // A byte that was there before is nobody's. In QEMU this read is also what makes it look at the socket again, which
+        // it otherwise does once a second.
+        DATA.read();
         Self(())
     }
 
