@@ -1,6 +1,6 @@
 //! What the linked ELF says of itself: how much flash and RAM the program takes, and where the image goes.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use object::{Object, ObjectSection, ObjectSymbol, SectionFlags, SectionKind, elf};
 use std::fs;
 use std::path::Path;
@@ -44,6 +44,24 @@ pub struct Weights {
     pub address: u64,
     /// Length of the region in bytes.
     pub length: u64,
+}
+
+impl Weights {
+    /// Refuses an image that does not fit: neither QEMU nor a programmer would stop at the region's end.
+    pub fn check(&self, image: &Path) -> Result<()> {
+        let length = image
+            .metadata()
+            .with_context(|| image.display().to_string())?
+            .len();
+        if length > self.length {
+            bail!(
+                "{}: {length} bytes, and the board's weights region has {}",
+                image.display(),
+                self.length
+            );
+        }
+        Ok(())
+    }
 }
 
 /// Reads the weights region from the program in `path`: the linker put it there from the board's memory.x.

@@ -18,17 +18,7 @@ pub fn flash(board: &Board, program: &Path, image: Option<&Path>) -> Result<()> 
     if let Some(image) = image {
         let weights = elf::weights(program)?;
         let address = format!("{:#x}", weights.address);
-        let length = image
-            .metadata()
-            .with_context(|| image.display().to_string())?
-            .len();
-        if length > weights.length {
-            bail!(
-                "{}: {length} bytes, and the region has {}",
-                image.display(),
-                weights.length
-            );
-        }
+        weights.check(image)?;
         probe_rs(
             &[
                 "download",

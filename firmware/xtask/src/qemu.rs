@@ -6,7 +6,7 @@
 use crate::board::Board;
 use crate::elf;
 use crate::log::{Decoder, Line};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -149,19 +149,9 @@ impl Run {
     }
 }
 
-/// QEMU's loader device for `image`, which must fit the region: QEMU itself would write past its end.
+/// QEMU's loader device for `image`.
 fn loader(image: &Path, weights: elf::Weights) -> Result<String> {
-    let length = image
-        .metadata()
-        .with_context(|| image.display().to_string())?
-        .len();
-    if length > weights.length {
-        bail!(
-            "{}: {length} bytes, and the board's weights region has {}",
-            image.display(),
-            weights.length
-        );
-    }
+    weights.check(image)?;
     // A comma within a value is doubled, in QEMU's grammar.
     let file = image
         .to_str()

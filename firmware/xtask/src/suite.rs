@@ -41,20 +41,33 @@ impl fmt::Display for Totals {
     }
 }
 
+/// Whose summary lines a part's output has. A failing test's own output may hold the other's, and counts for nothing.
+#[derive(Clone, Copy, Debug)]
+enum Runner {
+    Nextest,
+    Libtest,
+}
+
 /// Runs every test of the workspace.
 pub fn run() -> Result<Totals> {
     let mut totals = Totals::default();
     if starts("cargo-nextest") {
-        totals += part(&["nextest", "run", "--workspace", "--no-fail-fast"])?;
-        totals += part(&["test", "--workspace", "--doc", "--no-fail-fast"])?;
+        totals += part(
+            Runner::Nextest,
+            &["nextest", "run", "--workspace", "--no-fail-fast"],
+        )?;
+        totals += part(
+            Runner::Libtest,
+            &["test", "--workspace", "--doc", "--no-fail-fast"],
+        )?;
     } else {
-        totals += part(&["test", "--workspace", "--no-fail-fast"])?;
+        totals += part(Runner::Libtest, &["test", "--workspace", "--no-fail-fast"])?;
     }
     Ok(totals)
 }
 
 /// Runs one cargo command, lets its output through, and reads its totals.
-fn part(arguments: &[&str]) -> Result<Totals> {
+fn part(runner: Runner, arguments: &[&str]) -> Result<Totals> {
     println!("cargo {}", arguments.join(" "));
     // The cargo that runs this program.
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -64,7 +77,7 @@ fn part(arguments: &[&str]) -> Result<Totals> {
         command.env("CARGO_TERM_COLOR", "always");
     }
     let mut totals = Totals::default();
-    let status = tee(&mut command, |line| totals += summary(line))?;
+    let status = tee(&mut command, |line| totals += summary(runner, line))?;
     if !status.success() && totals.failed == 0 {
         totals.failed = 1;
     }
@@ -110,18 +123,19 @@ fn pass(
     })
 }
 
-/// What one line of output adds to the totals: nothing, unless it is a summary of nextest or of libtest.
-fn summary(line: &str) -> Totals {
+/// What one line of output adds to the totals: nothing, unless it is a summary of `runner`.
+fn summary(runner: Runner, line: &str) -> Totals {
     let line = without_colours(line);
-    let line = line.trim();
     let mut totals = Totals::default();
-    let counts = if line.starts_with("Summary [") {
-        line.split_once("tests run:")
-            .or_else(|| line.split_once("test run:"))
-    } else if line.starts_with("test result: ") {
-        line.split_once(". ")
-    } else {
-        None
+    let counts = match runner {
+        Runner::Nextest => line
+            .trim_start()
+            .strip_prefix("Summary [")
+            .and_then(|line| line.split_once("run:")),
+        // Not indented: what is indented is output of a test that ran a test.
+        Runner::Libtest => line
+            .strip_prefix("test result: ")
+            .and_then(|line| line.split_once(". ")),
     };
     let Some((_, counts)) = counts else {
         return totals;
@@ -183,31 +197,38 @@ mod tests {
     #[test]
     fn summaries_of_nextest_are_read() {
         let line = "     Summary [   0.011s] 4 tests run: 4 passed, 0 skipped";
-        assert_eq!(summary(line), totals(4, 0, 0));
+        assert_eq!(summary(Runner::Nextest, line), totals(4, 0, 0));
         let line = "     Summary [  61.2s] 9/12 tests run: 6 passed (1 slow, 1 leaky), 1 failed, 1 timed out, 1 exec failed, 3 skipped";
-        assert_eq!(summary(line), totals(6, 3, 3));
+        assert_eq!(summary(Runner::Nextest, line), totals(6, 3, 3));
         let line = "\u{1b}[32;1m     Summary\u{1b}[0m [   0.011s] \u{1b}[1m1\u{1b}[0m test run: \u{1b}[1m1\u{1b}[0m \u{1b}[32;1mpassed\u{1b}[0m, \u{1b}[1m0\u{1b}[0m skipped";
-        assert_eq!(summary(line), totals(1, 0, 0));
+        assert_eq!(summary(Runner::Nextest, line), totals(1, 0, 0));
     }
 
     #[test]
     fn summaries_of_libtest_are_read() {
         let line = "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s";
-        assert_eq!(summary(line), totals(3, 0, 1));
+        assert_eq!(summary(Runner::Libtest, line), totals(3, 0, 1));
         let line = "test result: FAILED. 2 passed; 5 failed; 0 ignored; 0 measured; 7 filtered out; finished in 1.00s";
-        assert_eq!(summary(line), totals(2, 5, 0));
+        assert_eq!(summary(Runner::Libtest, line), totals(2, 5, 0));
     }
 
     #[test]
     fn other_lines_count_nothing() {
-        for line in [
+        let lines = [
             "3 passed, 4 failed",
             "test a_test ... ok",
             "",
             "running 2 tests",
-        ] {
-            assert_eq!(summary(line), Totals::default(), "{line}");
+        ];
+        for line in lines {
+            assert_eq!(summary(Runner::Nextest, line), Totals::default(), "{line}");
+            assert_eq!(summary(Runner::Libtest, line), Totals::default(), "{line}");
         }
+        // Nextest shows the output of a test that failed, which is libtest's, indented.
+        let line =
+            "    test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 7 filtered out";
+        assert_eq!(summary(Runner::Nextest, line), Totals::default());
+        assert_eq!(summary(Runner::Libtest, line), Totals::default());
     }
 
     #[test]

@@ -37,8 +37,7 @@ impl Toolchain {
         if has_target(&mut rustc(), target)? {
             return Ok(Some(Self::Named));
         }
-        let folder = fallback::folder();
-        if let Some(folder) = folder
+        if let Some(folder) = fallback::folder()
             && fallback::has_target(&folder, target)
         {
             return Ok(Some(Self::Assembled(folder)));
@@ -54,6 +53,19 @@ impl Toolchain {
                 bail!("no library of the target {target} is installed: run `cargo xtask setup`")
             }
         }
+    }
+
+    /// The compiler's name and version: a program's size means nothing without.
+    pub fn version(&self) -> Result<String> {
+        let mut rustc = match self {
+            Self::Named => rustc(),
+            Self::Assembled(folder) => clean(folder.join("bin/rustc")),
+        };
+        let output = rustc
+            .arg("--version")
+            .output()
+            .context("rustc does not start")?;
+        Ok(String::from_utf8_lossy(&output.stdout).trim().into())
     }
 
     /// A cargo of this toolchain, in the firmware's folder, without a parent's settings.
