@@ -1,2 +1,184 @@
-//! Placeholder.
-fn main() {}
+//! `cargo xtask`: set-up, firmware builds, QEMU runs and the whole test.
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+use xtask::board::{self, Board};
+use xtask::build::{self, Firmware};
+use xtask::log::Source;
+use xtask::qemu::{DEFAULT_TIMEOUT, Run, Serial};
+use xtask::suite::Totals;
+use xtask::toolchain::Toolchain;
+use xtask::{elf, flash, setup, suite};
+
+/// Set-up, firmware builds, QEMU runs and the whole test of bitboltz.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install what is missing: the compiler's target and QEMU.
+    Setup {
+        #[command(flatten)]
+        on: On,
+    },
+    /// Build all programs in release and print what each takes of flash and RAM.
+    Firmware {
+        #[command(flatten)]
+        on: On,
+    },
+    /// Build a program and run it in QEMU; the exit code is the program's, or 124 after the timeout.
+    Qemu {
+        /// A program of firmware/src/bin.
+        program: String,
+        #[command(flatten)]
+        on: On,
+        /// The machine's image, loaded into the board's weights region.
+        #[arg(long, value_name = "FILE.bbz")]
+        image: Option<PathBuf>,
+        /// Let the board's serial line listen here; the program starts when somebody has connected.
+        #[arg(long, value_name = "tcp:HOST:PORT")]
+        serial: Option<Serial>,
+        /// End the run after so many seconds; 0 is never [default: 120, and never for serve].
+        #[arg(long, value_name = "SECONDS")]
+        timeout: Option<u64>,
+    },
+    /// Write a program and its image to a real board, and run it.
+    Flash {
+        /// A program of firmware/src/bin.
+        program: String,
+        /// A folder of firmware/boards.
+        #[arg(long)]
+        board: String,
+        /// The machine's image, written into the board's weights region.
+        #[arg(long, value_name = "FILE.bbz")]
+        image: Option<PathBuf>,
+    },
+    /// Set up, build the firmware, and run every test.
+    Test,
+}
+
+#[derive(clap::Args)]
+struct On {
+    /// A folder of firmware/boards.
+    #[arg(long, default_value = board::DEFAULT)]
+    board: String,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().task) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<ExitCode> {
+    match task {
+        Task::Setup { on } => setup::everything(&Board::load(&on.board)?)?,
+        Task::Firmware { on } => {
+            let board = Board::load(&on.board)?;
+            print_sizes(&board, &built(&board)?)?;
+        }
+        Task::Qemu {
+            program,
+            on,
+            image,
+            serial,
+            timeout,
+        } => {
+            let board = Board::load(&on.board)?;
+            setup::qemu(&board)?;
+            let firmware = built(&board)?;
+            // A server has no end of its own.
+            let default = (program != "serve").then_some(DEFAULT_TIMEOUT);
+            let timeout = timeout.map_or(default, |seconds| {
+                (seconds > 0).then(|| Duration::from_secs(seconds))
+            });
+            let mut run = Run::new(&board, firmware.elf(&program)?).timeout(timeout);
+            if let Some(image) = image {
+                run = run.image(image);
+            }
+            if let Some(serial) = serial {
+                run = run.serial(serial);
+            }
+            return show(run);
+        }
+        Task::Flash {
+            program,
+            board,
+            image,
+        } => {
+            let board = Board::load(&board)?;
+            flash::require(&board)?;
+            let firmware = built(&board)?;
+            flash::flash(&board, firmware.elf(&program)?, image.as_deref())?;
+        }
+        Task::Test => {
+            let mut totals = Totals::default();
+            // The desktop's tests are worth running all the same, and the totals stay the last line.
+            if let Err(error) = ready() {
+                eprintln!("error: {error:#}");
+                totals.failed += 1;
+            }
+            totals += suite::run()?;
+            println!("{totals}");
+            if totals.failed > 0 {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Sees to what the tests of the firmware need.
+fn ready() -> Result<()> {
+    let board = Board::load(board::DEFAULT)?;
+    setup::qemu(&board)?;
+    built(&board)?;
+    Ok(())
+}
+
+fn built(board: &Board) -> Result<Firmware> {
+    setup::target(board)?;
+    build::build(board)
+}
+
+fn print_sizes(board: &Board, firmware: &Firmware) -> Result<()> {
+    println!("{}: {}", board.name, board.description);
+    println!("{}", Toolchain::require(&board.target)?.version()?);
+    println!("{:12}{:>10}{:>10}", "program", "flash", "RAM");
+    for program in firmware.shipped() {
+        let size = elf::size(&program.elf)?;
+        println!("{:12}{:>10}{:>10}", program.name, size.flash, size.ram);
+    }
+    println!(
+        "bytes; flash is code, constants and data, RAM is data and bss; stack and image come on top"
+    );
+    Ok(())
+}
+
+/// Runs, printing the lines as they come.
+fn show(run: Run) -> Result<ExitCode> {
+    let mut running = run.start()?;
+    for line in running.lines() {
+        match line.source {
+            Source::Program => println!("{line}"),
+            Source::Qemu => eprintln!("{line}"),
+        }
+    }
+    let outcome = running.wait()?;
+    if outcome.exit != 0 {
+        eprintln!("the program ended with {}", outcome.exit);
+    }
+    // A code that a process cannot have is a failure all the same.
+    Ok(u8::try_from(outcome.exit).map_or(ExitCode::FAILURE, ExitCode::from))
+}

@@ -1,0 +1,41 @@
+//! How a program ends, well or not: always with an exit code that QEMU or probe-rs passes on.
+//!
+//! A program that dies must never look like one that passed, and must not spin until a timeout either.
+
+use core::panic::PanicInfo;
+use core::sync::atomic::{AtomicBool, Ordering};
+use semihosting::process;
+
+/// The exit code of a panic, as of a Rust program on a desktop.
+pub const PANIC: i32 = 101;
+
+/// The exit code of a hard fault: a bad address, a bad instruction, or a stack that ran out.
+pub const HARD_FAULT: i32 = 102;
+
+/// Ends the program with `code`; 0 is success.
+pub fn exit(code: i32) -> ! {
+    process::exit(code)
+}
+
+/// Set by the first panic or fault.
+///
+/// Load and store, no swap: a Cortex-M0 has none, and nothing interrupts a program that is dying.
+static DYING: AtomicBool = AtomicBool::new(false);
+
+/// Ends a dying program with `code`, after `report` has logged why.
+///
+/// Trouble inside the logger comes back here; the second time nothing is logged, so that it ends.
+pub(crate) fn die(code: i32, report: impl FnOnce()) -> ! {
+    if !DYING.load(Ordering::Relaxed) {
+        DYING.store(true, Ordering::Relaxed);
+        report();
+    }
+    exit(code)
+}
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    die(PANIC, || {
+        defmt::error!("PANIC {}", defmt::Display2Format(info));
+    })
+}

@@ -1,0 +1,61 @@
+//! Every access to memory that Rust did not allocate: the weights region and the registers of the board.
+//!
+//! The only file of the firmware with `unsafe`. The addresses are linker symbols of the board's `memory.x`; a symbol's
+//! address is the value, and nothing is ever read from where the address symbols themselves would lie.
+#![allow(unsafe_code)]
+
+use core::ptr::{addr_of, with_exposed_provenance, with_exposed_provenance_mut};
+
+unsafe extern "C" {
+    /// First byte of the weights region.
+    static __weights_start: u8;
+    /// One past its last byte.
+    static __weights_end: u8;
+    /// First register of the UART that the programs talk over.
+    static __uart_base: u8;
+}
+
+/// The board's weights region, whole: the image starts at its first byte and may be shorter.
+#[must_use]
+pub fn weights() -> &'static [u8] {
+    let start = addr_of!(__weights_start);
+    let length = addr_of!(__weights_end) as usize - start as usize;
+    // The address goes through an integer: the region is no object that this program defines.
+    let start = with_exposed_provenance::<u8>(start as usize);
+    // SAFETY: memory.x reserves `start .. start + length` in readable memory, outside FLASH and RAM, so that the linker
+    // places nothing there. Nothing in this program writes to it, hence it is immutable for `'static`; u8 has no
+    // alignment and no invalid values. `length` is below isize::MAX, since the region fits the address space's half.
+    unsafe { core::slice::from_raw_parts(start, length) }
+}
+
+/// One 32-bit register of the UART, by its offset from the base.
+pub(crate) struct UartRegister(usize);
+
+impl UartRegister {
+    /// The register at `offset` bytes.
+    ///
+    /// Const, so that an offset that is no register of the 4 KiB block does not compile.
+    pub(crate) const fn at(offset: usize) -> Self {
+        assert!(offset < 0x1000 && offset.is_multiple_of(4));
+        Self(offset)
+    }
+
+    fn address(&self) -> usize {
+        addr_of!(__uart_base) as usize + self.0
+    }
+
+    /// Reads the register.
+    pub(crate) fn read(&self) -> u32 {
+        let register = with_exposed_provenance::<u32>(self.address());
+        // SAFETY: `__uart_base` is the base of a memory-mapped register block of 4 KiB, 4-byte aligned, and `at` keeps
+        // the offset inside it and aligned. Reading such a register has no effect on memory.
+        unsafe { register.read_volatile() }
+    }
+
+    /// Writes the register.
+    pub(crate) fn write(&self, value: u32) {
+        let register = with_exposed_provenance_mut::<u32>(self.address());
+        // SAFETY: as in `read`; the UART has no DMA, so that no register value makes it write to memory.
+        unsafe { register.write_volatile(value) }
+    }
+}
