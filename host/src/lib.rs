@@ -6,10 +6,13 @@
 //! - [`npy`], [`grid`]: arrays for NumPy, and pictures;
 //! - [`dataset`]: images in, bits out, and masks over them.
 
+pub mod agreement;
 pub mod atomic;
 pub mod bits;
+pub mod boards;
 pub mod chain;
 pub mod dataset;
+pub mod device;
 pub mod estimator;
 pub mod grid;
 pub mod image;

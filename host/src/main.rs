@@ -1,2 +1,7 @@
-//! Placeholder.
-fn main() {}
+//! The command `bitboltz`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    bitboltz::cli::main()
+}

@@ -1,0 +1,85 @@
+//! What fits which board. The numbers are those of `firmware/boards/NAME/memory.x`; a test keeps them equal.
+
+use thiserror::Error;
+
+/// A board's room for a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Board {
+    /// Name, as `cargo xtask` knows it.
+    pub name: &'static str,
+    /// What it is.
+    pub what: &'static str,
+    /// Bytes of flash for the image.
+    pub flash: u64,
+    /// Bytes of RAM for the session.
+    pub ram: u64,
+}
+
+/// Every board that the firmware is built for.
+pub const BOARDS: &[Board] = &[Board {
+    name: "mps2-an386",
+    what: "Arm MPS2 with a Cortex-M4F, in QEMU",
+    flash: 2 << 20,
+    ram: 3 << 20,
+}];
+
+/// A model does not go with a board.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum BoardError {
+    /// No such board.
+    #[error("no board `{name}`: expected one of {}", BOARDS.iter().map(|board| board.name).collect::<Vec<_>>().join(", "))]
+    Unknown {
+        /// Name found.
+        name: String,
+    },
+    /// Too little flash or RAM.
+    #[error("the model does not fit {board}: it needs {needed} bytes of {memory}, the board has {available}")]
+    TooSmall {
+        /// Which board.
+        board: &'static str,
+        /// `flash` or `RAM`.
+        memory: &'static str,
+        /// Bytes needed.
+        needed: u64,
+        /// Bytes there are.
+        available: u64,
+    },
+}
+
+/// The board with this name.
+///
+/// # Errors
+/// [`BoardError::Unknown`], which lists the names.
+pub fn find(name: &str) -> Result<&'static Board, BoardError> {
+    BOARDS.iter().find(|board| board.name == name).ok_or_else(|| BoardError::Unknown { name: name.to_owned() })
+}
+
+impl Board {
+    /// Whether a model with these needs fits.
+    ///
+    /// # Errors
+    /// [`BoardError::TooSmall`], with the byte counts.
+    pub fn check(&self, flash: u64, ram: u64) -> Result<(), BoardError> {
+        for (memory, needed, available) in [("flash", flash, self.flash), ("RAM", ram, self.ram)] {
+            if needed > available {
+                return Err(BoardError::TooSmall { board: self.name, memory, needed, available });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_that_does_not_fit_is_refused_with_the_counts() {
+        let board = find("mps2-an386").unwrap();
+        assert_eq!(board.check(board.flash, board.ram), Ok(()));
+        let error = board.check(board.flash + 1, 0).unwrap_err().to_string();
+        assert_eq!(error, "the model does not fit mps2-an386: it needs 2097153 bytes of flash, the board has 2097152");
+        assert!(board.check(0, board.ram + 1).is_err());
+        assert!(find("unheard-of").unwrap_err().to_string().contains("mps2-an386"));
+    }
+}

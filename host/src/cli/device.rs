@@ -1,0 +1,111 @@
+//! `bitboltz device`: the same questions, to a board or to QEMU.
+
+use std::{io::Write, time::Duration};
+
+use bitboltz_core::{bits::word_mask, session::message::Request};
+use serde_json::json;
+
+use super::{inpaint, print_json, sample};
+use crate::{
+    bits::BitMatrix,
+    device::{Client, Port},
+};
+
+/// Ask a device that runs the `serve` program: what its model is, samples, inpainting.
+///
+/// The answers equal those of the native commands on the same image, bit for bit.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  bitboltz device --port tcp:127.0.0.1:5555 info\n  \
+                        bitboltz device --port /dev/ttyACM0 inpaint digits --mask half-left -o grid.png")]
+pub struct Args {
+    /// A serial port (/dev/ttyACM0, COM3), or tcp:HOST:PORT.
+    #[arg(long)]
+    port: Port,
+    /// Bits a second of a serial port.
+    #[arg(long, default_value_t = 115_200)]
+    baud: u32,
+    /// Seconds to wait for an answer.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..))]
+    timeout: u16,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// What the device's model is.
+    Info {
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Generate images on the device.
+    Sample(sample::Options),
+    /// Hide a part of images and restore it on the device.
+    Inpaint(inpaint::Options),
+}
+
+pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
+    match &args.verb {
+        Verb::Sample(options) => options.check()?,
+        Verb::Inpaint(options) => options.check()?,
+        Verb::Info { .. } => {}
+    }
+    let mut client = Client::connect(&args.port, args.baud, Duration::from_secs(args.timeout.into()))?;
+    let (info, shape) = client.info()?;
+    let visible = shape.width(0);
+    match &args.verb {
+        Verb::Info { json } => {
+            let widths: Vec<usize> = shape.widths().collect();
+            let scale = f32::from_bits(info.scale);
+            if *json {
+                let g = info.geometry;
+                return print_json(
+                    out,
+                    &json!({"widths": widths, "weights": info.kind.name(), "scale": scale,
+                            "picture": {"width": g.width, "height": g.height, "channels": g.channels, "bits": g.bits},
+                            "crc": format!("{:08x}", info.crc), "ram_bytes": info.ram, "protocol": info.protocol}),
+                );
+            }
+            writeln!(out, "layers {widths:?}, {} weights, scale {scale:e}, CRC {:08x}", info.kind, info.crc)?;
+            writeln!(out, "RAM of the session {} bytes, protocol version {}", info.ram, info.protocol)?;
+            Ok(())
+        }
+        Verb::Sample(options) => options.run(info.geometry, out, |count, sweeps, seed| {
+            let mut words = Vec::new();
+            for chain in 0..count as u64 {
+                words.extend(client.state(&Request::Sample { seed, chain, sweeps })?.visible);
+            }
+            Ok(BitMatrix::from_words(count, visible, words)?)
+        }),
+        Verb::Inpaint(options) => options.run(visible, info.geometry, out, |images, hidden, plan| {
+            let (mut words, mut probabilities) = (Vec::new(), Vec::new());
+            for i in 0..images.rows() {
+                let known = hidden.row(i).iter().enumerate().map(|(at, hidden)| !hidden & word_mask(visible, at));
+                let known = bytes(known);
+                let image = bytes(images.row(i).iter().copied());
+                let (seed, chain, restarts) = (plan.seed, i as u64, plan.restarts);
+                match plan.mean {
+                    None => {
+                        let sweeps = plan.sweeps;
+                        let request = Request::Inpaint { seed, chain, restarts, sweeps, known: &known, visible: &image };
+                        words.extend(client.state(&request)?.visible);
+                    }
+                    Some((burn_in, samples)) => {
+                        let (known, visible) = (&known[..], &image[..]);
+                        let request = Request::Marginals { seed, chain, restarts, burn_in, samples, known, visible };
+                        probabilities.extend(client.marginals(&request)?);
+                    }
+                }
+            }
+            Ok(match plan.mean {
+                None => inpaint::Answer::Bits(BitMatrix::from_words(images.rows(), visible, words)?),
+                Some(_) => inpaint::Answer::Probabilities(probabilities),
+            })
+        }),
+    }
+}
+
+fn bytes(words: impl Iterator<Item = u32>) -> Vec<u8> {
+    words.flat_map(u32::to_le_bytes).collect()
+}

@@ -1,0 +1,169 @@
+//! `bitboltz export`: a checkpoint to a flash image.
+
+use std::{io::Write, path::PathBuf};
+
+use anyhow::{Context as _, bail, ensure};
+use bitboltz_core::{
+    fixed::Scale,
+    image::{Geometry, image_bytes},
+    model::DenseDbm,
+    session::ram_bytes,
+    weights::{Weight, WeightKind},
+};
+use clap::ValueEnum;
+use serde_json::json;
+
+use super::{check_output, print_json};
+use crate::{
+    agreement::Agreement,
+    atomic,
+    bits::BitMatrix,
+    boards::{self, Board},
+    checkpoint::Checkpoint,
+    dataset::{self, Encoding, Split},
+    image,
+    parameters::Parameters,
+    quantise::{IntegerWeight, Quantised},
+};
+
+/// Data vectors that the error report compares on.
+const COMPARED: usize = 500;
+
+/// Write a model as an image for a device's flash, with integer weights.
+///
+/// Prints what rounding did to fields, energies and local modes, and the flash and the exact RAM that the model takes.
+/// With `--board` a model that does not fit is refused, and nothing is written.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Checkpoint (.safetensors).
+    model: PathBuf,
+    /// Weight type.
+    #[arg(long, value_enum, default_value_t = Kind::I8)]
+    weights: Kind,
+    /// The image to write (.bbz).
+    #[arg(short, long)]
+    output: PathBuf,
+    /// Refuse a model that does not fit this board.
+    #[arg(long, value_name = "NAME")]
+    board: Option<String>,
+    /// Data on which the error is measured: a known data set (its test images) or a path. Without it, the digits that
+    /// come with the program where they fit the model, else uniform random bits.
+    #[arg(long)]
+    data: Option<String>,
+    /// A pixel is on if its grey value is above this.
+    #[arg(long, default_value_t = 127)]
+    threshold: u8,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Kind {
+    /// 8-bit integers.
+    I8,
+    /// 16-bit integers.
+    I16,
+    /// 32-bit floats, for devices with an FPU.
+    F32,
+}
+
+pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
+    check_output(&args.output)?;
+    let board = args.board.as_deref().map(boards::find).transpose()?;
+    let checkpoint = Checkpoint::load(&args.model)?;
+    let parameters = &checkpoint.parameters;
+    let kind = match args.weights {
+        Kind::I8 => WeightKind::I8,
+        Kind::I16 => WeightKind::I16,
+        Kind::F32 => WeightKind::F32,
+    };
+    let (flash, ram) = (image_bytes(parameters.shape(), kind), ram_bytes(parameters.shape()) as u64);
+    if let Some(board) = board {
+        board.check(flash, ram)?;
+    }
+    let (rows, source) = data(args, parameters)?;
+    let (bytes, scale, agreement) = match args.weights {
+        Kind::I8 => integer::<i8>(parameters, &rows)?,
+        Kind::I16 => integer::<i16>(parameters, &rows)?,
+        Kind::F32 => (encode(&parameters.dbm()?, parameters.geometry())?, Scale::ONE, None),
+    };
+    ensure!(bytes.len() as u64 == flash, "the image has {} bytes, {flash} were announced", bytes.len());
+    atomic::write(&args.output, |file| file.write_all(&bytes))
+        .with_context(|| args.output.display().to_string())?;
+    let crc = u32::from_le_bytes(*bytes.last_chunk().expect("an image ends in its CRC"));
+    if args.json {
+        let board = board.map(|board| board.name);
+        return print_json(
+            out,
+            &json!({"output": args.output, "weights": kind.name(), "flash_bytes": flash, "ram_bytes": ram,
+                    "scale": scale.to_f32(), "crc": format!("{crc:08x}"), "board": board, "data": source,
+                    "agreement": agreement}),
+        );
+    }
+    writeln!(out, "{}: {} weights, scale {:e}, CRC {crc:08x}", args.output.display(), kind, scale.to_f32())?;
+    if let Some(a) = agreement {
+        writeln!(out, "rounding, on {} vectors of {source}:", a.vectors)?;
+        writeln!(out, "  fields    differ by {:.5} (rms), {:.5} at most", a.field_rms, a.field_max)?;
+        writeln!(out, "  energies  differ by {:.4} (rms), of {:.1}", a.energy_rms, a.energy_scale)?;
+        writeln!(
+            out,
+            "  modes     agree in {:.2} % of hidden units; {:.1} % of the modes in all of them",
+            100.0 * a.mode_units,
+            100.0 * a.modes
+        )?;
+    }
+    print_needs(out, flash, ram, board)
+}
+
+fn print_needs(out: &mut dyn Write, flash: u64, ram: u64, board: Option<&Board>) -> anyhow::Result<()> {
+    writeln!(out, "needs {flash} bytes of flash for the image, {ram} bytes of RAM besides the stack")?;
+    if let Some(board) = board {
+        writeln!(out, "fits {} ({}): {} of flash, {} of RAM", board.name, board.what, board.flash, board.ram)?;
+    }
+    Ok(())
+}
+
+fn integer<W: IntegerWeight>(
+    parameters: &Parameters,
+    rows: &BitMatrix,
+) -> anyhow::Result<(Vec<u8>, Scale, Option<Agreement>)> {
+    let quantised = Quantised::<W>::new(parameters)?;
+    let model = quantised.dbm()?;
+    let agreement = Agreement::measure(&parameters.dbm()?, &model, rows, 0)?;
+    Ok((encode(&model, quantised.geometry())?, model.scale(), Some(agreement)))
+}
+
+fn encode<W: Weight>(model: &DenseDbm<'_, W>, geometry: Geometry) -> anyhow::Result<Vec<u8>> {
+    Ok(image::encode(model, geometry)?)
+}
+
+/// Rows of visible bits to compare on, and what they are.
+fn data(args: &Args, parameters: &Parameters) -> anyhow::Result<(BitMatrix, String)> {
+    let (geometry, visible) = (parameters.geometry(), parameters.shape().width(0));
+    if let Some(name) = args.data.as_deref().or(Some("digits")) {
+        let images = dataset::load(name, Split::Test)?;
+        let images = images.subset(0..COMPARED);
+        let size = (images.width, images.height, images.channels);
+        if size == (geometry.width.into(), geometry.height.into(), geometry.channels.into()) && geometry.units() == visible {
+            let bits = Encoding { bits: geometry.bits, threshold: args.threshold }.encode(&images)?;
+            return Ok((bits, name.to_owned()));
+        }
+        if args.data.is_some() {
+            bail!(
+                "{name}: the model takes images of {} × {} × {}, found {} × {} × {}",
+                geometry.width,
+                geometry.height,
+                geometry.channels,
+                size.0,
+                size.1,
+                size.2
+            );
+        }
+    }
+    let mut rng = bitboltz_core::rng::stream(0, 0);
+    let random = (0..COMPARED).map(|_| {
+        (0..visible).map(|_| bitboltz_core::rng::Rng::next_u32(&mut rng) >> 31 == 1).collect::<Vec<bool>>()
+    });
+    Ok((BitMatrix::from_rows(visible, random)?, "uniform random bits".to_owned()))
+}

@@ -1,0 +1,227 @@
+//! `bitboltz inpaint`: fills in what is hidden of images.
+
+use std::{io::Write, path::PathBuf, time::Instant};
+
+use anyhow::{Context as _, ensure};
+use bitboltz_core::{image::Geometry, inpaint::Inpaint};
+use serde_json::json;
+
+use super::{check_output, pictures, print_json};
+use crate::{
+    bits::BitMatrix,
+    dataset::{self, Encoding, Mask, Split},
+    inpainting::{self, Restored},
+    model_file::ModelFile,
+    npy, with_model,
+};
+
+/// Hide a part of images and restore it: the known pixels are clamped, and local mode search finds the rest.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  bitboltz inpaint m.safetensors digits --mask half-left -o grid.png\n  \
+                        bitboltz inpaint m.bbz mnist --mask random:0.5 -n 1000 --npy restored.npy --json")]
+pub struct Args {
+    /// Checkpoint (.safetensors) or image (.bbz).
+    model: PathBuf,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// What to restore, how, and where to put it: the same natively and on a device.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// A known data set (its test images), or a path.
+    images: String,
+    /// What is hidden: half-left, half-right, half-top, half-bottom, box:x,y,w,h, random:SHARE, or a PNG or .npy file
+    /// whose non-zero pixels are hidden.
+    #[arg(long)]
+    mask: Mask,
+    /// How many images, from the first on.
+    #[arg(short = 'n', long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
+    count: u32,
+    /// A pixel is on if its grey value is above this (models of 1 bit a pixel).
+    #[arg(long, default_value_t = 127)]
+    threshold: u8,
+    /// Searches from random bits; the lowest mode is kept.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
+    restarts: u16,
+    /// Gibbs sweeps from the best mode, each followed by a search; a lower mode replaces the best.
+    #[arg(long, default_value_t = 0)]
+    sweeps: u16,
+    /// Average so many Gibbs samples into probabilities, instead of one lowest mode.
+    #[arg(long, value_name = "SAMPLES", value_parser = clap::value_parser!(u16).range(1..))]
+    mean: Option<u16>,
+    /// Gibbs sweeps before the first sample of --mean.
+    #[arg(long, default_value_t = 10, requires = "mean")]
+    burn_in: u16,
+    /// Seed of the random numbers; image i draws from stream (seed, i).
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Write a PNG here: original, masked, restored side by side.
+    #[arg(short, long, value_name = "PNG")]
+    output: Option<PathBuf>,
+    /// Write the restored visible bits here (n × visible, u8); with --mean the probabilities (f32).
+    #[arg(long, value_name = "FILE")]
+    npy: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// How a hidden part is filled in.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// Searches from random bits.
+    pub restarts: u16,
+    /// Gibbs sweeps from the best mode.
+    pub sweeps: u16,
+    /// (burn-in, samples), if probabilities are wanted.
+    pub mean: Option<(u16, u16)>,
+    /// Seed.
+    pub seed: u64,
+}
+
+/// What came back.
+pub enum Answer {
+    /// The lowest modes.
+    Bits(BitMatrix),
+    /// Probabilities, row by row.
+    Probabilities(Vec<f32>),
+}
+
+pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
+    args.options.check()?;
+    let file = ModelFile::load(&args.model)?;
+    args.options.run(file.shape().width(0), file.geometry(), out, |images, hidden, plan| {
+        let inpaint =
+            Inpaint { restarts: plan.restarts.into(), sweeps: plan.sweeps.into(), ..Inpaint::default() };
+        with_model!(&file, model => Ok(match plan.mean {
+            None => Answer::Bits(inpainting::restore(&model, images, hidden, &inpaint, plan.seed)?),
+            Some(mean) => {
+                Answer::Probabilities(inpainting::marginals(&model, images, hidden, &inpaint, mean, plan.seed)?)
+            }
+        }))
+    })
+}
+
+impl Options {
+    /// Refuses impossible outputs before any work.
+    pub fn check(&self) -> anyhow::Result<()> {
+        self.output.iter().chain(&self.npy).try_for_each(|path| check_output(path))
+    }
+
+    /// Hides, restores with `restore(images, hidden, plan)`, compares and writes what was asked for.
+    pub fn run(
+        &self,
+        visible: usize,
+        geometry: Geometry,
+        out: &mut dyn Write,
+        restore: impl FnOnce(&BitMatrix, &BitMatrix, &Plan) -> anyhow::Result<Answer>,
+    ) -> anyhow::Result<()> {
+        let originals = self.load(visible, geometry)?;
+        let (pixels, hidden) = self.hide(&originals, geometry)?;
+        let plan = Plan {
+            restarts: self.restarts,
+            sweeps: self.sweeps,
+            mean: self.mean.map(|samples| (self.burn_in, samples)),
+            seed: self.seed,
+        };
+        let start = Instant::now();
+        let answer = restore(&originals, &hidden, &plan)?;
+        let seconds = start.elapsed().as_secs_f64();
+        let restored = match &answer {
+            Answer::Bits(bits) => bits.clone(),
+            Answer::Probabilities(p) => {
+                let on: Vec<u8> = p.iter().map(|&p| u8::from(p >= 0.5)).collect();
+                BitMatrix::from_u8(originals.rows(), visible, &on)?
+            }
+        };
+        if let Some(path) = &self.output {
+            self.write_grid(path, geometry, &originals, &pixels, &restored, &answer)?;
+        }
+        match (&self.npy, &answer) {
+            (Some(path), Answer::Bits(bits)) => npy::write_bits(path, bits)?,
+            (Some(path), Answer::Probabilities(p)) => npy::write_f32(path, originals.rows(), visible, p)?,
+            (None, _) => {}
+        }
+        let share = Restored::new(&originals, &restored, &hidden);
+        let (count, units) = (originals.rows(), inpainting::hidden_units(&hidden));
+        if self.json {
+            let mask = self.mask.to_string();
+            return print_json(
+                out,
+                &json!({"images": count, "mask": mask, "hidden_units": units, "restored": share, "seconds": seconds,
+                        "seed": self.seed}),
+            );
+        }
+        writeln!(
+            out,
+            "{count} images, {units} hidden units: restored {:.2} % of all, {:.2} % of those that are on, in {seconds:.2} s",
+            100.0 * share.all,
+            100.0 * share.on
+        )?;
+        Ok(())
+    }
+
+    fn load(&self, visible: usize, geometry: Geometry) -> anyhow::Result<BitMatrix> {
+        ensure!(geometry.units() > 0, "the model does not say how its visible units make up a picture");
+        let images = dataset::load(&self.images, Split::Test)?;
+        let images = images.subset(0..self.count as usize);
+        let found = (images.width, images.height, images.channels);
+        let expected = (geometry.width.into(), geometry.height.into(), geometry.channels.into());
+        ensure!(
+            found == expected,
+            "{}: the model takes images of {} × {} × {}, found {} × {} × {}",
+            self.images,
+            expected.0,
+            expected.1,
+            expected.2,
+            found.0,
+            found.1,
+            found.2
+        );
+        ensure!(!images.is_empty(), "{}: no images", self.images);
+        let bits = Encoding { bits: geometry.bits, threshold: self.threshold }.encode(&images)?;
+        ensure!(bits.cols() == visible, "the model has {visible} visible units, the images give {}", bits.cols());
+        Ok(bits)
+    }
+
+    /// Hidden pixels and hidden units of every image.
+    fn hide(&self, originals: &BitMatrix, geometry: Geometry) -> anyhow::Result<(Vec<Vec<bool>>, BitMatrix)> {
+        let (width, height, channels) = (geometry.width.into(), geometry.height.into(), geometry.channels.into());
+        let kinds = if self.mask.varies() { originals.rows() } else { 1 };
+        let mut pixels = Vec::new();
+        let mut units = Vec::new();
+        for i in 0..kinds {
+            pixels.push(self.mask.hidden_pixels(width, height, i, self.seed)?);
+            units.push(self.mask.hidden(width, height, channels, geometry.bits, i, self.seed)?);
+        }
+        let rows = (0..originals.rows()).map(|i| &units[i % kinds]);
+        let hidden = BitMatrix::from_rows(originals.cols(), rows).context("mask")?;
+        Ok((pixels, hidden))
+    }
+
+    fn write_grid(
+        &self,
+        path: &std::path::Path,
+        geometry: Geometry,
+        originals: &BitMatrix,
+        pixels: &[Vec<bool>],
+        restored: &BitMatrix,
+        answer: &Answer,
+    ) -> anyhow::Result<()> {
+        let before = pictures::decode(originals, geometry)?;
+        let mut after = pictures::decode(restored, geometry)?;
+        if let (Answer::Probabilities(p), 1) = (answer, geometry.bits) {
+            for (pixel, p) in after.pixels.iter_mut().zip(p) {
+                *pixel = (p * 255.0).round() as u8;
+            }
+        }
+        let mut grid = pictures::grid(geometry)?.group(3);
+        for i in 0..before.len() {
+            grid.push(before.image(i))?;
+            grid.push_masked(before.image(i), &pixels[i % pixels.len()])?;
+            grid.push(after.image(i))?;
+        }
+        Ok(grid.write(path)?)
+    }
+}

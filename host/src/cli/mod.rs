@@ -1,0 +1,98 @@
+//! The command line: arguments in, answers out, no mathematics.
+//!
+//! Exit codes: 0 done; 1 it failed, with one line on standard error; 2 the arguments make no sense. Answers go to
+//! standard output, progress to standard error.
+
+mod data;
+mod device;
+mod energy;
+mod export;
+mod inpaint;
+mod inspect;
+mod pictures;
+mod sample;
+
+use std::{
+    io,
+    path::Path,
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, ensure};
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "bitboltz",
+    version,
+    about = "Train deep Boltzmann machines, and export them for microcontrollers",
+    after_help = "Start with `bitboltz demo`: it trains on digits that come with the program, and shows what the model can do.\n\
+                  DATA is a known data set (see `bitboltz data`) or a path; M is a checkpoint (.safetensors) or an image (.bbz)."
+)]
+struct Cli {
+    /// Worker threads; all cores unless given. Results do not depend on it.
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Data(data::Args),
+    Sample(sample::Args),
+    Inpaint(inpaint::Args),
+    Energy(energy::Args),
+    Export(export::Args),
+    Inspect(inspect::Args),
+    Device(device::Args),
+}
+
+/// Runs the command that the program's arguments name.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read the output has seen enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    if let Some(threads) = cli.threads {
+        rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global().context("starting threads")?;
+    }
+    let out = &mut io::stdout().lock();
+    match cli.command {
+        Command::Data(args) => data::run(&args, out),
+        Command::Sample(args) => sample::run(&args, out),
+        Command::Inpaint(args) => inpaint::run(&args, out),
+        Command::Energy(args) => energy::run(&args, out),
+        Command::Export(args) => export::run(&args, out),
+        Command::Inspect(args) => inspect::run(&args, out),
+        Command::Device(args) => device::run(&args, out),
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Refuses an output whose folder does not exist, before any long work starts.
+fn check_output(path: &Path) -> anyhow::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    ensure!(folder.is_dir(), "{}: the folder {} does not exist", path.display(), folder.display());
+    ensure!(!path.is_dir(), "{}: expected a file's name, found a folder", path.display());
+    Ok(())
+}
+
+/// Prints a value as one line of JSON.
+fn print_json(out: &mut dyn io::Write, value: &impl serde::Serialize) -> anyhow::Result<()> {
+    serde_json::to_writer(&mut *out, value).map_err(io::Error::from)?;
+    writeln!(out)?;
+    Ok(())
+}

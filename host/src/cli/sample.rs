@@ -1,0 +1,110 @@
+//! `bitboltz sample`: what a model generates.
+
+use std::{
+    io::Write,
+    path::PathBuf,
+    time::Instant,
+};
+
+use anyhow::ensure;
+use bitboltz_core::image::Geometry;
+use serde_json::{Map, Value, json};
+
+use super::{check_output, pictures, print_json};
+use crate::{bits::BitMatrix, model_file::ModelFile, npy, sampling, with_model};
+
+/// Generate images: uniform random bits, local mode search, and Gibbs sweeps from the mode.
+///
+/// A *mode* is where the search ends; a *sample* is the state after the Gibbs sweeps. Without `--modes` or `--samples`
+/// the grid shows both side by side.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  bitboltz sample m.safetensors -n 64 -o grid.png\n  \
+                        bitboltz sample m.bbz --modes -n 10000 --npy modes.npy --json")]
+pub struct Args {
+    /// Checkpoint (.safetensors) or image (.bbz).
+    model: PathBuf,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// What to draw, and where to put it: the same natively and on a device.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// How many.
+    #[arg(short = 'n', long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    count: u32,
+    /// Local modes only.
+    #[arg(long, conflicts_with = "samples")]
+    modes: bool,
+    /// Samples only.
+    #[arg(long)]
+    samples: bool,
+    /// Gibbs sweeps from the mode to the sample.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    sweeps: u16,
+    /// Seed of the random numbers; chain i draws from stream (seed, i).
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Write a PNG grid here.
+    #[arg(short, long, value_name = "PNG")]
+    output: Option<PathBuf>,
+    /// Write the visible bits here (n × visible, u8): of the modes with --modes, else of the samples.
+    #[arg(long, value_name = "FILE")]
+    npy: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
+    args.options.check()?;
+    let file = ModelFile::load(&args.model)?;
+    args.options.run(file.geometry(), out, |count, sweeps, seed| {
+        with_model!(&file, model => Ok(sampling::sample(&model, count, sweeps, seed)?.visible))
+    })
+}
+
+impl Options {
+    /// Refuses impossible outputs before any work.
+    pub fn check(&self) -> anyhow::Result<()> {
+        self.output.iter().chain(&self.npy).try_for_each(|path| check_output(path))
+    }
+
+    /// Draws with `draw(count, sweeps, seed)` and writes what was asked for.
+    pub fn run(
+        &self,
+        geometry: Geometry,
+        out: &mut dyn Write,
+        mut draw: impl FnMut(usize, u16, u64) -> anyhow::Result<BitMatrix>,
+    ) -> anyhow::Result<()> {
+        ensure!(self.output.is_none() || geometry.units() > 0, "the model's visible units are no picture: use --npy");
+        let mut report = Map::new();
+        let mut drawn = Vec::new();
+        for (name, wanted, sweeps) in [("modes", !self.samples, 0), ("samples", !self.modes, self.sweeps)] {
+            if !wanted {
+                continue;
+            }
+            let start = Instant::now();
+            let rows = draw(self.count as usize, sweeps, self.seed)?;
+            let seconds = start.elapsed().as_secs_f64();
+            let distinct = sampling::distinct_rows(&rows);
+            if !self.json {
+                writeln!(out, "{name}: {} in {seconds:.2} s, {distinct} distinct", self.count)?;
+            }
+            report.insert(name.into(), json!({"count": self.count, "distinct": distinct, "seconds": seconds}));
+            drawn.push(rows);
+        }
+        if let Some(path) = &self.output {
+            let images: Vec<_> = drawn.iter().map(|rows| pictures::decode(rows, geometry)).collect::<Result<_, _>>()?;
+            pictures::write_groups(path, geometry, &images.iter().collect::<Vec<_>>())?;
+        }
+        if let (Some(path), Some(rows)) = (&self.npy, drawn.last()) {
+            npy::write_bits(path, rows)?;
+        }
+        if self.json {
+            report.insert("seed".into(), self.seed.into());
+            print_json(out, &Value::Object(report))?;
+        }
+        Ok(())
+    }
+}
