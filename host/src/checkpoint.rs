@@ -176,9 +176,8 @@ impl Checkpoint {
         let file = File { path, tensors: SafeTensors::deserialize(bytes).map_err(damaged)? };
         let record = metadata.metadata().as_ref().and_then(|metadata| metadata.get(METADATA_KEY));
         let bad_record = |reason: String| CheckpointError::Metadata { path: path.to_owned(), reason };
-        let record: Option<Record> = record
-            .map(|json| serde_json::from_str(json).map_err(|error| bad_record(error.to_string())))
-            .transpose()?;
+        let record: Option<Record> =
+            record.map(|json| serde_json::from_str(json).map_err(|error| bad_record(error.to_string()))).transpose()?;
 
         let shape = file.shape()?;
         let geometry = match &record {
@@ -242,8 +241,7 @@ impl Checkpoint {
             let bytes: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
             data.push((name, shape, bytes));
         }
-        let internal =
-            |reason: String| CheckpointError::NotSafetensors { path: path.to_owned(), reason };
+        let internal = |reason: String| CheckpointError::NotSafetensors { path: path.to_owned(), reason };
         let json = serde_json::to_string(&self.record()).map_err(|error| internal(error.to_string()))?;
         let views = data.iter().map(|(name, shape, bytes)| {
             TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.as_str(), view))

@@ -55,11 +55,11 @@ impl Connection for DualDense<'_> {
     }
 
     fn add_to_upper(&self, lower_bits: &[u32], upper_fields: &mut [f32]) {
-        ones(lower_bits).for_each(|unit| kernels::add_row(upper_fields, self.row(unit), 0, true));
+        add_rows(upper_fields, ones(lower_bits).map(|unit| self.row(unit)));
     }
 
     fn add_to_lower(&self, upper_bits: &[u32], lower_fields: &mut [f32]) {
-        ones(upper_bits).for_each(|unit| kernels::add_row(lower_fields, self.column(unit), 0, true));
+        add_rows(lower_fields, ones(upper_bits).map(|unit| self.column(unit)));
     }
 
     fn flip_lower(&self, unit: usize, on: bool, upper_fields: &mut [f32]) {
@@ -119,6 +119,32 @@ impl DualMatrices {
     }
 }
 
+/// Adds rows to sums, one after the other: what [`kernels::add_row`] does in turn, with the same roundings.
+///
+/// Four rows at a time, so that the sums are loaded and stored a quarter as often: about twice as fast.
+///
+/// # Panics
+/// If a row is shorter than the sums.
+#[inline]
+pub fn add_rows<'r>(sums: &mut [f32], rows: impl Iterator<Item = &'r [f32]>) {
+    // An iterator that has ended is asked again.
+    let mut rows = rows.fuse();
+    let width = sums.len();
+    loop {
+        let four = [rows.next(), rows.next(), rows.next(), rows.next()];
+        if let [Some(a), Some(b), Some(c), Some(d)] = four {
+            // Slices of one length, so that the compiler leaves out the bounds checks.
+            let (a, b, c, d) = (&a[..width], &b[..width], &c[..width], &d[..width]);
+            for j in 0..width {
+                sums[j] = sums[j] + a[j] + b[j] + c[j] + d[j];
+            }
+        } else {
+            four.into_iter().flatten().for_each(|row| kernels::add_row(sums, &row[..width], 0, true));
+            return;
+        }
+    }
+}
+
 /// Writes the transpose of a matrix with rows of `width` numbers, on all processors.
 ///
 /// # Panics
@@ -174,6 +200,18 @@ mod tests {
         assert_eq!(a.words(), b.words());
         for (x, y) in a.fields().iter().zip(b.fields()) {
             assert!((x - y).abs() < 1e-4, "{x} {y}");
+        }
+    }
+
+    #[test]
+    fn rows_added_together_are_rows_added_in_turn() {
+        let matrix: Vec<f32> = (0..11 * 37).map(|i| (i as f32).sin()).collect();
+        for count in 0..11 {
+            let rows = || matrix.chunks_exact(37).take(count);
+            let (mut together, mut turn) = (vec![0.1; 37], vec![0.1; 37]);
+            add_rows(&mut together, rows());
+            rows().for_each(|row| kernels::add_row(&mut turn, row, 0, true));
+            assert_eq!(together, turn);
         }
     }
 

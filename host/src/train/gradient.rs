@@ -170,8 +170,9 @@ mod tests {
     fn centered_weights_are_differences_of_centered_products() {
         let (shape, _, _, offsets) = setting();
         let mut rng = stream(9, 0);
-        let states: [Vec<Vec<f32>>; 2] =
-            std::array::from_fn(|_| shape.widths().map(|w| (0..w).map(|_| (rng.next_u32() >> 31) as f32).collect()).collect());
+        let states: [Vec<Vec<f32>>; 2] = std::array::from_fn(|_| {
+            shape.widths().map(|w| (0..w).map(|_| (rng.next_u32() >> 31) as f32).collect()).collect()
+        });
         let moments = [0, 1].map(|s: usize| {
             let mut moments = Moments::new(&shape);
             moments.means.clone_from(&states[s]);
@@ -188,7 +189,8 @@ mod tests {
             let (even, odd) = if l % 2 == 0 { (l, l + 1) } else { (l + 1, l) };
             for i in 0..shape.width(even) {
                 for j in 0..shape.width(odd) {
-                    let product = |s: usize| (states[s][even][i] - offsets[even][i]) * (states[s][odd][j] - offsets[odd][j]);
+                    let product =
+                        |s: usize| (states[s][even][i] - offsets[even][i]) * (states[s][odd][j] - offsets[odd][j]);
                     let (found, expected) = (centered.weights[l][i * shape.width(odd) + j], product(0) - product(1));
                     assert!((found - expected).abs() < 1e-5, "{found} {expected}");
                 }

@@ -68,7 +68,9 @@ mod tests {
     fn the_shorter_side_is_orthonormal() {
         for (lower, upper) in [(20, 20), (30, 11), (11, 30), (1, 5)] {
             let matrix = orthogonal(lower, upper, &mut stream(4, 0));
-            let at = |v: usize, i: usize| f64::from(if lower >= upper { matrix[i * upper + v] } else { matrix[v * upper + i] });
+            let at = |v: usize, i: usize| {
+                f64::from(if lower >= upper { matrix[i * upper + v] } else { matrix[v * upper + i] })
+            };
             for v in 0..lower.min(upper) {
                 for w in 0..lower.min(upper) {
                     let product: f64 = (0..lower.max(upper)).map(|i| at(v, i) * at(w, i)).sum();

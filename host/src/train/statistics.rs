@@ -10,12 +10,13 @@ use bitboltz_core::{
     bits::{WORD_BITS, ones, words_for},
     conditional::{Block, mean_layer},
     connection::Connection,
-    kernels::add_row,
     model::Dbm,
     shape::Shape,
     state::State,
 };
 use rayon::prelude::*;
+
+use crate::dual::add_rows;
 
 /// The weighted states that one chain showed. Reused from chain to chain.
 #[derive(Clone, Debug, Default)]
@@ -125,14 +126,16 @@ impl Moments {
         let mut first = 0;
         for layer in Block::Odd.layers(shape.layers()) {
             let (width, means) = (shape.width(layer), &mut self.means[layer]);
-            states.iter().for_each(|(_, _, odd)| add_row(means, &odd[first..first + width], 0, true));
+            add_rows(means, states.iter().map(|(_, _, odd)| &odd[first..first + width]));
             for l in [layer - 1, layer].into_iter().filter(|&l| l + 1 < shape.layers()) {
                 let even = if l == layer { l + 1 } else { l };
                 let on = &self.on[even / 2];
                 // Some rows to a task: a task should cost more than handing it out.
-                self.pairs[l].par_chunks_mut(width).zip(on.par_chunks(row_words.max(1))).with_min_len(8).for_each(
-                    |(sums, on)| ones(on).for_each(|n| add_row(sums, &states[n].2[first..first + width], 0, true)),
-                );
+                self.pairs[l]
+                    .par_chunks_mut(width)
+                    .zip(on.par_chunks(row_words.max(1)))
+                    .with_min_len(8)
+                    .for_each(|(sums, on)| add_rows(sums, ones(on).map(|n| &states[n].2[first..first + width])));
             }
             first += width;
         }
@@ -189,7 +192,8 @@ mod tests {
                             for i in 0..shape.width(l) {
                                 means[l][i] += f64::from(weight) * values[l][i] / 3.0;
                                 for j in 0..shape.width(l + 1) {
-                                    let at = if l % 2 == 0 { i * shape.width(l + 1) + j } else { j * shape.width(l) + i };
+                                    let at =
+                                        if l % 2 == 0 { i * shape.width(l + 1) + j } else { j * shape.width(l) + i };
                                     pairs[l][at] += f64::from(weight) * values[l][i] * values[l + 1][j] / 3.0;
                                 }
                             }

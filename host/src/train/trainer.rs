@@ -158,10 +158,8 @@ impl Work {
     ) -> Result<[PhaseSummary; 2], TrainError> {
         let model = self.dual.dbm(parameters).map_err(|_| TrainError::Diverged { step: step + 1 })?;
         let mut summaries = [PhaseSummary::default(); 2];
-        let phases = [
-            (Phase::Positive, "positive", &mut self.positive),
-            (Phase::Negative, "negative", &mut self.negative),
-        ];
+        let phases =
+            [(Phase::Positive, "positive", &mut self.positive), (Phase::Negative, "negative", &mut self.negative)];
         for (summary, (phase, name, moments)) in summaries.iter_mut().zip(phases) {
             let plan = PhasePlan {
                 estimator: config.estimator,
@@ -256,14 +254,7 @@ impl<D: Rows> Trainer<D> {
         *step += 1;
         let seconds = begin.elapsed().as_secs_f64();
         self.seconds += seconds;
-        Ok(UpdateReport {
-            step: self.step,
-            learning_rate,
-            positive,
-            negative,
-            seconds,
-            total_seconds: self.seconds,
-        })
+        Ok(UpdateReport { step: self.step, learning_rate, positive, negative, seconds, total_seconds: self.seconds })
     }
 
     /// The settings.
