@@ -117,7 +117,7 @@ impl AnyEnergy {
 }
 
 /// A weight as it is stored.
-pub trait Weight: Pod + sealed::Sealed {
+pub trait Weight: Pod + Send + Sync + sealed::Sealed {
     /// What weights of this type add up to.
     type Field: Field;
     /// The type's number in an image.

@@ -54,7 +54,12 @@ impl Agreement {
     ///
     /// # Panics
     /// If the shapes differ, the rows are not of the visible width, or there are none.
-    pub fn measure<A, B>(float: &Dbm<'_, A>, integer: &Dbm<'_, B>, rows: &BitMatrix, seed: u64) -> Result<Self, SearchCapHit>
+    pub fn measure<A, B>(
+        float: &Dbm<'_, A>,
+        integer: &Dbm<'_, B>,
+        rows: &BitMatrix,
+        seed: u64,
+    ) -> Result<Self, SearchCapHit>
     where
         A: Connection + Sync,
         B: Connection + Sync,
@@ -124,7 +129,8 @@ mod tests {
             Geometry::default(),
         )
         .unwrap();
-        let rows = BitMatrix::from_rows(12, (0..40u32).map(|i| (0..12).map(|j| i * 37 >> j & 1 == 1).collect::<Vec<_>>()));
+        let rows =
+            BitMatrix::from_rows(12, (0..40u32).map(|i| (0..12).map(|j| (i * 37) >> j & 1 == 1).collect::<Vec<_>>()));
         let rows = rows.unwrap();
         let float = parameters.dbm().unwrap();
         let own = Agreement::measure(&float, &float, &rows, 1).unwrap();

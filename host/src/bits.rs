@@ -225,6 +225,12 @@ impl BitMatrix {
         }
     }
 
+    /// Number of different rows.
+    #[must_use]
+    pub fn distinct_rows(&self) -> usize {
+        (0..self.rows).map(|i| self.row(i)).collect::<std::collections::HashSet<_>>().len()
+    }
+
     /// Rows × columns values of 0 or 1, row-major.
     #[must_use]
     pub fn to_u8(&self) -> Vec<u8> {

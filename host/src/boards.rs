@@ -16,12 +16,8 @@ pub struct Board {
 }
 
 /// Every board that the firmware is built for.
-pub const BOARDS: &[Board] = &[Board {
-    name: "mps2-an386",
-    what: "Arm MPS2 with a Cortex-M4F, in QEMU",
-    flash: 2 << 20,
-    ram: 3 << 20,
-}];
+pub const BOARDS: &[Board] =
+    &[Board { name: "mps2-an386", what: "Arm MPS2 with a Cortex-M4F, in QEMU", flash: 2 << 20, ram: 3 << 20 }];
 
 /// A model does not go with a board.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

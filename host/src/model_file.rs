@@ -74,8 +74,7 @@ impl ModelFile {
         }
         let checkpoint = Checkpoint::from_bytes(&bytes, path)?;
         let dual = DualMatrices::new(&checkpoint.parameters);
-        dual.dbm(&checkpoint.parameters)
-            .map_err(|source| ModelFileError::Model { path: path.to_owned(), source })?;
+        dual.dbm(&checkpoint.parameters).map_err(|source| ModelFileError::Model { path: path.to_owned(), source })?;
         Ok(Self::Checkpoint(Box::new(checkpoint), dual))
     }
 

@@ -9,11 +9,13 @@ use crate::dataset::known::{self, Place};
 
 /// List the known data sets, where each was found, and how to get it; or get one.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Any command that takes DATA also takes a path: idx(.gz) files or a folder of them, a folder of PNGs, a PNG\n\
+#[command(
+    after_help = "Any command that takes DATA also takes a path: idx(.gz) files or a folder of them, a folder of PNGs, a PNG\n\
                         strip with one image a row, .npy, or .csv with one image a line.\n\n\
                         Data sets are looked for in $BITBOLTZ_DATA/NAME, then in the user's cache folder, then in the\n\
-                        system's.")]
-pub struct Args {
+                        system's."
+)]
+pub(super) struct Args {
     #[command(subcommand)]
     verb: Option<Verb>,
     /// Print a JSON array instead of a table.
@@ -30,7 +32,7 @@ enum Verb {
     },
 }
 
-pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
+pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     if let Some(Verb::Get { name }) = &args.verb {
         let folder = known::get(name, &mut |line| eprintln!("{line}"))?;
         writeln!(out, "{}", folder.display())?;

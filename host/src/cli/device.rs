@@ -17,7 +17,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  bitboltz device --port tcp:127.0.0.1:5555 info\n  \
                         bitboltz device --port /dev/ttyACM0 inpaint digits --mask half-left -o grid.png")]
-pub struct Args {
+pub(super) struct Args {
     /// A serial port (/dev/ttyACM0, COM3), or tcp:HOST:PORT.
     #[arg(long)]
     port: Port,
@@ -45,7 +45,7 @@ enum Verb {
     Inpaint(inpaint::Options),
 }
 
-pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
+pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     match &args.verb {
         Verb::Sample(options) => options.check()?,
         Verb::Inpaint(options) => options.check()?,
@@ -88,7 +88,8 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
                 match plan.mean {
                     None => {
                         let sweeps = plan.sweeps;
-                        let request = Request::Inpaint { seed, chain, restarts, sweeps, known: &known, visible: &image };
+                        let request =
+                            Request::Inpaint { seed, chain, restarts, sweeps, known: &known, visible: &image };
                         words.extend(client.state(&request)?.visible);
                     }
                     Some((burn_in, samples)) => {

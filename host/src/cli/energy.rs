@@ -10,9 +10,11 @@ use crate::{bits::BitMatrix, chain::ChainBuffer, model_file::ModelFile, npy, wit
 
 /// Print the energy of each of many whole states, in full precision, one a line.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "E(x) = - sum_l b_l.x_l - sum_l x_l^T W_l x_(l+1); the lower, the more probable. An integer model's energy is\n\
-                        its exact integer times its scale.")]
-pub struct Args {
+#[command(
+    after_help = "E(x) = - sum_l b_l.x_l - sum_l x_l^T W_l x_(l+1); the lower, the more probable. An integer model's energy is\n\
+                        its exact integer times its scale."
+)]
+pub(super) struct Args {
     /// Checkpoint (.safetensors) or image (.bbz).
     model: PathBuf,
     /// States as .npy, u8 or bool: one a row, the bits of all layers one after the other, visible first.
@@ -22,7 +24,7 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
+pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let file = ModelFile::load(&args.model)?;
     let states = npy::read_bits(&args.states)?;
     let shape = file.shape();

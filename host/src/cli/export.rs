@@ -34,7 +34,7 @@ const COMPARED: usize = 500;
 /// Prints what rounding did to fields, energies and local modes, and the flash and the exact RAM that the model takes.
 /// With `--board` a model that does not fit is refused, and nothing is written.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// Checkpoint (.safetensors).
     model: PathBuf,
     /// Weight type.
@@ -68,7 +68,7 @@ enum Kind {
     F32,
 }
 
-pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
+pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     check_output(&args.output)?;
     let board = args.board.as_deref().map(boards::find).transpose()?;
     let checkpoint = Checkpoint::load(&args.model)?;
@@ -89,8 +89,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         Kind::F32 => (encode(&parameters.dbm()?, parameters.geometry())?, Scale::ONE, None),
     };
     ensure!(bytes.len() as u64 == flash, "the image has {} bytes, {flash} were announced", bytes.len());
-    atomic::write(&args.output, |file| file.write_all(&bytes))
-        .with_context(|| args.output.display().to_string())?;
+    atomic::write(&args.output, |file| file.write_all(&bytes)).with_context(|| args.output.display().to_string())?;
     let crc = u32::from_le_bytes(*bytes.last_chunk().expect("an image ends in its CRC"));
     if args.json {
         let board = board.map(|board| board.name);
@@ -145,7 +144,9 @@ fn data(args: &Args, parameters: &Parameters) -> anyhow::Result<(BitMatrix, Stri
         let images = dataset::load(name, Split::Test)?;
         let images = images.subset(0..COMPARED);
         let size = (images.width, images.height, images.channels);
-        if size == (geometry.width.into(), geometry.height.into(), geometry.channels.into()) && geometry.units() == visible {
+        if size == (geometry.width.into(), geometry.height.into(), geometry.channels.into())
+            && geometry.units() == visible
+        {
             let bits = Encoding { bits: geometry.bits, threshold: args.threshold }.encode(&images)?;
             return Ok((bits, name.to_owned()));
         }
@@ -162,8 +163,7 @@ fn data(args: &Args, parameters: &Parameters) -> anyhow::Result<(BitMatrix, Stri
         }
     }
     let mut rng = bitboltz_core::rng::stream(0, 0);
-    let random = (0..COMPARED).map(|_| {
-        (0..visible).map(|_| bitboltz_core::rng::Rng::next_u32(&mut rng) >> 31 == 1).collect::<Vec<bool>>()
-    });
+    let random = (0..COMPARED)
+        .map(|_| (0..visible).map(|_| bitboltz_core::rng::Rng::next_u32(&mut rng) >> 31 == 1).collect::<Vec<bool>>());
     Ok((BitMatrix::from_rows(visible, random)?, "uniform random bits".to_owned()))
 }

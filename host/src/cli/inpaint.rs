@@ -19,7 +19,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  bitboltz inpaint m.safetensors digits --mask half-left -o grid.png\n  \
                         bitboltz inpaint m.bbz mnist --mask random:0.5 -n 1000 --npy restored.npy --json")]
-pub struct Args {
+pub(super) struct Args {
     /// Checkpoint (.safetensors) or image (.bbz).
     model: PathBuf,
     #[command(flatten)]
@@ -28,7 +28,7 @@ pub struct Args {
 
 /// What to restore, how, and where to put it: the same natively and on a device.
 #[derive(Debug, clap::Args)]
-pub struct Options {
+pub(super) struct Options {
     /// A known data set (its test images), or a path.
     images: String,
     /// What is hidden: half-left, half-right, half-top, half-bottom, box:x,y,w,h, random:SHARE, or a PNG or .npy file
@@ -69,31 +69,30 @@ pub struct Options {
 
 /// How a hidden part is filled in.
 #[derive(Clone, Copy, Debug)]
-pub struct Plan {
+pub(super) struct Plan {
     /// Searches from random bits.
-    pub restarts: u16,
+    pub(super) restarts: u16,
     /// Gibbs sweeps from the best mode.
-    pub sweeps: u16,
+    pub(super) sweeps: u16,
     /// (burn-in, samples), if probabilities are wanted.
-    pub mean: Option<(u16, u16)>,
+    pub(super) mean: Option<(u16, u16)>,
     /// Seed.
-    pub seed: u64,
+    pub(super) seed: u64,
 }
 
 /// What came back.
-pub enum Answer {
+pub(super) enum Answer {
     /// The lowest modes.
     Bits(BitMatrix),
     /// Probabilities, row by row.
     Probabilities(Vec<f32>),
 }
 
-pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
+pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     args.options.check()?;
     let file = ModelFile::load(&args.model)?;
     args.options.run(file.shape().width(0), file.geometry(), out, |images, hidden, plan| {
-        let inpaint =
-            Inpaint { restarts: plan.restarts.into(), sweeps: plan.sweeps.into(), ..Inpaint::default() };
+        let inpaint = Inpaint { restarts: plan.restarts.into(), sweeps: plan.sweeps.into(), ..Inpaint::default() };
         with_model!(&file, model => Ok(match plan.mean {
             None => Answer::Bits(inpainting::restore(&model, images, hidden, &inpaint, plan.seed)?),
             Some(mean) => {
@@ -105,12 +104,12 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
 
 impl Options {
     /// Refuses impossible outputs before any work.
-    pub fn check(&self) -> anyhow::Result<()> {
+    pub(super) fn check(&self) -> anyhow::Result<()> {
         self.output.iter().chain(&self.npy).try_for_each(|path| check_output(path))
     }
 
     /// Hides, restores with `restore(images, hidden, plan)`, compares and writes what was asked for.
-    pub fn run(
+    pub(super) fn run(
         &self,
         visible: usize,
         geometry: Geometry,

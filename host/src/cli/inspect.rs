@@ -2,7 +2,12 @@
 
 use std::{io::Write, path::PathBuf};
 
-use bitboltz_core::{connection::Connection as _, image::{Geometry, image_bytes}, session::ram_bytes, weights::Field as _};
+use bitboltz_core::{
+    connection::Connection as _,
+    image::{Geometry, image_bytes},
+    session::ram_bytes,
+    weights::Field as _,
+};
 use serde::Serialize;
 use serde_json::json;
 
@@ -14,7 +19,7 @@ const BARS: usize = 15;
 
 /// Show what a checkpoint or an image holds: shapes, scales, CRC, training record, weight histogram.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// Checkpoint (.safetensors) or image (.bbz).
     file: PathBuf,
     /// Print one JSON object.
@@ -49,7 +54,7 @@ impl Summary {
     }
 }
 
-pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
+pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let file = ModelFile::load(&args.file)?;
     let (shape, geometry, kind) = (file.shape(), file.geometry(), file.kind());
     let tensors: Vec<Summary> = with_model!(&file, model => {
@@ -74,12 +79,16 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         ModelFile::Image(_) => None,
     };
     let image = match &file {
-        ModelFile::Image(bytes) => bytes.image().ok().map(|image| (image.crc(), image.scale().to_f32(), image.shifts().to_vec())),
+        ModelFile::Image(bytes) => {
+            bytes.image().ok().map(|image| (image.crc(), image.scale().to_f32(), image.shifts().to_vec()))
+        }
         ModelFile::Checkpoint(..) => None,
     };
     if args.json {
-        let training = training.map(|t| json!({"step": t.step, "seconds": t.seconds, "config": t.config, "data": t.data}));
-        let image = image.map(|(crc, scale, shifts)| json!({"crc": format!("{crc:08x}"), "scale": scale, "shifts": shifts}));
+        let training =
+            training.map(|t| json!({"step": t.step, "seconds": t.seconds, "config": t.config, "data": t.data}));
+        let image =
+            image.map(|(crc, scale, shifts)| json!({"crc": format!("{crc:08x}"), "scale": scale, "shifts": shifts}));
         return print_json(
             out,
             &json!({"file": args.file, "widths": widths, "weights": kind.name(), "picture": picture(geometry),
@@ -94,12 +103,19 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     }
     match image {
         Some((crc, scale, shifts)) => {
-            writeln!(out, "CRC {crc:08x}, scale {scale:e}, shifts {shifts:?}, {flash} bytes; RAM on a device {ram} bytes")?;
+            writeln!(
+                out,
+                "CRC {crc:08x}, scale {scale:e}, shifts {shifts:?}, {flash} bytes; RAM on a device {ram} bytes"
+            )?;
         }
         None => writeln!(out, "as an image with f32 weights {flash} bytes; RAM on a device {ram} bytes")?,
     }
     if let Some(training) = training {
-        writeln!(out, "trained: {} updates in {:.1} s on {} vectors", training.step, training.seconds, training.data.rows)?;
+        writeln!(
+            out,
+            "trained: {} updates in {:.1} s on {} vectors",
+            training.step, training.seconds, training.data.rows
+        )?;
         writeln!(out, "with: {}", serde_json::to_string(&training.config)?)?;
     }
     for tensor in tensors {

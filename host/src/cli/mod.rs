@@ -12,11 +12,7 @@ mod inspect;
 mod pictures;
 mod sample;
 
-use std::{
-    io,
-    path::Path,
-    process::ExitCode,
-};
+use std::{io, path::Path, process::ExitCode};
 
 use anyhow::{Context as _, ensure};
 use clap::{Parser, Subcommand};

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The pictures that rows of visible units show.
-pub fn decode(rows: &BitMatrix, geometry: Geometry) -> anyhow::Result<Images> {
+pub(super) fn decode(rows: &BitMatrix, geometry: Geometry) -> anyhow::Result<Images> {
     let units = geometry.units();
     ensure!(units > 0, "the model does not say how its visible units make up a picture; write them with --npy");
     let (width, height, channels) = (geometry.width.into(), geometry.height.into(), geometry.channels.into());
@@ -25,12 +25,12 @@ pub fn decode(rows: &BitMatrix, geometry: Geometry) -> anyhow::Result<Images> {
 }
 
 /// An empty grid of such pictures.
-pub fn grid(geometry: Geometry) -> anyhow::Result<Grid> {
+pub(super) fn grid(geometry: Geometry) -> anyhow::Result<Grid> {
     Ok(Grid::new(geometry.width.into(), geometry.height.into(), geometry.channels.into())?)
 }
 
 /// Writes pictures side by side in groups: one tile of each column for every row.
-pub fn write_groups(path: &Path, geometry: Geometry, columns: &[&Images]) -> anyhow::Result<()> {
+pub(super) fn write_groups(path: &Path, geometry: Geometry, columns: &[&Images]) -> anyhow::Result<()> {
     let mut grid = grid(geometry)?.group(columns.len());
     for i in 0..columns[0].len() {
         for column in columns {

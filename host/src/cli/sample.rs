@@ -1,10 +1,6 @@
 //! `bitboltz sample`: what a model generates.
 
-use std::{
-    io::Write,
-    path::PathBuf,
-    time::Instant,
-};
+use std::{io::Write, path::PathBuf, time::Instant};
 
 use anyhow::ensure;
 use bitboltz_core::image::Geometry;
@@ -20,7 +16,7 @@ use crate::{bits::BitMatrix, model_file::ModelFile, npy, sampling, with_model};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  bitboltz sample m.safetensors -n 64 -o grid.png\n  \
                         bitboltz sample m.bbz --modes -n 10000 --npy modes.npy --json")]
-pub struct Args {
+pub(super) struct Args {
     /// Checkpoint (.safetensors) or image (.bbz).
     model: PathBuf,
     #[command(flatten)]
@@ -29,7 +25,7 @@ pub struct Args {
 
 /// What to draw, and where to put it: the same natively and on a device.
 #[derive(Debug, clap::Args)]
-pub struct Options {
+pub(super) struct Options {
     /// How many.
     #[arg(short = 'n', long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     count: u32,
@@ -56,22 +52,23 @@ pub struct Options {
     json: bool,
 }
 
-pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
+pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     args.options.check()?;
     let file = ModelFile::load(&args.model)?;
     args.options.run(file.geometry(), out, |count, sweeps, seed| {
-        with_model!(&file, model => Ok(sampling::sample(&model, count, sweeps, seed)?.visible))
+        let visible = with_model!(&file, model => sampling::local_modes(&model, count, sweeps.into(), seed)?.visible);
+        Ok(BitMatrix::from_words(count, visible.width, visible.rows.concat())?)
     })
 }
 
 impl Options {
     /// Refuses impossible outputs before any work.
-    pub fn check(&self) -> anyhow::Result<()> {
+    pub(super) fn check(&self) -> anyhow::Result<()> {
         self.output.iter().chain(&self.npy).try_for_each(|path| check_output(path))
     }
 
     /// Draws with `draw(count, sweeps, seed)` and writes what was asked for.
-    pub fn run(
+    pub(super) fn run(
         &self,
         geometry: Geometry,
         out: &mut dyn Write,
@@ -87,7 +84,7 @@ impl Options {
             let start = Instant::now();
             let rows = draw(self.count as usize, sweeps, self.seed)?;
             let seconds = start.elapsed().as_secs_f64();
-            let distinct = sampling::distinct_rows(&rows);
+            let distinct = rows.distinct_rows();
             if !self.json {
                 writeln!(out, "{name}: {} in {seconds:.2} s, {distinct} distinct", self.count)?;
             }

@@ -1,0 +1,349 @@
+//! Checkpoints: safetensors files with the names and shapes of the paper's PyTorch code.
+//!
+//! `weight.l` has shape \[width(l + 1), width(l)\] and `bias.l` shape \[width(l)\], all `f32`; the core's layout is the
+//! transpose. A checkpoint of this program also holds `offset.l` (what the gradient is centered by) and, under the
+//! metadata key `bitboltz`, JSON with the picture's geometry and the training record. Files without that open too: the
+//! geometry is then guessed. Tensors with other names are ignored.
+
+use std::{
+    collections::HashMap,
+    io::{self, BufWriter, Write},
+    path::{Path, PathBuf},
+};
+
+use bitboltz_core::{
+    image::Geometry,
+    model::ModelError,
+    shape::{MAX_LAYERS, Shape, ShapeError},
+};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{
+    dual::{all_finite, transpose},
+    parameters::Parameters,
+    train::{config::TrainConfig, rows::Fingerprint},
+};
+
+/// The metadata key of this program's record. One key, so that equal checkpoints are equal files.
+const METADATA_KEY: &str = "bitboltz";
+
+/// A model, and the state of the run that made it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    /// Weights, biases, geometry.
+    pub parameters: Parameters,
+    /// What a run needs to continue; `None` in files of other programs.
+    pub training: Option<TrainingState>,
+}
+
+/// What a run needs, beside the parameters and the data, to continue bit for bit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainingState {
+    /// The settings.
+    pub config: TrainConfig,
+    /// The data that it was trained on.
+    pub data: Fingerprint,
+    /// Updates done.
+    pub step: u64,
+    /// Wall time of the updates.
+    pub seconds: f64,
+    /// What the gradient is centered by, one vector for each layer; empty without centering.
+    pub offsets: Vec<Vec<f32>>,
+}
+
+/// Why a file is no checkpoint, or could not be written. Every message names the file.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// The file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Not a safetensors file, or a damaged one.
+    #[error("{}: not a safetensors file, or damaged: {reason}", path.display())]
+    NotSafetensors {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A tensor is missing.
+    #[error("{}: tensor {tensor}: expected, not found", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// Its name.
+        tensor: String,
+    },
+    /// A tensor has another number type.
+    #[error("{}: tensor {tensor}: expected type F32, found {found}", path.display())]
+    Dtype {
+        /// The file.
+        path: PathBuf,
+        /// Its name.
+        tensor: String,
+        /// Type found.
+        found: String,
+    },
+    /// A tensor has another shape.
+    #[error("{}: tensor {tensor}: expected shape {expected}, found {found:?}", path.display())]
+    TensorShape {
+        /// The file.
+        path: PathBuf,
+        /// Its name.
+        tensor: String,
+        /// Shape expected.
+        expected: String,
+        /// Shape found.
+        found: Vec<usize>,
+    },
+    /// A number is infinite or not a number.
+    #[error("{}: tensor {tensor}: expected finite numbers, found one that is not", path.display())]
+    NotFinite {
+        /// The file, existing or to be written.
+        path: PathBuf,
+        /// Its name.
+        tensor: String,
+    },
+    /// Layer widths that no model may have.
+    #[error("{}: {source}", path.display())]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: ShapeError,
+    },
+    /// This program's record in the metadata cannot be read.
+    #[error("{}: metadata `bitboltz`: {reason}", path.display())]
+    Metadata {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// The JSON under [`METADATA_KEY`].
+#[derive(Serialize, Deserialize)]
+struct Record {
+    geometry: GeometryRecord,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    training: Option<TrainingRecord>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct GeometryRecord {
+    width: u16,
+    height: u16,
+    channels: u8,
+    bits: u8,
+}
+
+#[derive(Serialize, Deserialize)]
+struct TrainingRecord {
+    config: TrainConfig,
+    data: Fingerprint,
+    step: u64,
+    seconds: f64,
+}
+
+impl Checkpoint {
+    /// Reads a checkpoint.
+    ///
+    /// # Errors
+    /// [`CheckpointError`], with the file, the tensor, what was expected and what was found.
+    pub fn load(path: &Path) -> Result<Self, CheckpointError> {
+        let bytes = std::fs::read(path).map_err(|source| CheckpointError::Io { path: path.to_owned(), source })?;
+        Self::from_bytes(&bytes, path)
+    }
+
+    /// Reads a checkpoint from the bytes of a file; `path` is for messages.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self, CheckpointError> {
+        let damaged = |error: safetensors::SafeTensorError| CheckpointError::NotSafetensors {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        };
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
+        let file = File { path, tensors: SafeTensors::deserialize(bytes).map_err(damaged)? };
+        let record = metadata.metadata().as_ref().and_then(|metadata| metadata.get(METADATA_KEY));
+        let bad_record = |reason: String| CheckpointError::Metadata { path: path.to_owned(), reason };
+        let record: Option<Record> =
+            record.map(|json| serde_json::from_str(json).map_err(|error| bad_record(error.to_string()))).transpose()?;
+
+        let shape = file.shape()?;
+        let geometry = match &record {
+            Some(Record { geometry: GeometryRecord { width, height, channels, bits }, .. }) => {
+                Geometry { width: *width, height: *height, channels: *channels, bits: *bits }
+            }
+            None => guess_geometry(shape.width(0)),
+        };
+        if geometry != Geometry::default() && geometry.units() != shape.width(0) {
+            let (units, visible) = (geometry.units(), shape.width(0));
+            return Err(bad_record(format!("the picture has {units} bits, the visible layer {visible} units")));
+        }
+        let mut weights = Vec::new();
+        for l in 0..shape.layers() - 1 {
+            let (lower, upper) = (shape.width(l), shape.width(l + 1));
+            let numbers = file.numbers(&format!("weight.{l}"), &[upper, lower])?;
+            let mut matrix = vec![0.0; numbers.len()];
+            transpose(&numbers, lower, &mut matrix);
+            weights.push(matrix);
+        }
+        let vectors = |name: &str| -> Result<Vec<Vec<f32>>, CheckpointError> {
+            (0..shape.layers()).map(|l| file.numbers(&format!("{name}.{l}"), &[shape.width(l)])).collect()
+        };
+        // Shapes and numbers were checked tensor by tensor; what could be left says which tensor it is.
+        let parameters = Parameters::new(weights, vectors("bias")?, geometry).map_err(|error| match error {
+            ModelError::Shape(source) => CheckpointError::Shape { path: path.to_owned(), source },
+            other => CheckpointError::NotSafetensors { path: path.to_owned(), reason: other.to_string() },
+        })?;
+        let training = match record.and_then(|record| record.training) {
+            Some(TrainingRecord { config, data, step, seconds }) => {
+                let offsets = if config.centering.is_some() { vectors("offset")? } else { Vec::new() };
+                Some(TrainingState { config, data, step, seconds, offsets })
+            }
+            None => None,
+        };
+        Ok(Self { parameters, training })
+    }
+
+    /// The bytes of the file. Equal checkpoints give equal bytes.
+    ///
+    /// # Errors
+    /// [`CheckpointError::NotFinite`]; `path` is for messages.
+    pub fn to_bytes(&self, path: &Path) -> Result<Vec<u8>, CheckpointError> {
+        let shape = self.parameters.shape();
+        let mut tensors: Vec<(String, Vec<usize>, Vec<f32>)> = Vec::new();
+        for (l, matrix) in self.parameters.weights().iter().enumerate() {
+            let mut numbers = vec![0.0; matrix.len()];
+            transpose(matrix, shape.width(l + 1), &mut numbers);
+            tensors.push((format!("weight.{l}"), vec![shape.width(l + 1), shape.width(l)], numbers));
+        }
+        let offsets = self.training.as_ref().map_or(&[][..], |training| &training.offsets);
+        for (name, vectors) in [("bias", self.parameters.biases()), ("offset", offsets)] {
+            let named = vectors.iter().enumerate();
+            tensors.extend(named.map(|(l, vector)| (format!("{name}.{l}"), vec![vector.len()], vector.clone())));
+        }
+        let mut data = Vec::new();
+        for (name, shape, numbers) in tensors {
+            if !all_finite(&numbers) {
+                return Err(CheckpointError::NotFinite { path: path.to_owned(), tensor: name });
+            }
+            let bytes: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
+            data.push((name, shape, bytes));
+        }
+        let internal = |reason: String| CheckpointError::NotSafetensors { path: path.to_owned(), reason };
+        let json = serde_json::to_string(&self.record()).map_err(|error| internal(error.to_string()))?;
+        let views = data.iter().map(|(name, shape, bytes)| {
+            TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.as_str(), view))
+        });
+        let views = views.collect::<Result<Vec<_>, _>>().map_err(|error| internal(error.to_string()))?;
+        let metadata = HashMap::from([(METADATA_KEY.to_owned(), json)]);
+        safetensors::serialize(views, Some(metadata)).map_err(|error| internal(error.to_string()))
+    }
+
+    fn record(&self) -> Record {
+        let Geometry { width, height, channels, bits } = self.parameters.geometry();
+        let training = self.training.as_ref().map(|state| TrainingRecord {
+            config: state.config.clone(),
+            data: state.data,
+            step: state.step,
+            seconds: state.seconds,
+        });
+        Record { geometry: GeometryRecord { width, height, channels, bits }, training }
+    }
+
+    /// Writes the checkpoint: whole, or not at all. An older file of this name stays as it is if anything fails.
+    ///
+    /// # Errors
+    /// [`CheckpointError::NotFinite`] before anything is written; [`CheckpointError::Io`].
+    pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
+        let bytes = self.to_bytes(path)?;
+        write_atomically(path, |out| out.write_all(&bytes))
+            .map_err(|source| CheckpointError::Io { path: path.to_owned(), source })
+    }
+}
+
+/// An open file whose tensors are asked for by name.
+struct File<'a> {
+    path: &'a Path,
+    tensors: SafeTensors<'a>,
+}
+
+impl File<'_> {
+    fn missing(&self, tensor: String) -> CheckpointError {
+        CheckpointError::Missing { path: self.path.to_owned(), tensor }
+    }
+
+    /// The layer widths, which the biases give.
+    fn shape(&self) -> Result<Shape, CheckpointError> {
+        // The highest number there is, so that a gap is a missing tensor and not a smaller model.
+        let count = |prefix: &str| {
+            let numbers = self.tensors.names().into_iter().filter_map(|name| name.strip_prefix(prefix)?.parse().ok());
+            numbers.map(|l: usize| l.saturating_add(1)).max().unwrap_or(0)
+        };
+        let layers = count("bias.").max(count("weight.").saturating_add(1)).max(2);
+        if layers > MAX_LAYERS {
+            let source = ShapeError::Layers { found: layers };
+            return Err(CheckpointError::Shape { path: self.path.to_owned(), source });
+        }
+        let mut widths = Vec::new();
+        for l in 0..layers {
+            let tensor = format!("bias.{l}");
+            match self.tensors.tensor(&tensor).map_err(|_| self.missing(tensor.clone()))?.shape() {
+                &[width] => widths.push(width),
+                found => {
+                    let (expected, found) = ("[units]".to_owned(), found.to_vec());
+                    return Err(CheckpointError::TensorShape { path: self.path.to_owned(), tensor, expected, found });
+                }
+            }
+        }
+        Shape::new(&widths).map_err(|source| CheckpointError::Shape { path: self.path.to_owned(), source })
+    }
+
+    fn numbers(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, CheckpointError> {
+        let (path, tensor) = (self.path.to_owned(), name.to_owned());
+        let view = self.tensors.tensor(name).map_err(|_| self.missing(tensor.clone()))?;
+        if view.dtype() != Dtype::F32 {
+            return Err(CheckpointError::Dtype { path, tensor, found: format!("{:?}", view.dtype()) });
+        }
+        if view.shape() != shape {
+            let (expected, found) = (format!("{shape:?}"), view.shape().to_vec());
+            return Err(CheckpointError::TensorShape { path, tensor, expected, found });
+        }
+        let (numbers, _) = view.data().as_chunks();
+        let numbers: Vec<f32> = numbers.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+        if all_finite(&numbers) { Ok(numbers) } else { Err(CheckpointError::NotFinite { path, tensor }) }
+    }
+}
+
+/// A square black and white picture, if the number of visible units is a square; otherwise none.
+fn guess_geometry(visible: usize) -> Geometry {
+    let side = visible.isqrt();
+    match u16::try_from(side) {
+        Ok(side) if usize::from(side).pow(2) == visible => Geometry { width: side, height: side, channels: 1, bits: 1 },
+        _ => Geometry::default(),
+    }
+}
+
+/// Writes a file beside `path` and renames it, so that the name always stands for a whole file.
+fn write_atomically(path: &Path, body: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let temporary = tempfile::NamedTempFile::new_in(folder)?;
+    let mut out = BufWriter::new(temporary.as_file());
+    body(&mut out)?;
+    out.flush()?;
+    drop(out);
+    temporary.as_file().sync_all()?;
+    temporary.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}

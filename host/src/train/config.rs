@@ -1,0 +1,246 @@
+//! Everything that a training run depends on, apart from its data.
+
+use bitboltz_core::coupling::Horizon;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::optimiser::Schedule;
+use crate::estimator::{Estimator, SecondStart, UnknownEstimator};
+
+/// Initial weights. Biases start at zero, or (the visible ones) at the data's log odds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Init {
+    /// Random (semi-)orthogonal matrices.
+    Orthogonal,
+    /// Independent normal numbers.
+    Normal {
+        /// Standard deviation.
+        std: f32,
+    },
+}
+
+/// How long to train: the whole run, earlier parts of a resumed one included. The first limit that is reached ends it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Budget {
+    /// Updates.
+    pub steps: Option<u64>,
+    /// Minutes of training.
+    pub minutes: Option<f64>,
+}
+
+/// The configuration of a run. With the data and the parameters it determines every update.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TrainConfig {
+    /// Widths of the hidden layers, lowest first.
+    pub hidden: Vec<usize>,
+    /// The estimator of both phases.
+    #[serde(with = "estimator_as_text")]
+    pub estimator: Estimator,
+    /// Data rows of an update, and free chains.
+    pub batch: usize,
+    /// Learning rate of the first update.
+    pub learning_rate: f64,
+    /// The rate of update t is `learning_rate / √(1 + gamma · t)`.
+    pub gamma: f64,
+    /// Rate of the moving averages that the gradient is centered by; `None` for the plain gradient.
+    pub centering: Option<f64>,
+    /// Conditional means instead of bits in the odd layers' statistics.
+    pub marginalise: bool,
+    /// Initial weights.
+    pub init: Init,
+    /// Whether the visible biases start at the log odds of the data's means instead of zero.
+    pub bias_from_data: bool,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// How long to train.
+    pub budget: Budget,
+}
+
+impl Default for TrainConfig {
+    /// What was found to learn digits in about a minute: see the module's notes.
+    fn default() -> Self {
+        Self {
+            hidden: vec![500, 500],
+            estimator: Estimator::UCD_LMI,
+            batch: 100,
+            learning_rate: 0.05,
+            gamma: 0.001,
+            centering: Some(0.05),
+            marginalise: true,
+            init: Init::Orthogonal,
+            bias_from_data: false,
+            seed: 0,
+            budget: Budget::default(),
+        }
+    }
+}
+
+impl TrainConfig {
+    /// The published settings: rate 0.01 / √(1 + 0.001 t), batch 1000, orthogonal weights, zero biases, no centering,
+    /// bits in all statistics.
+    pub fn paper_defaults() -> Self {
+        Self { learning_rate: 0.01, batch: 1000, centering: None, marginalise: false, ..Self::default() }
+    }
+
+    /// The learning rates.
+    pub fn schedule(&self) -> Schedule {
+        Schedule { rate: self.learning_rate, gamma: self.gamma }
+    }
+
+    /// Whether the numbers make sense.
+    ///
+    /// # Errors
+    /// The first field that does not.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let fail = |field, expected| Err(ConfigError { field, expected });
+        let positive = |x: f64| x.is_finite() && x > 0.0;
+        if self.hidden.is_empty() || self.hidden.contains(&0) {
+            return fail("hidden", "at least one layer, each of at least one unit");
+        }
+        if self.batch == 0 {
+            return fail("batch", "at least 1");
+        }
+        if !positive(self.learning_rate) {
+            return fail("learning_rate", "a positive number");
+        }
+        if !(self.gamma.is_finite() && self.gamma >= 0.0) {
+            return fail("gamma", "a number of at least 0");
+        }
+        if self.centering.is_some_and(|rate| !(positive(rate) && rate <= 1.0)) {
+            return fail("centering", "a rate above 0, at most 1");
+        }
+        if let Init::Normal { std } = self.init
+            && !(std.is_finite() && std >= 0.0)
+        {
+            return fail("init", "a standard deviation of at least 0");
+        }
+        if self.budget.minutes.is_some_and(|minutes| !positive(minutes)) {
+            return fail("budget.minutes", "a positive number");
+        }
+        match self.estimator {
+            Estimator::Ucd { horizon, .. } if horizon.k > horizon.m || horizon.lag == 0 => {
+                fail("estimator", "k ≤ m and lag ≥ 1")
+            }
+            Estimator::Cd { k: 0 } => fail("estimator", "cd-K with K ≥ 1"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A setting that cannot be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("{field}: expected {expected}")]
+pub struct ConfigError {
+    /// Field of [`TrainConfig`].
+    pub field: &'static str,
+    /// What it must be.
+    pub expected: &'static str,
+}
+
+/// An estimator as a checkpoint records it: the name that commands take, and the rest.
+#[derive(Serialize, Deserialize)]
+struct EstimatorText {
+    name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    horizon: Option<HorizonText>,
+    #[serde(default)]
+    independent_start: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct HorizonText {
+    k: u32,
+    m: u32,
+    lag: u32,
+    cap: u32,
+}
+
+impl From<Estimator> for EstimatorText {
+    fn from(estimator: Estimator) -> Self {
+        let (horizon, second) = match estimator {
+            Estimator::Ucd { horizon, second, .. } => (Some(horizon), second),
+            Estimator::Cd { .. } => (None, SecondStart::Same),
+        };
+        let horizon = horizon.map(|Horizon { k, m, lag, cap }| HorizonText { k, m, lag, cap });
+        Self { name: estimator.to_string(), horizon, independent_start: second == SecondStart::Independent }
+    }
+}
+
+impl TryFrom<EstimatorText> for Estimator {
+    type Error = UnknownEstimator;
+
+    fn try_from(text: EstimatorText) -> Result<Self, UnknownEstimator> {
+        let second = if text.independent_start { SecondStart::Independent } else { SecondStart::Same };
+        let estimator = text.name.parse::<Self>()?.with_second(second);
+        Ok(match text.horizon {
+            Some(HorizonText { k, m, lag, cap }) => estimator.with_horizon(Horizon { k, m, lag, cap }),
+            None => estimator,
+        })
+    }
+}
+
+mod estimator_as_text {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer, de::Error as _};
+
+    use super::{Estimator, EstimatorText};
+
+    pub(super) fn serialize<S: Serializer>(estimator: &Estimator, serializer: S) -> Result<S::Ok, S::Error> {
+        EstimatorText::from(*estimator).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Estimator, D::Error> {
+        EstimatorText::deserialize(deserializer)?.try_into().map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn configurations_survive_json() {
+        let horizon = Horizon { k: 2, m: 7, lag: 3, cap: 99 };
+        let estimator: Estimator = "ucd-lmi-gibbs".parse().unwrap();
+        let estimator = estimator.with_horizon(horizon).with_second(SecondStart::Independent);
+        for config in [
+            TrainConfig::default(),
+            TrainConfig::paper_defaults(),
+            TrainConfig { estimator, init: Init::Normal { std: 0.01 }, ..TrainConfig::default() },
+            TrainConfig { estimator: Estimator::Cd { k: 3 }, ..TrainConfig::default() },
+        ] {
+            let text = serde_json::to_string(&config).unwrap();
+            assert_eq!(serde_json::from_str::<TrainConfig>(&text).unwrap(), config, "{text}");
+        }
+    }
+
+    #[test]
+    fn missing_fields_take_their_defaults_and_unknown_estimators_fail() {
+        assert_eq!(serde_json::from_str::<TrainConfig>("{}").unwrap(), TrainConfig::default());
+        let error = serde_json::from_str::<TrainConfig>(r#"{"estimator":{"name":"sgd"}}"#).unwrap_err();
+        assert!(error.to_string().contains("no estimator `sgd`"), "{error}");
+    }
+
+    #[test]
+    fn impossible_settings_are_named() {
+        let bad = |change: fn(&mut TrainConfig)| {
+            let mut config = TrainConfig::default();
+            change(&mut config);
+            config.check().map_err(|error| error.field)
+        };
+        assert_eq!(bad(|_| ()), Ok(()));
+        assert_eq!(bad(|c| c.hidden.clear()), Err("hidden"));
+        assert_eq!(bad(|c| c.batch = 0), Err("batch"));
+        assert_eq!(bad(|c| c.learning_rate = f64::NAN), Err("learning_rate"));
+        assert_eq!(bad(|c| c.gamma = -1.0), Err("gamma"));
+        assert_eq!(bad(|c| c.centering = Some(0.0)), Err("centering"));
+        assert_eq!(bad(|c| c.init = Init::Normal { std: -1.0 }), Err("init"));
+        assert_eq!(bad(|c| c.budget.minutes = Some(0.0)), Err("budget.minutes"));
+        assert_eq!(
+            bad(|c| c.estimator = c.estimator.with_horizon(Horizon { k: 1, ..Horizon::default() })),
+            Err("estimator")
+        );
+    }
+}

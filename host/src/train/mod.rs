@@ -1,0 +1,34 @@
+//! Training: float parameters, updated from chains that the core runs.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`config`] | every setting, as it is recorded in checkpoints |
+//! | [`trainer`] | one update: batch → phases → gradient → parameters |
+//! | [`run`] | many updates: budget, checkpoints, metrics, stop |
+//! | [`phase`] | the chains of a phase, in parallel |
+//! | [`statistics`] | ⟨x⟩ and ⟨x xᵀ⟩ of weighted states |
+//! | [`gradient`] | the plain and the centered gradient |
+//! | [`optimiser`] | schedule and ascent |
+//! | [`orthogonal`] | initial weights |
+//! | [`rows`] | what is needed of a data set; its order |
+//! | [`seeds`] | which random stream does what |
+//! | [`metrics`] | the run's figures as JSON lines |
+//!
+//! An update is a function of (configuration, data, step, parameters, offsets) alone, whatever the number of threads:
+//! that is all a checkpoint needs for a run to continue bit for bit.
+
+pub mod config;
+pub mod gradient;
+pub mod metrics;
+pub mod optimiser;
+pub mod orthogonal;
+pub mod phase;
+pub mod rows;
+pub mod run;
+pub mod seeds;
+pub mod statistics;
+pub mod trainer;
+
+pub use config::{Budget, Init, TrainConfig};
+pub use rows::{PackedRows, Rows};
+pub use trainer::{TrainError, Trainer, UpdateReport};

@@ -1,0 +1,54 @@
+//! Which random stream does what in a training run.
+//!
+//! Everything random follows from (seed, purpose, number): nothing about the generators needs to be saved to resume a
+//! run, and no result depends on which thread ran a chain.
+
+use bitboltz_core::rng::{XorShiftRng, stream};
+
+/// What randomness is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Initial weights; one stream for each connection.
+    Weights,
+    /// The order of the data; one stream for each epoch.
+    Shuffle,
+    /// Clamped chains of a step; one stream for each chain.
+    Positive,
+    /// Free chains of a step; one stream for each chain.
+    Negative,
+}
+
+/// Stream `index` of step (or 0) `number` for a purpose.
+pub fn stream_for(seed: u64, purpose: Purpose, number: u64, index: u64) -> XorShiftRng {
+    stream(mix(mix(seed ^ (purpose as u64 + 1).rotate_left(56)).wrapping_add(number)), index)
+}
+
+/// The finaliser of SplitMix64 (Steele, Lea, Flood 2014).
+fn mix(mut z: u64) -> u64 {
+    z = z.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use bitboltz_core::rng::Rng as _;
+
+    use super::*;
+
+    #[test]
+    fn every_coordinate_changes_the_stream() {
+        let first = |seed, purpose, number, index| stream_for(seed, purpose, number, index).next_u64();
+        let base = first(1, Purpose::Positive, 5, 0);
+        assert_eq!(base, first(1, Purpose::Positive, 5, 0));
+        for other in [
+            first(2, Purpose::Positive, 5, 0),
+            first(1, Purpose::Negative, 5, 0),
+            first(1, Purpose::Positive, 6, 0),
+            first(1, Purpose::Positive, 5, 1),
+        ] {
+            assert_ne!(base, other);
+        }
+    }
+}

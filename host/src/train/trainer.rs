@@ -1,0 +1,341 @@
+//! One update at a time.
+
+use std::time::Instant;
+
+use bitboltz_core::{
+    image::Geometry,
+    shape::{Shape, ShapeError},
+};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::{
+    config::{ConfigError, Init, TrainConfig},
+    gradient::Gradient,
+    optimiser::ascend,
+    orthogonal::{normals, orthogonal},
+    phase::{PhaseBuffers, PhasePlan, PhaseSummary},
+    rows::{Batches, Fingerprint, Rows, bit_means, malformed_row},
+    seeds::{Purpose, stream_for},
+    statistics::Moments,
+};
+use crate::{
+    checkpoint::{Checkpoint, TrainingState},
+    dual::DualMatrices,
+    estimator::Phase,
+    parameters::Parameters,
+};
+
+/// Why training cannot begin or go on.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// A setting that cannot be.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Widths that are no shape.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+    /// No rows to learn from.
+    #[error("the data set has no rows")]
+    NoData,
+    /// Rows are not packed as they should be.
+    #[error("data row {row}: expected {width} bits in {words} words, padding zero")]
+    Row {
+        /// The first such row.
+        row: usize,
+        /// Bits expected.
+        width: usize,
+        /// Words expected.
+        words: usize,
+    },
+    /// The picture and the rows differ in size.
+    #[error("the picture has {geometry} bits, the data rows have {data}")]
+    Geometry {
+        /// Bits of the picture.
+        geometry: usize,
+        /// Bits of a row.
+        data: usize,
+    },
+    /// A checkpoint without training state, or one that does not fit its parameters.
+    #[error("cannot resume: {0}")]
+    Resume(&'static str),
+    /// A run was resumed on other data than it began with.
+    #[error("cannot resume: the run began on other data ({expected}; found {found})")]
+    OtherData {
+        /// The run's data.
+        expected: Fingerprint,
+        /// The data given.
+        found: Fingerprint,
+    },
+    /// Every chain of a phase was left out.
+    #[error("step {step}: no chain of the {phase} phase gave an estimate; all {chains} hit their cap")]
+    NoEstimate {
+        /// Step, counted from 1.
+        step: u64,
+        /// `positive` or `negative`.
+        phase: &'static str,
+        /// Chains that were run.
+        chains: usize,
+    },
+    /// The parameters are no longer finite.
+    #[error(
+        "step {step}: training diverged, a parameter is no longer finite; start again from the last checkpoint with a \
+         lower learning rate"
+    )]
+    Diverged {
+        /// Step, counted from 1.
+        step: u64,
+    },
+}
+
+/// What one update did.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UpdateReport {
+    /// Updates done, this one included.
+    pub step: u64,
+    /// Learning rate.
+    pub learning_rate: f32,
+    /// The clamped phase. Its [`visible_error`](PhaseSummary::visible_error) is the reconstruction error.
+    pub positive: PhaseSummary,
+    /// The free phase.
+    pub negative: PhaseSummary,
+    /// Wall time of the update.
+    pub seconds: f64,
+    /// Wall time of all updates so far, earlier parts of a resumed run included.
+    pub total_seconds: f64,
+}
+
+/// A training run: parameters, offsets, and the step.
+#[derive(Debug)]
+pub struct Trainer<D> {
+    config: TrainConfig,
+    data: D,
+    fingerprint: Fingerprint,
+    parameters: Parameters,
+    /// What the gradient is centered by, one vector for each layer; empty without centering.
+    offsets: Vec<Vec<f32>>,
+    step: u64,
+    seconds: f64,
+    work: Work,
+}
+
+/// Everything that can be computed again.
+#[derive(Debug)]
+struct Work {
+    dual: DualMatrices,
+    batches: Batches,
+    rows: Vec<usize>,
+    phase: PhaseBuffers,
+    positive: Moments,
+    negative: Moments,
+    gradient: Gradient,
+    scratch: Vec<f32>,
+}
+
+impl Work {
+    fn new(parameters: &Parameters, config: &TrainConfig, rows: usize) -> Self {
+        let shape = parameters.shape();
+        Self {
+            dual: DualMatrices::new(parameters),
+            batches: Batches::new(config.seed, rows, config.batch),
+            rows: Vec::new(),
+            phase: PhaseBuffers::new(shape),
+            positive: Moments::new(shape),
+            negative: Moments::new(shape),
+            gradient: Gradient::zeros(shape),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Both phases of a step on the rows that were drawn for it; their statistics stay in `positive` and `negative`.
+    fn phases(
+        &mut self,
+        config: &TrainConfig,
+        data: &impl Rows,
+        parameters: &Parameters,
+        step: u64,
+    ) -> Result<[PhaseSummary; 2], TrainError> {
+        let model = self.dual.dbm(parameters).map_err(|_| TrainError::Diverged { step: step + 1 })?;
+        let mut summaries = [PhaseSummary::default(); 2];
+        let phases =
+            [(Phase::Positive, "positive", &mut self.positive), (Phase::Negative, "negative", &mut self.negative)];
+        for (summary, (phase, name, moments)) in summaries.iter_mut().zip(phases) {
+            let plan = PhasePlan {
+                estimator: config.estimator,
+                phase,
+                marginalise: config.marginalise,
+                seed: config.seed,
+                step,
+                rows: &self.rows,
+            };
+            *summary = self.phase.run(&model, &plan, data, moments);
+            if summary.chains == 0 {
+                return Err(TrainError::NoEstimate { step: step + 1, phase: name, chains: summary.cap_hits });
+            }
+        }
+        Ok(summaries)
+    }
+}
+
+impl<D: Rows> Trainer<D> {
+    /// A new run on these rows. `geometry` says how a row makes up a picture; all zero if it does not.
+    ///
+    /// # Errors
+    /// Settings or data that cannot be trained on.
+    pub fn new(config: TrainConfig, data: D, geometry: Geometry) -> Result<Self, TrainError> {
+        config.check()?;
+        check_data(&data)?;
+        if geometry != Geometry::default() && geometry.units() != data.width() {
+            return Err(TrainError::Geometry { geometry: geometry.units(), data: data.width() });
+        }
+        let widths: Vec<usize> = std::iter::once(data.width()).chain(config.hidden.iter().copied()).collect();
+        let parameters = initial_parameters(&config, &widths, &data, geometry)?;
+        // Before anything was learnt: the visible means are the data's, and those of the hidden units, whose fields are
+        // symmetric, a half. Neither depends on a chain, so the first gradient is unbiased too.
+        let mut offsets = Vec::new();
+        if config.centering.is_some() {
+            offsets.push(bit_means(&data));
+            offsets.extend(widths[1..].iter().map(|&width| vec![0.5; width]));
+        }
+        let fingerprint = Fingerprint::of(&data);
+        let work = Work::new(&parameters, &config, data.len());
+        Ok(Self { config, data, fingerprint, parameters, offsets, step: 0, seconds: 0.0, work })
+    }
+
+    /// Continues the run of a checkpoint on the same rows: every later update is what it would have been.
+    ///
+    /// # Errors
+    /// A checkpoint without training state; other data than the run began with.
+    pub fn resume(checkpoint: Checkpoint, data: D) -> Result<Self, TrainError> {
+        let Checkpoint { parameters, training } = checkpoint;
+        let TrainingState { config, data: expected, step, seconds, offsets } =
+            training.ok_or(TrainError::Resume("the checkpoint holds a model, but no training state"))?;
+        config.check()?;
+        check_data(&data)?;
+        let fingerprint = Fingerprint::of(&data);
+        if fingerprint != expected {
+            return Err(TrainError::OtherData { expected, found: fingerprint });
+        }
+        let widths: Vec<usize> = parameters.shape().widths().collect();
+        if widths[0] != data.width() || widths[1..] != config.hidden {
+            return Err(TrainError::Resume("the configuration's layer widths are not those of the tensors"));
+        }
+        let kept: Vec<usize> = offsets.iter().map(Vec::len).collect();
+        if kept != if config.centering.is_some() { widths } else { Vec::new() } {
+            return Err(TrainError::Resume("the offsets do not fit the layers"));
+        }
+        let work = Work::new(&parameters, &config, data.len());
+        Ok(Self { config, data, fingerprint, parameters, offsets, step, seconds, work })
+    }
+
+    /// Draws a batch, runs both phases, and moves the parameters once.
+    ///
+    /// # Errors
+    /// [`TrainError::NoEstimate`], with the parameters as they were; [`TrainError::Diverged`], with parameters that must
+    /// be thrown away.
+    pub fn update(&mut self) -> Result<UpdateReport, TrainError> {
+        let begin = Instant::now();
+        let Self { config, data, parameters, offsets, step, work, .. } = self;
+        work.batches.at(*step, &mut work.rows);
+        let [positive, negative] = work.phases(config, data, parameters, *step)?;
+        work.gradient.set(&work.positive, &work.negative, config.centering.map(|_| offsets.as_slice()));
+        let learning_rate = config.schedule().at(*step);
+        if !ascend(parameters, &work.gradient, learning_rate, &mut work.scratch) {
+            return Err(TrainError::Diverged { step: *step + 1 });
+        }
+        work.dual.refresh(parameters);
+        // After the gradient: it must not depend on its own batch through its offsets.
+        if let Some(rate) = config.centering {
+            for (offset, mean) in offsets.iter_mut().flatten().zip(work.positive.means.iter().flatten()) {
+                *offset += rate as f32 * (mean - *offset);
+            }
+        }
+        *step += 1;
+        let seconds = begin.elapsed().as_secs_f64();
+        self.seconds += seconds;
+        Ok(UpdateReport { step: self.step, learning_rate, positive, negative, seconds, total_seconds: self.seconds })
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &TrainConfig {
+        &self.config
+    }
+
+    /// Changes how long to train, for a run that goes on beyond its first budget. Nothing else can change: the run would
+    /// be another one.
+    pub fn set_budget(&mut self, budget: super::config::Budget) {
+        self.config.budget = budget;
+    }
+
+    /// The parameters.
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// The weights in both orientations, for quick chains on [`parameters`](Self::parameters).
+    pub fn dual(&self) -> &DualMatrices {
+        &self.work.dual
+    }
+
+    /// Updates done.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// Wall time of all updates so far.
+    pub fn seconds(&self) -> f64 {
+        self.seconds
+    }
+
+    /// The data.
+    pub fn data(&self) -> &D {
+        &self.data
+    }
+
+    /// Everything that is needed to go on from here.
+    pub fn checkpoint(&self) -> Checkpoint {
+        let training = TrainingState {
+            config: self.config.clone(),
+            data: self.fingerprint,
+            step: self.step,
+            seconds: self.seconds,
+            offsets: self.offsets.clone(),
+        };
+        Checkpoint { parameters: self.parameters.clone(), training: Some(training) }
+    }
+}
+
+fn check_data(data: &impl Rows) -> Result<(), TrainError> {
+    if data.is_empty() {
+        return Err(TrainError::NoData);
+    }
+    let (width, words) = (data.width(), bitboltz_core::bits::words_for(data.width()));
+    malformed_row(data).map_or(Ok(()), |row| Err(TrainError::Row { row, width, words }))
+}
+
+fn initial_parameters(
+    config: &TrainConfig,
+    widths: &[usize],
+    data: &impl Rows,
+    geometry: Geometry,
+) -> Result<Parameters, TrainError> {
+    Shape::new(widths)?;
+    let mut parameters = Parameters::zeros(widths, geometry)?;
+    let (weights, biases) = parameters.tensors_mut();
+    for (l, matrix) in weights.iter_mut().enumerate() {
+        let mut rng = stream_for(config.seed, Purpose::Weights, l as u64, 0);
+        *matrix = match config.init {
+            Init::Orthogonal => orthogonal(widths[l], widths[l + 1], &mut rng),
+            Init::Normal { std } => normals(widths[l] * widths[l + 1], std, &mut rng),
+        };
+    }
+    if config.bias_from_data {
+        // Never beyond ±log(99): a pixel that was never on may still be on in the next image.
+        for (bias, mean) in biases[0].iter_mut().zip(bit_means(data)) {
+            let mean = f64::from(mean).clamp(0.01, 0.99);
+            *bias = libm::log(mean / (1.0 - mean)) as f32;
+        }
+    }
+    Ok(parameters)
+}
