@@ -335,10 +335,22 @@ fn guess_geometry(visible: usize) -> Geometry {
     }
 }
 
+/// Whether a checkpoint could be written to `path`: a file can be made beside it.
+///
+/// # Errors
+/// [`CheckpointError::Io`].
+pub fn check_writable(path: &Path) -> Result<(), CheckpointError> {
+    let probe = tempfile::NamedTempFile::new_in(folder_of(path));
+    probe.map(drop).map_err(|source| CheckpointError::Io { path: path.to_owned(), source })
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Writes a file beside `path` and renames it, so that the name always stands for a whole file.
 fn write_atomically(path: &Path, body: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let temporary = tempfile::NamedTempFile::new_in(folder)?;
+    let temporary = tempfile::NamedTempFile::new_in(folder_of(path))?;
     let mut out = BufWriter::new(temporary.as_file());
     body(&mut out)?;
     out.flush()?;
@@ -347,3 +359,6 @@ fn write_atomically(path: &Path, body: impl FnOnce(&mut dyn Write) -> io::Result
     temporary.persist(path).map_err(|error| error.error)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

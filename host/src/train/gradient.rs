@@ -141,7 +141,7 @@ mod tests {
         assert_ne!(plain, centered);
         let mut back = centered.clone();
         let at = |l: usize, lower: usize, upper: usize| {
-            if l % 2 == 0 { lower * shape.width(l + 1) + upper } else { upper * shape.width(l) + lower }
+            if l.is_multiple_of(2) { lower * shape.width(l + 1) + upper } else { upper * shape.width(l) + lower }
         };
         for l in 0..3 {
             for i in 0..shape.width(l) {

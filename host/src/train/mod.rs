@@ -32,3 +32,6 @@ pub mod trainer;
 pub use config::{Budget, Init, TrainConfig};
 pub use rows::{PackedRows, Rows};
 pub use trainer::{TrainError, Trainer, UpdateReport};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+//! Round trips, files of other programs, and malformed files.
+
+use super::*;
+
+fn parameters() -> Parameters {
+    let weights = vec![vec![1., 2., 3., 4., 5., 6., 7., 8.], vec![0.5, -0.25]];
+    let geometry = Geometry { width: 2, height: 2, channels: 1, bits: 1 };
+    Parameters::new(weights, vec![vec![0.1; 4], vec![-0.2; 2], vec![0.3]], geometry).unwrap()
+}
+
+fn training() -> TrainingState {
+    TrainingState {
+        config: TrainConfig { hidden: vec![2, 1], ..TrainConfig::default() },
+        data: Fingerprint { rows: 7, width: 4, crc: 99 },
+        step: 12,
+        seconds: 3.5,
+        offsets: vec![vec![0.5; 4], vec![0.25; 2], vec![0.75]],
+    }
+}
+
+/// A file of tensors as another program would write it.
+fn file(tensors: &[(&str, Dtype, &[usize], &[f32])]) -> Vec<u8> {
+    let bytes: Vec<Vec<u8>> = tensors
+        .iter()
+        .map(|(_, dtype, _, numbers)| match dtype {
+            Dtype::F64 => numbers.iter().flat_map(|&x| f64::from(x).to_le_bytes()).collect(),
+            _ => numbers.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        })
+        .collect();
+    let views = tensors
+        .iter()
+        .zip(&bytes)
+        .map(|((name, dtype, shape, _), bytes)| (*name, TensorView::new(*dtype, shape.to_vec(), bytes).unwrap()));
+    safetensors::serialize(views, None).unwrap()
+}
+
+fn open(bytes: &[u8]) -> Result<Checkpoint, CheckpointError> {
+    Checkpoint::from_bytes(bytes, Path::new("m.safetensors"))
+}
+
+#[test]
+fn a_saved_checkpoint_loads_as_it_was_and_equal_ones_are_equal_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.safetensors");
+    for training in [None, Some(training())] {
+        let checkpoint = Checkpoint { parameters: parameters(), training };
+        checkpoint.save(&path).unwrap();
+        let loaded = Checkpoint::load(&path).unwrap();
+        assert_eq!(loaded, checkpoint);
+        assert_eq!(loaded.to_bytes(&path).unwrap(), std::fs::read(&path).unwrap());
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn tensors_are_transposed_and_named_as_in_pytorch() {
+    let bytes = Checkpoint { parameters: parameters(), training: None }.to_bytes(Path::new("m")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let weight = file.tensor("weight.0").unwrap();
+    assert_eq!((weight.dtype(), weight.shape()), (Dtype::F32, &[2, 4][..]));
+    let numbers: Vec<f32> = weight.data().as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect();
+    // Column 0 of the core's 4 × 2 matrix first.
+    assert_eq!(numbers, [1., 3., 5., 7., 2., 4., 6., 8.]);
+    assert_eq!(file.names().len(), 5);
+}
+
+#[test]
+fn files_without_metadata_open_with_a_guessed_picture() {
+    let (square, other) = (vec![0.5; 4 * 2], vec![0.5; 5 * 2]);
+    let bias = [0.0; 5];
+    let bytes = file(&[
+        ("weight.0", Dtype::F32, &[2, 4], &square),
+        ("bias.0", Dtype::F32, &[4], &bias[..4]),
+        ("bias.1", Dtype::F32, &[2], &bias[..2]),
+        ("optimiser.momentum", Dtype::F64, &[1], &bias[..1]),
+    ]);
+    let opened = open(&bytes).unwrap();
+    assert_eq!(opened.parameters.geometry(), Geometry { width: 2, height: 2, channels: 1, bits: 1 });
+    assert_eq!(opened.training, None);
+    let bytes = file(&[
+        ("weight.0", Dtype::F32, &[2, 5], &other),
+        ("bias.0", Dtype::F32, &[5], &bias),
+        ("bias.1", Dtype::F32, &[2], &bias[..2]),
+    ]);
+    assert_eq!(open(&bytes).unwrap().parameters.geometry(), Geometry::default());
+}
+
+#[test]
+fn malformed_tensors_are_named_with_what_was_expected_and_found() {
+    type Tensor<'a> = (&'a str, Dtype, &'a [usize], &'a [f32]);
+    let numbers = [0.0; 8];
+    let good: [Tensor<'_>; 3] = [
+        ("weight.0", Dtype::F32, &[2, 4], &numbers),
+        ("bias.0", Dtype::F32, &[4], &numbers[..4]),
+        ("bias.1", Dtype::F32, &[2], &numbers[..2]),
+    ];
+    let with = |at: usize, tensor: Tensor<'_>| {
+        let mut tensors = good;
+        tensors[at] = tensor;
+        open(&file(&tensors)).unwrap_err().to_string()
+    };
+    open(&file(&good)).unwrap();
+    for (message, expected) in [
+        (open(&file(&good[1..])).unwrap_err().to_string(), "m.safetensors: tensor weight.0: expected, not found"),
+        (open(&file(&good[..2])).unwrap_err().to_string(), "m.safetensors: tensor bias.1: expected, not found"),
+        (open(&file(&[])).unwrap_err().to_string(), "m.safetensors: tensor bias.0: expected, not found"),
+        (
+            with(0, ("weight.0", Dtype::F32, &[4, 2], &numbers)),
+            "m.safetensors: tensor weight.0: expected shape [2, 4], found [4, 2]",
+        ),
+        (
+            with(1, ("bias.0", Dtype::F32, &[2, 2], &numbers[..4])),
+            "m.safetensors: tensor bias.0: expected shape [units], found [2, 2]",
+        ),
+        (
+            with(2, ("bias.1", Dtype::F64, &[2], &numbers[..2])),
+            "m.safetensors: tensor bias.1: expected type F32, found F64",
+        ),
+        (
+            with(2, ("bias.1", Dtype::F32, &[2], &[0.0, f32::NAN])),
+            "m.safetensors: tensor bias.1: expected finite numbers, found one that is not",
+        ),
+        (with(2, ("bias.9", Dtype::F32, &[2], &numbers[..2])), "m.safetensors: expected 2 to 8 layers, found 10"),
+        (with(2, ("bias.1", Dtype::F32, &[0], &[])), "m.safetensors: layer 1: expected 1 to 65536 units, found 0"),
+    ] {
+        assert_eq!(message, expected);
+    }
+}
+
+#[test]
+fn damaged_files_are_refused() {
+    let path = Path::new("m.safetensors");
+    let checkpoint = Checkpoint { parameters: parameters(), training: Some(training()) };
+    let bytes = checkpoint.to_bytes(path).unwrap();
+    for length in 0..bytes.len() {
+        assert!(matches!(open(&bytes[..length]), Err(CheckpointError::NotSafetensors { .. })), "{length}");
+    }
+    let error = open(b"PK\x03\x04 a zip file, not safetensors").unwrap_err();
+    assert!(error.to_string().starts_with("m.safetensors: not a safetensors file"), "{error}");
+    // A record that is not ours.
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    assert!(text.contains("geometry"));
+    let at = text.find("geometry").unwrap();
+    let mut other = bytes.clone();
+    other[at] = b'x';
+    assert!(matches!(open(&other), Err(CheckpointError::Metadata { .. })));
+    let missing = Checkpoint::load(Path::new("/no/such/file")).unwrap_err();
+    assert!(matches!(&missing, CheckpointError::Io { .. }) && missing.to_string().starts_with("/no/such/file: "));
+}
+
+#[test]
+fn numbers_that_are_not_finite_are_not_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m");
+    let mut checkpoint = Checkpoint { parameters: parameters(), training: None };
+    checkpoint.save(&path).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    checkpoint.parameters.tensors_mut().1[1][0] = f32::INFINITY;
+    let error = checkpoint.save(&path).unwrap_err();
+    assert!(matches!(&error, CheckpointError::NotFinite { tensor, .. } if tensor == "bias.1"), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}
