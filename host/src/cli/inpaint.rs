@@ -1,6 +1,10 @@
 //! `bitboltz inpaint`: fills in what is hidden of images.
 
-use std::{io::Write, path::PathBuf, time::Instant};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use anyhow::{Context as _, ensure};
 use bitboltz_core::{image::Geometry, inpaint::Inpaint};
@@ -9,7 +13,7 @@ use serde_json::json;
 use super::{check_output, pictures, print_json};
 use crate::{
     bits::BitMatrix,
-    dataset::{self, Encoding, Mask, Split},
+    dataset::{self, Encoding, Images, Mask, Split},
     inpainting::{self, Restored},
     model_file::ModelFile,
     npy, with_model,
@@ -135,7 +139,12 @@ impl Options {
             }
         };
         if let Some(path) = &self.output {
-            self.write_grid(path, geometry, &originals, &pixels, &restored, &answer)?;
+            let mut pictures = pictures::decode(&restored, geometry)?;
+            if let (Answer::Probabilities(p), 1) = (&answer, geometry.bits) {
+                // Grey says more than the rounded bits.
+                pictures.pixels.iter_mut().zip(p).for_each(|(pixel, p)| *pixel = (p * 255.0).round() as u8);
+            }
+            write_grid(path, geometry, &originals, &pixels, &pictures)?;
         }
         match (&self.npy, &answer) {
             (Some(path), Answer::Bits(bits)) => npy::write_bits(path, bits)?,
@@ -198,29 +207,22 @@ impl Options {
         let hidden = BitMatrix::from_rows(originals.cols(), rows).context("mask")?;
         Ok((pixels, hidden))
     }
+}
 
-    fn write_grid(
-        &self,
-        path: &std::path::Path,
-        geometry: Geometry,
-        originals: &BitMatrix,
-        pixels: &[Vec<bool>],
-        restored: &BitMatrix,
-        answer: &Answer,
-    ) -> anyhow::Result<()> {
-        let before = pictures::decode(originals, geometry)?;
-        let mut after = pictures::decode(restored, geometry)?;
-        if let (Answer::Probabilities(p), 1) = (answer, geometry.bits) {
-            for (pixel, p) in after.pixels.iter_mut().zip(p) {
-                *pixel = (p * 255.0).round() as u8;
-            }
-        }
-        let mut grid = pictures::grid(geometry)?.group(3);
-        for i in 0..before.len() {
-            grid.push(before.image(i))?;
-            grid.push_masked(before.image(i), &pixels[i % pixels.len()])?;
-            grid.push(after.image(i))?;
-        }
-        Ok(grid.write(path)?)
+/// Writes original, masked, restored side by side. `pixels` holds one mask for each image, or one for all.
+pub(super) fn write_grid(
+    path: &Path,
+    geometry: Geometry,
+    originals: &BitMatrix,
+    pixels: &[Vec<bool>],
+    restored: &Images,
+) -> anyhow::Result<()> {
+    let before = pictures::decode(originals, geometry)?;
+    let mut grid = pictures::grid(geometry)?.group(3);
+    for i in 0..before.len() {
+        grid.push(before.image(i))?;
+        grid.push_masked(before.image(i), &pixels[i % pixels.len()])?;
+        grid.push(restored.image(i))?;
     }
+    Ok(grid.write(path)?)
 }

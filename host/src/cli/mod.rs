@@ -4,13 +4,16 @@
 //! standard output, progress to standard error.
 
 mod data;
+mod demo;
 mod device;
 mod energy;
 mod export;
 mod inpaint;
 mod inspect;
 mod pictures;
+mod progress;
 mod sample;
+mod train;
 
 use std::{io, path::Path, process::ExitCode};
 
@@ -35,7 +38,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Args),
     Data(data::Args),
+    Train(train::Args),
     Sample(sample::Args),
     Inpaint(inpaint::Args),
     Energy(energy::Args),
@@ -52,7 +57,7 @@ pub fn main() -> ExitCode {
         // Whoever read the output has seen enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", one_line(&error));
             ExitCode::FAILURE
         }
     }
@@ -64,6 +69,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     }
     let out = &mut io::stdout().lock();
     match cli.command {
+        Command::Demo(args) => demo::run(&args, out),
+        Command::Train(args) => train::run(&args, out),
         Command::Data(args) => data::run(&args, out),
         Command::Sample(args) => sample::run(&args, out),
         Command::Inpaint(args) => inpaint::run(&args, out),
@@ -76,6 +83,19 @@ fn run(cli: Cli) -> anyhow::Result<()> {
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// The error and its causes, each said once: many of ours already end in their cause.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain().map(|cause| cause.to_string()) {
+        if line.is_empty() {
+            line = cause;
+        } else if !line.ends_with(&cause) {
+            line = format!("{line}: {cause}");
+        }
+    }
+    line.replace('\n', " ")
 }
 
 /// Refuses an output whose folder does not exist, before any long work starts.

@@ -1,0 +1,138 @@
+//! What a training run shows: a bar on a terminal, a line now and then elsewhere.
+
+use std::{
+    io::IsTerminal as _,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use bitboltz_core::{image::Geometry, search::SearchCapHit};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::pictures;
+use crate::{
+    checkpoint::CheckpointError,
+    sampling::Samples,
+    train::{Budget, UpdateReport, run::Progress},
+};
+
+/// Time between lines where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+/// Weight of the newest update in the running means that are shown.
+const SMOOTHING: f64 = 0.05;
+
+/// Shows a run on standard error, and writes its sample grids.
+pub(super) struct Shown {
+    bar: ProgressBar,
+    terminal: bool,
+    geometry: Geometry,
+    /// The folder of the grids; `None` for no grids.
+    grids: Option<PathBuf>,
+    smooth: Option<Smooth>,
+    last_line: Instant,
+}
+
+/// Running means of what a line shows.
+struct Smooth {
+    seconds: f64,
+    tau: f64,
+    sweeps: [f64; 2],
+    error: f64,
+}
+
+impl Shown {
+    /// A display for a run with this budget, whose model shows pictures of this geometry.
+    pub(super) fn new(budget: &Budget, geometry: Geometry, grids: Option<PathBuf>) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        // Thousandths of the budget, whichever limit is nearer.
+        let bar = if terminal { ProgressBar::new(1000) } else { ProgressBar::hidden() };
+        let template = if *budget == Budget::default() { "{elapsed_precise} {msg}" } else { "[{bar:24}] {msg} ETA {eta}" };
+        bar.set_style(ProgressStyle::with_template(template).unwrap_or(ProgressStyle::default_bar()).progress_chars("=> "));
+        Self { bar, terminal, geometry, grids, smooth: None, last_line: Instant::now() }
+    }
+
+    /// Prints a line beside the bar.
+    pub(super) fn say(&self, line: &str) {
+        if self.terminal {
+            self.bar.println(line);
+        } else {
+            eprintln!("{line}");
+        }
+    }
+
+    /// Removes the bar.
+    pub(super) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Share of the budget that is spent, 0 without one.
+fn spent(budget: &Budget, report: &UpdateReport) -> f64 {
+    let steps = budget.steps.map_or(0.0, |steps| report.step as f64 / steps as f64);
+    let minutes = budget.minutes.map_or(0.0, |minutes| report.total_seconds / (60.0 * minutes));
+    steps.max(minutes)
+}
+
+impl Progress for Shown {
+    fn updated(&mut self, report: &UpdateReport, budget: &Budget) {
+        let mean_tau = |tau: Option<f64>| tau.unwrap_or(f64::NAN);
+        let now = Smooth {
+            seconds: report.seconds,
+            tau: f64::max(mean_tau(report.positive.mean_tau), mean_tau(report.negative.mean_tau)),
+            sweeps: [report.positive.search_sweeps, report.negative.search_sweeps],
+            error: report.positive.visible_error,
+        };
+        let smooth = match self.smooth.take() {
+            None => now,
+            Some(old) => {
+                let blend = |old: f64, new: f64| old + SMOOTHING * (new - old);
+                Smooth {
+                    seconds: blend(old.seconds, now.seconds),
+                    tau: blend(old.tau, now.tau),
+                    sweeps: [0, 1].map(|i| blend(old.sweeps[i], now.sweeps[i])),
+                    error: blend(old.error, now.error),
+                }
+            }
+        };
+        let hits = report.positive.cap_hits + report.negative.cap_hits;
+        let line = format!(
+            "update {} {:.1}/s tau {:.2} sweeps {:.1}+{:.1} error {:.2} %{}",
+            report.step,
+            1.0 / smooth.seconds,
+            smooth.tau,
+            smooth.sweeps[0],
+            smooth.sweeps[1],
+            100.0 * smooth.error,
+            if hits > 0 { format!(" ({hits} chains hit their cap)") } else { String::new() }
+        );
+        self.smooth = Some(smooth);
+        if self.terminal {
+            self.bar.set_position((1000.0 * spent(budget, report)) as u64);
+            self.bar.set_message(line);
+        } else if self.last_line.elapsed() >= LINE_EVERY {
+            self.last_line = Instant::now();
+            eprintln!("{line}");
+        }
+    }
+
+    fn samples(&mut self, step: u64, modes: Result<&Samples, SearchCapHit>) {
+        let Some(folder) = &self.grids else { return };
+        let written = modes.map_err(anyhow::Error::from).and_then(|modes| {
+            let images = pictures::decode(&modes.visible, self.geometry)?;
+            let path = folder.join(format!("modes-{step:07}.png"));
+            pictures::write_groups(&path, self.geometry, &[&images])
+        });
+        // A picture on the way is not worth a run.
+        if let Err(error) = written {
+            self.say(&format!("warning: no grid at update {step}: {error:#}"));
+        }
+    }
+
+    fn saved(&mut self, step: u64, path: &Path) {
+        self.say(&format!("update {step}: saved {}", path.display()));
+    }
+
+    fn save_failed(&mut self, error: &CheckpointError) {
+        self.say(&format!("warning: not saved, the run goes on: {error}"));
+    }
+}

@@ -1,0 +1,266 @@
+//! `bitboltz train`: data in, checkpoint out.
+
+use std::{
+    io::Write,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context as _, ensure};
+use bitboltz_core::{coupling::Horizon, image::Geometry};
+use serde_json::json;
+
+use super::{check_output, print_json, progress::Shown};
+use crate::{
+    bits::BitMatrix,
+    checkpoint::Checkpoint,
+    dataset::{self, Encoding, Images, Split},
+    estimator::Estimator,
+    train::{
+        Budget, Init, TrainConfig, Trainer,
+        run::{Ending, RunOptions, RunReport, run as run_training},
+    },
+};
+
+/// Minutes of a run that sets no limit.
+const MINUTES: f64 = 10.0;
+
+/// Train a model on a data set.
+///
+/// Ends when the first limit of --steps and --minutes is reached (10 minutes if neither is given), or at Ctrl-C; the
+/// checkpoint is written in each case, and every --checkpoint-every seconds on the way. `--resume` continues the run of
+/// the output file, bit for bit.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  bitboltz train digits --hidden 500,500 --minutes 2 -o m.safetensors\n  \
+                        bitboltz train mnist --minutes 20 -o mnist.safetensors --grids grids\n  \
+                        bitboltz train mnist --minutes 40 -o mnist.safetensors --resume\n  \
+                        bitboltz train mnist --paper-defaults --hidden 784,784 -o paper.safetensors")]
+pub(super) struct Args {
+    /// A known data set (its training images), or a path.
+    data: String,
+    /// The checkpoint to write (.safetensors).
+    #[arg(short, long)]
+    output: PathBuf,
+    /// Continue the run of the output file. Its settings are kept; limits count from its beginning.
+    #[arg(long)]
+    resume: bool,
+    #[command(flatten)]
+    settings: Settings,
+    /// Updates to do.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    steps: Option<u64>,
+    /// Minutes of training.
+    #[arg(long, value_parser = positive)]
+    minutes: Option<f64>,
+    /// A pixel is on if its grey value is above this (1 bit a pixel).
+    #[arg(long, default_value_t = 127)]
+    threshold: u8,
+    /// Seconds between checkpoints.
+    #[arg(long, default_value_t = 60)]
+    checkpoint_every: u64,
+    /// Write every update's figures here as JSON lines [default: the output's name with .jsonl].
+    #[arg(long, value_name = "FILE")]
+    metrics: Option<PathBuf>,
+    /// Write grids of 64 local modes into this folder on the way.
+    #[arg(long, value_name = "FOLDER")]
+    grids: Option<PathBuf>,
+    /// Updates between grids.
+    #[arg(long, default_value_t = 250, requires = "grids", value_parser = clap::value_parser!(u64).range(1..))]
+    grid_every: u64,
+    /// Print one JSON object at the end.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a new run is made of; a resumed one has it in its checkpoint.
+#[derive(Debug, clap::Args)]
+struct Settings {
+    /// Widths of the hidden layers, lowest first.
+    #[arg(long, value_delimiter = ',', conflicts_with = "resume")]
+    hidden: Option<Vec<usize>>,
+    /// Visible units of a pixel: 1, or 2 to 8 bit planes.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8), conflicts_with = "resume")]
+    bits: u8,
+    /// Start from the published settings: learning rate 0.01, gamma 0.001, batch 1000, no centering, no
+    /// marginalisation. Other options still override.
+    #[arg(long, conflicts_with = "resume")]
+    paper_defaults: bool,
+    /// ucd-lmi (the paper's), ucd-lmi-gibbs, ucd-gibbs, ucd-mh, or cd-K.
+    #[arg(long, conflicts_with = "resume")]
+    estimator: Option<Estimator>,
+    /// First step of a chain whose state counts (H_{k:m}).
+    #[arg(long, conflicts_with = "resume")]
+    k: Option<u32>,
+    /// Last step that starts an H; as k if not given.
+    #[arg(long, conflicts_with = "resume")]
+    m: Option<u32>,
+    /// Steps by which the first chain of a pair is ahead.
+    #[arg(long, conflicts_with = "resume", value_parser = clap::value_parser!(u32).range(1..))]
+    lag: Option<u32>,
+    /// Most steps for a pair to meet; chains that do not are left out and counted.
+    #[arg(long, conflicts_with = "resume")]
+    cap: Option<u32>,
+    /// Data vectors, and free chains, of an update.
+    #[arg(long, conflicts_with = "resume")]
+    batch: Option<usize>,
+    /// Learning rate of the first update.
+    #[arg(long, conflicts_with = "resume", value_parser = positive)]
+    lr: Option<f64>,
+    /// The rate of update t is lr / sqrt(1 + gamma t).
+    #[arg(long, conflicts_with = "resume")]
+    gamma: Option<f64>,
+    /// Rate of the moving averages that the gradient is centered by; 0 for the plain gradient.
+    #[arg(long, value_name = "RATE", conflicts_with = "resume")]
+    centering: Option<f64>,
+    /// Conditional means instead of bits in the odd layers' statistics.
+    #[arg(long, value_name = "BOOL", conflicts_with = "resume")]
+    marginalise: Option<bool>,
+    /// Initial weights: orthogonal, or normal:STD.
+    #[arg(long, conflicts_with = "resume", value_parser = init)]
+    init: Option<Init>,
+    /// Start the visible biases at the log odds of the data instead of zero.
+    #[arg(long, conflicts_with = "resume")]
+    bias_from_data: bool,
+    /// Seed of everything random.
+    #[arg(long, default_value_t = 0, conflicts_with = "resume")]
+    seed: u64,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() && number > 0.0 => Ok(number),
+        _ => Err("expected a positive number".to_owned()),
+    }
+}
+
+fn init(text: &str) -> Result<Init, String> {
+    let std = text.strip_prefix("normal:").and_then(|std| std.parse().ok());
+    match (text, std) {
+        ("orthogonal", _) => Ok(Init::Orthogonal),
+        (_, Some(std)) => Ok(Init::Normal { std }),
+        _ => Err("expected orthogonal, or normal:STD".to_owned()),
+    }
+}
+
+impl Settings {
+    fn config(&self, budget: Budget) -> TrainConfig {
+        let base = if self.paper_defaults { TrainConfig::paper_defaults() } else { TrainConfig::default() };
+        let default = Horizon::default();
+        let k = self.k.unwrap_or(default.k);
+        let horizon = Horizon {
+            k,
+            m: self.m.unwrap_or(k),
+            lag: self.lag.unwrap_or(default.lag),
+            cap: self.cap.unwrap_or(default.cap),
+        };
+        TrainConfig {
+            hidden: self.hidden.clone().unwrap_or(base.hidden),
+            estimator: self.estimator.unwrap_or(base.estimator).with_horizon(horizon),
+            batch: self.batch.unwrap_or(base.batch),
+            learning_rate: self.lr.unwrap_or(base.learning_rate),
+            gamma: self.gamma.unwrap_or(base.gamma),
+            centering: self.centering.map_or(base.centering, |rate| (rate != 0.0).then_some(rate)),
+            marginalise: self.marginalise.unwrap_or(base.marginalise),
+            init: self.init.unwrap_or(base.init),
+            bias_from_data: self.bias_from_data,
+            seed: self.seed,
+            budget,
+        }
+    }
+}
+
+pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
+    let metrics = args.metrics.clone().unwrap_or_else(|| args.output.with_extension("jsonl"));
+    for path in [&args.output, &metrics] {
+        check_output(path)?;
+    }
+    ensure!(metrics != args.output, "{}: the metrics and the checkpoint need two names", metrics.display());
+    let minutes = args.minutes.or(args.steps.is_none().then_some(MINUTES));
+    let budget = Budget { steps: args.steps, minutes };
+    let resumed = args.resume.then(|| Checkpoint::load(&args.output)).transpose()?;
+    let bits = resumed.as_ref().map_or(args.settings.bits, |checkpoint| checkpoint.parameters.geometry().bits.max(1));
+    let images = dataset::load(&args.data, Split::Train)?;
+    let (data, geometry) = encode(&images, bits, args.threshold)?;
+    let mut trainer = match resumed {
+        Some(checkpoint) => {
+            let mut trainer =
+                Trainer::resume(checkpoint, data).with_context(|| args.output.display().to_string())?;
+            trainer.set_budget(budget);
+            trainer
+        }
+        None => Trainer::new(args.settings.config(budget), data, geometry)?,
+    };
+    if let Some(folder) = &args.grids {
+        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    }
+    eprintln!(
+        "{}: {} images, layers {:?}, {}",
+        args.data,
+        images.len(),
+        trainer.parameters().shape().widths().collect::<Vec<_>>(),
+        trainer.config().estimator
+    );
+    let options = RunOptions {
+        checkpoint: &args.output,
+        metrics: Some(&metrics),
+        checkpoint_every: Duration::from_secs(args.checkpoint_every),
+        samples_every: args.grids.as_ref().map(|_| args.grid_every),
+        samples: 64,
+        stop: &stop_flag()?,
+    };
+    let report = train(&mut trainer, &options, args.grids.clone())?;
+    if args.json {
+        let ended = if report.ending == Ending::Budget { "budget" } else { "stopped" };
+        return print_json(
+            out,
+            &json!({"output": args.output, "metrics": metrics, "ended": ended, "updates": report.step,
+                    "seconds": report.seconds, "cap_hits": report.cap_hits}),
+        );
+    }
+    let ended = if report.ending == Ending::Budget { "done" } else { "stopped; continue with --resume" };
+    writeln!(out, "{}: {} updates in {:.1} s, {ended}", args.output.display(), report.step, report.seconds)?;
+    Ok(())
+}
+
+/// Runs a trainer with a display on standard error.
+pub(super) fn train(
+    trainer: &mut Trainer<BitMatrix>,
+    options: &RunOptions<'_>,
+    grids: Option<PathBuf>,
+) -> anyhow::Result<RunReport> {
+    let mut shown = Shown::new(&trainer.config().budget, trainer.parameters().geometry(), grids);
+    let result = run_training(trainer, options, &mut shown);
+    shown.finish();
+    Ok(result?)
+}
+
+/// Images as rows of visible bits, and how a row makes up a picture.
+pub(super) fn encode(images: &Images, bits: u8, threshold: u8) -> anyhow::Result<(BitMatrix, Geometry)> {
+    ensure!(!images.is_empty(), "{}: no images", images.name);
+    let side = |n: usize| u16::try_from(n).with_context(|| format!("{}: an image side of {n} pixels", images.name));
+    let geometry = Geometry {
+        width: side(images.width)?,
+        height: side(images.height)?,
+        channels: u8::try_from(images.channels).with_context(|| format!("{} channels", images.channels))?,
+        bits,
+    };
+    Ok((Encoding { bits, threshold }.encode(images)?, geometry))
+}
+
+/// A flag that Ctrl-C sets; a second Ctrl-C ends the program at once.
+pub(super) fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let set = Arc::clone(&flag);
+    ctrlc::set_handler(move || {
+        if set.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        eprintln!("stopping after this update; Ctrl-C again to stop at once, without saving");
+    })
+    .context("Ctrl-C handler")?;
+    Ok(flag)
+}
