@@ -134,7 +134,9 @@ mod tests {
         let rows = rows.unwrap();
         let float = parameters.dbm().unwrap();
         let own = Agreement::measure(&float, &float, &rows, 1).unwrap();
-        assert_eq!((own.field_max, own.energy_rms, own.mode_units, own.modes), (0.0, 0.0, 1.0, 1.0));
+        assert_eq!((own.mode_units, own.modes), (1.0, 1.0));
+        // The fields of one side were kept by increments, so they differ by rounding.
+        assert!(own.field_max < 1e-5 && own.energy_rms < 1e-5, "{own:?}");
         let (bytes, words) = (Quantised::<i8>::new(&parameters).unwrap(), Quantised::<i16>::new(&parameters).unwrap());
         let coarse = Agreement::measure(&float, &bytes.dbm().unwrap(), &rows, 1).unwrap();
         let fine = Agreement::measure(&float, &words.dbm().unwrap(), &rows, 1).unwrap();

@@ -1,7 +1,5 @@
 //! Modes and samples of a model: many chains from random starts.
 
-use std::collections::HashSet;
-
 use bitboltz_core::{
     connection::Connection,
     model::Dbm,
@@ -13,13 +11,13 @@ use bitboltz_core::{
 };
 use rayon::prelude::*;
 
-use crate::{chain::ChainBuffer, train::rows::PackedRows};
+use crate::{bits::BitMatrix, chain::ChainBuffer};
 
 /// Visible bits of many chains.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Samples {
     /// One row for each chain.
-    pub visible: PackedRows,
+    pub visible: BitMatrix,
     /// What each chain's search took.
     pub searches: Vec<SearchReport>,
 }
@@ -27,7 +25,7 @@ pub struct Samples {
 impl Samples {
     /// Number of different rows.
     pub fn distinct(&self) -> usize {
-        self.visible.rows.iter().collect::<HashSet<_>>().len()
+        self.visible.distinct_rows()
     }
 }
 
@@ -54,8 +52,9 @@ where
             Ok((state.layer_words(0).to_vec(), report))
         },
     );
-    let (rows, searches) = chains.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
-    Ok(Samples { visible: PackedRows { width: shape.width(0), rows }, searches })
+    let (rows, searches): (Vec<_>, _) = chains.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+    let visible = BitMatrix::from_words(count, shape.width(0), rows.concat()).expect("visible layers are packed rows");
+    Ok(Samples { visible, searches })
 }
 
 #[cfg(test)]
@@ -88,12 +87,12 @@ mod tests {
         let two = pool(2).install(|| local_modes(&model, 50, 1, 7)).unwrap();
         assert_eq!(one, two);
         let few = local_modes(&model, 3, 1, 7).unwrap();
-        assert_eq!(few.visible.rows, one.visible.rows[..3]);
+        assert_eq!(few.visible, one.visible.subset(0..3));
         assert!(one.distinct() > 1 && one.searches.iter().all(|search| search.sweeps > 0));
         // At a mode no visible field has the wrong sign.
         let modes = local_modes(&model, 5, 0, 7).unwrap();
         let mut buffer = ChainBuffer::new(model.shape());
-        for row in &modes.visible.rows {
+        for row in (0..modes.visible.rows()).map(|i| modes.visible.row(i)) {
             let mut state = buffer.state(model.shape());
             state.words_mut()[..2].copy_from_slice(row);
             model.refresh(&mut state);

@@ -75,7 +75,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         checkpoint_every: Duration::from_secs(30),
         samples_every: None,
         samples: MODES,
-        stop: &train::stop_flag()?,
+        stop: &*train::stop_flag()?,
     };
     let report = train::train(&mut trainer, &options, None)?;
     let parameters = trainer.parameters();

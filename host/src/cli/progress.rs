@@ -46,8 +46,11 @@ impl Shown {
         let terminal = std::io::stderr().is_terminal();
         // Thousandths of the budget, whichever limit is nearer.
         let bar = if terminal { ProgressBar::new(1000) } else { ProgressBar::hidden() };
-        let template = if *budget == Budget::default() { "{elapsed_precise} {msg}" } else { "[{bar:24}] {msg} ETA {eta}" };
-        bar.set_style(ProgressStyle::with_template(template).unwrap_or(ProgressStyle::default_bar()).progress_chars("=> "));
+        let template =
+            if *budget == Budget::default() { "{elapsed_precise} {msg}" } else { "[{bar:24}] {msg} ETA {eta}" };
+        bar.set_style(
+            ProgressStyle::with_template(template).unwrap_or(ProgressStyle::default_bar()).progress_chars("=> "),
+        );
         Self { bar, terminal, geometry, grids, smooth: None, last_line: Instant::now() }
     }
 

@@ -56,8 +56,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     args.options.check()?;
     let file = ModelFile::load(&args.model)?;
     args.options.run(file.geometry(), out, |count, sweeps, seed| {
-        let visible = with_model!(&file, model => sampling::local_modes(&model, count, sweeps.into(), seed)?.visible);
-        Ok(BitMatrix::from_words(count, visible.width, visible.rows.concat())?)
+        with_model!(&file, model => Ok(sampling::local_modes(&model, count, sweeps.into(), seed)?.visible))
     })
 }
 

@@ -187,8 +187,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let (data, geometry) = encode(&images, bits, args.threshold)?;
     let mut trainer = match resumed {
         Some(checkpoint) => {
-            let mut trainer =
-                Trainer::resume(checkpoint, data).with_context(|| args.output.display().to_string())?;
+            let mut trainer = Trainer::resume(checkpoint, data).with_context(|| args.output.display().to_string())?;
             trainer.set_budget(budget);
             trainer
         }
@@ -210,7 +209,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         checkpoint_every: Duration::from_secs(args.checkpoint_every),
         samples_every: args.grids.as_ref().map(|_| args.grid_every),
         samples: 64,
-        stop: &stop_flag()?,
+        stop: &*stop_flag()?,
     };
     let report = train(&mut trainer, &options, args.grids.clone())?;
     if args.json {
@@ -228,7 +227,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
 
 /// Runs a trainer with a display on standard error.
 pub(super) fn train(
-    trainer: &mut Trainer<BitMatrix>,
+    trainer: &mut Trainer,
     options: &RunOptions<'_>,
     grids: Option<PathBuf>,
 ) -> anyhow::Result<RunReport> {

@@ -30,7 +30,6 @@ pub mod statistics;
 pub mod trainer;
 
 pub use config::{Budget, Init, TrainConfig};
-pub use rows::{PackedRows, Rows};
 pub use trainer::{TrainError, Trainer, UpdateReport};
 
 #[cfg(test)]

@@ -13,11 +13,11 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    rows::Rows,
     seeds::{Purpose, stream_for},
     statistics::{ChainRecord, Moments},
 };
 use crate::{
+    bits::BitMatrix,
     chain::PairBuffer,
     estimator::{EstimateError, Estimator, Phase, PhaseReport},
 };
@@ -94,7 +94,7 @@ impl PhaseBuffers {
         &mut self,
         model: &Dbm<'_, C>,
         plan: &PhasePlan<'_>,
-        data: &(impl Rows + ?Sized),
+        data: &BitMatrix,
         moments: &mut Moments,
     ) -> PhaseSummary {
         let threads = rayon::current_num_threads();

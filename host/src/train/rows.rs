@@ -1,63 +1,10 @@
 //! What the trainer needs of a data set, and the order in which it shows it.
 
-use bitboltz_core::{bits::word_mask, image::CRC32, rng::Rng as _};
+use bitboltz_core::{bits::ones, image::CRC32, rng::Rng as _};
 use serde::{Deserialize, Serialize};
 
 use super::seeds::{Purpose, stream_for};
-
-/// Binary rows, packed: bit j of a row in word j / 32 at position j % 32, padding zero.
-pub trait Rows: Sync {
-    /// Number of rows.
-    fn len(&self) -> usize;
-    /// Bits of a row.
-    fn width(&self) -> usize;
-    /// A row's words.
-    ///
-    /// # Panics
-    /// If there is no such row.
-    fn row(&self, index: usize) -> &[u32];
-    /// Whether there are no rows.
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-impl<R: Rows + ?Sized> Rows for &R {
-    fn len(&self) -> usize {
-        (**self).len()
-    }
-
-    fn width(&self) -> usize {
-        (**self).width()
-    }
-
-    fn row(&self, index: usize) -> &[u32] {
-        (**self).row(index)
-    }
-}
-
-/// Rows of `width` bits in vectors.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PackedRows {
-    /// Bits of a row.
-    pub width: usize,
-    /// The rows' words.
-    pub rows: Vec<Vec<u32>>,
-}
-
-impl Rows for PackedRows {
-    fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    fn width(&self) -> usize {
-        self.width
-    }
-
-    fn row(&self, index: usize) -> &[u32] {
-        &self.rows[index]
-    }
-}
+use crate::bits::BitMatrix;
 
 /// A data set's name in a training record: a run resumes only on the data that it began with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,15 +19,8 @@ pub struct Fingerprint {
 
 impl Fingerprint {
     /// The fingerprint of these rows.
-    pub fn of(rows: &(impl Rows + ?Sized)) -> Self {
-        let mut digest = CRC32.digest();
-        let mut bytes = Vec::new();
-        for index in 0..rows.len() {
-            bytes.clear();
-            bytes.extend(rows.row(index).iter().flat_map(|word| word.to_le_bytes()));
-            digest.update(&bytes);
-        }
-        Self { rows: rows.len(), width: rows.width(), crc: digest.finalize() }
+    pub fn of(data: &BitMatrix) -> Self {
+        Self { rows: data.rows(), width: data.cols(), crc: CRC32.checksum(bytemuck::cast_slice(data.words())) }
     }
 }
 
@@ -91,21 +31,12 @@ impl std::fmt::Display for Fingerprint {
 }
 
 /// The share of rows in which each bit is on.
-pub fn bit_means(rows: &(impl Rows + ?Sized)) -> Vec<f32> {
-    let mut counts = vec![0_u32; rows.width()];
-    for index in 0..rows.len() {
-        bitboltz_core::bits::ones(rows.row(index)).for_each(|bit| counts[bit] += 1);
+pub fn bit_means(data: &BitMatrix) -> Vec<f32> {
+    let mut counts = vec![0_u32; data.cols()];
+    for index in 0..data.rows() {
+        ones(data.row(index)).for_each(|bit| counts[bit] += 1);
     }
-    counts.iter().map(|&count| count as f32 / rows.len().max(1) as f32).collect()
-}
-
-/// The first row that is too short or has bits beyond the width.
-pub fn malformed_row(rows: &(impl Rows + ?Sized)) -> Option<usize> {
-    let words = bitboltz_core::bits::words_for(rows.width());
-    (0..rows.len()).find(|&index| {
-        let row = rows.row(index);
-        row.len() != words || row.iter().enumerate().any(|(at, word)| word & !word_mask(rows.width(), at) != 0)
-    })
+    counts.iter().map(|&count| count as f32 / data.rows().max(1) as f32).collect()
 }
 
 /// Epochs of shuffled rows, cut into batches. Which rows a step sees follows from the seed and the step alone; a batch
@@ -179,14 +110,9 @@ mod tests {
     }
 
     #[test]
-    fn means_and_malformed_rows() {
-        let mut rows = PackedRows { width: 33, rows: vec![vec![1, 1], vec![3, 0]] };
+    fn means_are_shares_of_rows() {
+        let rows = BitMatrix::from_words(2, 33, vec![1, 1, 3, 0]).unwrap();
         let means = bit_means(&rows);
         assert_eq!((means[0], means[1], means[2], means[32]), (1.0, 0.5, 0.0, 0.5));
-        assert_eq!(malformed_row(&rows), None);
-        rows.rows[1][1] = 2;
-        assert_eq!(malformed_row(&rows), Some(1));
-        rows.rows[1].pop();
-        assert_eq!(malformed_row(&rows), Some(1));
     }
 }

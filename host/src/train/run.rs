@@ -16,7 +16,6 @@ use thiserror::Error;
 use super::{
     config::Budget,
     metrics::MetricsFile,
-    rows::Rows,
     trainer::{TrainError, Trainer, UpdateReport},
 };
 use crate::{
@@ -115,8 +114,8 @@ pub enum RunError {
 ///
 /// # Errors
 /// [`RunError`].
-pub fn run<D: Rows>(
-    trainer: &mut Trainer<D>,
+pub fn run(
+    trainer: &mut Trainer,
     options: &RunOptions<'_>,
     progress: &mut impl Progress,
 ) -> Result<RunReport, RunError> {
@@ -140,8 +139,8 @@ pub fn run<D: Rows>(
     Ok(RunReport { ending: result?, step, seconds, updates: step - first, cap_hits })
 }
 
-fn updates<D: Rows>(
-    trainer: &mut Trainer<D>,
+fn updates(
+    trainer: &mut Trainer,
     options: &RunOptions<'_>,
     progress: &mut impl Progress,
     saved: &mut Option<u64>,
@@ -186,7 +185,7 @@ fn spent(budget: &Budget, step: u64, seconds: f64) -> bool {
     budget.steps.is_some_and(|steps| step >= steps) || budget.minutes.is_some_and(|minutes| seconds >= 60.0 * minutes)
 }
 
-fn show_samples<D: Rows>(trainer: &Trainer<D>, count: usize, progress: &mut impl Progress) {
+fn show_samples(trainer: &Trainer, count: usize, progress: &mut impl Progress) {
     // A model that is not finite is the next update's error.
     let Ok(model) = trainer.dual().dbm(trainer.parameters()) else { return };
     match local_modes(&model, count, 0, trainer.config().seed) {
@@ -198,17 +197,14 @@ fn show_samples<D: Rows>(trainer: &Trainer<D>, count: usize, progress: &mut impl
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        checkpoint::Checkpoint,
-        train::{PackedRows, TrainConfig},
-    };
+    use crate::{bits::BitMatrix, checkpoint::Checkpoint, train::TrainConfig};
     use bitboltz_core::image::Geometry;
 
-    fn data() -> PackedRows {
-        PackedRows { width: 6, rows: vec![vec![0b111], vec![0b111_000], vec![0b101_010]] }
+    fn data() -> BitMatrix {
+        BitMatrix::from_words(3, 6, vec![0b111, 0b111_000, 0b101_010]).unwrap()
     }
 
-    fn trainer(steps: u64) -> Trainer<PackedRows> {
+    fn trainer(steps: u64) -> Trainer {
         let budget = Budget { steps: Some(steps), minutes: None };
         let config = TrainConfig { hidden: vec![4, 3], batch: 4, budget, ..TrainConfig::default() };
         Trainer::new(config, data(), Geometry::default()).unwrap()
@@ -232,7 +228,7 @@ mod tests {
             self.updates += 1;
         }
         fn samples(&mut self, _: u64, modes: Result<&Samples, SearchCapHit>) {
-            self.samples += modes.unwrap().visible.rows.len();
+            self.samples += modes.unwrap().visible.rows();
         }
         fn saved(&mut self, step: u64, _: &Path) {
             self.saved.push(step);

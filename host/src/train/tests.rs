@@ -7,20 +7,21 @@ use bitboltz_core::{
 };
 
 use super::{
-    PackedRows, TrainConfig, TrainError, Trainer,
+    TrainConfig, TrainError, Trainer,
     orthogonal::normals,
     phase::{PhaseBuffers, PhasePlan},
     statistics::Moments,
 };
 use crate::{
+    bits::BitMatrix,
     checkpoint::Checkpoint,
     estimator::{Estimator, Phase, SecondStart, StartPolicy, TransitionPolicy},
     parameters::Parameters,
 };
 
 /// Three patterns of six bits, one of them twice as often.
-fn data() -> PackedRows {
-    PackedRows { width: 6, rows: [0b111, 0b111_000, 0b101_010, 0b111].map(|row| vec![row]).to_vec() }
+fn data() -> BitMatrix {
+    BitMatrix::from_words(4, 6, vec![0b111, 0b111_000, 0b101_010, 0b111]).unwrap()
 }
 
 fn small(estimator: Estimator) -> TrainConfig {
@@ -58,16 +59,16 @@ fn scores(parameters: &Parameters) -> Vec<f64> {
 }
 
 /// Mean log-likelihood of the data, by enumeration.
-fn log_likelihood(parameters: &Parameters, data: &PackedRows) -> f64 {
+fn log_likelihood(parameters: &Parameters, data: &BitMatrix) -> f64 {
     let scores = scores(parameters);
-    let mask = (1 << data.width) - 1;
+    let mask = (1 << data.cols()) - 1;
     let log_sum = |keep: &dyn Fn(usize) -> bool| {
         let kept = scores.iter().enumerate().filter(|(index, _)| keep(*index));
         kept.map(|(_, score)| score.exp()).sum::<f64>().ln()
     };
-    let rows = data.rows.iter();
+    let rows = (0..data.rows()).map(|i| data.row(i));
     let sum: f64 = rows.map(|row| log_sum(&|index| index & mask == row[0] as usize)).sum();
-    sum / data.rows.len() as f64 - log_sum(&|_| true)
+    sum / data.rows() as f64 - log_sum(&|_| true)
 }
 
 #[test]
@@ -117,7 +118,7 @@ fn a_resumed_run_continues_bit_for_bit() {
         first.checkpoint().save(&path).unwrap();
         let mut resumed = Trainer::resume(Checkpoint::load(&path).unwrap(), data()).unwrap();
         (0..3).for_each(|_| _ = resumed.update().unwrap());
-        let bytes = |trainer: &Trainer<PackedRows>| {
+        let bytes = |trainer: &Trainer| {
             let mut checkpoint = trainer.checkpoint();
             checkpoint.training.as_mut().unwrap().seconds = 0.0;
             checkpoint.to_bytes(&path).unwrap()
@@ -130,13 +131,13 @@ fn a_resumed_run_continues_bit_for_bit() {
 fn threads_do_not_change_the_result() {
     // Wide enough for several tasks in every loop, and for two waves of chains.
     let mut rng = stream(1, 1);
-    let rows = (0..90).map(|_| vec![rng.next_u32(), rng.next_u32() & 0xFF]).collect();
-    let data = PackedRows { width: 40, rows };
+    let rows = (0..90).flat_map(|_| [rng.next_u32(), rng.next_u32() & 0xFF]).collect();
+    let data = BitMatrix::from_words(90, 40, rows).unwrap();
     let config = TrainConfig { hidden: vec![70, 50, 33], batch: 90, ..TrainConfig::default() };
     let train = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
-            let mut trainer = Trainer::new(config.clone(), &data, Geometry::default()).unwrap();
+            let mut trainer = Trainer::new(config.clone(), data.clone(), Geometry::default()).unwrap();
             (0..4).for_each(|_| _ = trainer.update().unwrap());
             trainer.checkpoint().parameters
         })
@@ -157,7 +158,7 @@ fn statistics_are_unbiased() {
     let parameters = Parameters::new(weights, biases, Geometry::default()).unwrap();
     let model = parameters.dbm().unwrap();
     let scores = scores(&parameters);
-    let visible = PackedRows { width: 3, rows: vec![vec![0b101]] };
+    let visible = BitMatrix::from_words(1, 3, vec![0b101]).unwrap();
     for (estimator, phase, marginalise) in [
         (Estimator::UCD_LMI, Phase::Negative, true),
         (Estimator::UCD_LMI, Phase::Negative, false),
@@ -225,20 +226,18 @@ fn chains_that_do_not_meet_are_counted_and_left_out() {
 fn what_cannot_be_trained_or_resumed_is_refused() {
     let config = small(Estimator::UCD_LMI);
     let new =
-        |config: TrainConfig, data: PackedRows, geometry| Trainer::new(config, data, geometry).map(|_| ()).unwrap_err();
+        |config: TrainConfig, data: BitMatrix, geometry| Trainer::new(config, data, geometry).map(|_| ()).unwrap_err();
     let none = Geometry::default();
-    assert_eq!(new(config.clone(), PackedRows { width: 6, rows: vec![] }, none), TrainError::NoData);
-    let padded = PackedRows { width: 6, rows: vec![vec![0], vec![64]] };
-    assert_eq!(new(config.clone(), padded, none), TrainError::Row { row: 1, width: 6, words: 1 });
+    assert_eq!(new(config.clone(), BitMatrix::zeros(0, 6), none), TrainError::NoData);
     let picture = Geometry { width: 2, height: 2, channels: 1, bits: 1 };
     assert_eq!(new(config.clone(), data(), picture), TrainError::Geometry { geometry: 4, data: 6 });
     assert!(matches!(new(TrainConfig { batch: 0, ..config.clone() }, data(), none), TrainError::Config(_)));
     assert!(matches!(new(TrainConfig { hidden: vec![1; 9], ..config.clone() }, data(), none), TrainError::Shape(_)));
 
     let checkpoint = Trainer::new(config, data(), none).unwrap().checkpoint();
-    let resume = |checkpoint: Checkpoint, data: PackedRows| Trainer::resume(checkpoint, data).map(|_| ()).unwrap_err();
+    let resume = |checkpoint: Checkpoint, data: BitMatrix| Trainer::resume(checkpoint, data).map(|_| ()).unwrap_err();
     let mut others = data();
-    others.rows[2][0] ^= 1;
+    others.set(2, 0, true);
     assert!(matches!(resume(checkpoint.clone(), others), TrainError::OtherData { .. }));
     assert!(matches!(resume(Checkpoint { training: None, ..checkpoint.clone() }, data()), TrainError::Resume(_)));
     let mut short = checkpoint.clone();

@@ -15,11 +15,12 @@ use super::{
     optimiser::ascend,
     orthogonal::{normals, orthogonal},
     phase::{PhaseBuffers, PhasePlan, PhaseSummary},
-    rows::{Batches, Fingerprint, Rows, bit_means, malformed_row},
+    rows::{Batches, Fingerprint, bit_means},
     seeds::{Purpose, stream_for},
     statistics::Moments,
 };
 use crate::{
+    bits::BitMatrix,
     checkpoint::{Checkpoint, TrainingState},
     dual::DualMatrices,
     estimator::Phase,
@@ -39,16 +40,6 @@ pub enum TrainError {
     /// No rows to learn from.
     #[error("the data set has no rows")]
     NoData,
-    /// Rows are not packed as they should be.
-    #[error("data row {row}: expected {width} bits in {words} words, padding zero")]
-    Row {
-        /// The first such row.
-        row: usize,
-        /// Bits expected.
-        width: usize,
-        /// Words expected.
-        words: usize,
-    },
     /// The picture and the rows differ in size.
     #[error("the picture has {geometry} bits, the data rows have {data}")]
     Geometry {
@@ -108,9 +99,9 @@ pub struct UpdateReport {
 
 /// A training run: parameters, offsets, and the step.
 #[derive(Debug)]
-pub struct Trainer<D> {
+pub struct Trainer {
     config: TrainConfig,
-    data: D,
+    data: BitMatrix,
     fingerprint: Fingerprint,
     parameters: Parameters,
     /// What the gradient is centered by, one vector for each layer; empty without centering.
@@ -152,7 +143,7 @@ impl Work {
     fn phases(
         &mut self,
         config: &TrainConfig,
-        data: &impl Rows,
+        data: &BitMatrix,
         parameters: &Parameters,
         step: u64,
     ) -> Result<[PhaseSummary; 2], TrainError> {
@@ -178,18 +169,18 @@ impl Work {
     }
 }
 
-impl<D: Rows> Trainer<D> {
+impl Trainer {
     /// A new run on these rows. `geometry` says how a row makes up a picture; all zero if it does not.
     ///
     /// # Errors
     /// Settings or data that cannot be trained on.
-    pub fn new(config: TrainConfig, data: D, geometry: Geometry) -> Result<Self, TrainError> {
+    pub fn new(config: TrainConfig, data: BitMatrix, geometry: Geometry) -> Result<Self, TrainError> {
         config.check()?;
         check_data(&data)?;
-        if geometry != Geometry::default() && geometry.units() != data.width() {
-            return Err(TrainError::Geometry { geometry: geometry.units(), data: data.width() });
+        if geometry != Geometry::default() && geometry.units() != data.cols() {
+            return Err(TrainError::Geometry { geometry: geometry.units(), data: data.cols() });
         }
-        let widths: Vec<usize> = std::iter::once(data.width()).chain(config.hidden.iter().copied()).collect();
+        let widths: Vec<usize> = std::iter::once(data.cols()).chain(config.hidden.iter().copied()).collect();
         let parameters = initial_parameters(&config, &widths, &data, geometry)?;
         // Before anything was learnt: the visible means are the data's, and those of the hidden units, whose fields are
         // symmetric, a half. Neither depends on a chain, so the first gradient is unbiased too.
@@ -199,7 +190,7 @@ impl<D: Rows> Trainer<D> {
             offsets.extend(widths[1..].iter().map(|&width| vec![0.5; width]));
         }
         let fingerprint = Fingerprint::of(&data);
-        let work = Work::new(&parameters, &config, data.len());
+        let work = Work::new(&parameters, &config, data.rows());
         Ok(Self { config, data, fingerprint, parameters, offsets, step: 0, seconds: 0.0, work })
     }
 
@@ -207,7 +198,7 @@ impl<D: Rows> Trainer<D> {
     ///
     /// # Errors
     /// A checkpoint without training state; other data than the run began with.
-    pub fn resume(checkpoint: Checkpoint, data: D) -> Result<Self, TrainError> {
+    pub fn resume(checkpoint: Checkpoint, data: BitMatrix) -> Result<Self, TrainError> {
         let Checkpoint { parameters, training } = checkpoint;
         let TrainingState { config, data: expected, step, seconds, offsets } =
             training.ok_or(TrainError::Resume("the checkpoint holds a model, but no training state"))?;
@@ -218,14 +209,14 @@ impl<D: Rows> Trainer<D> {
             return Err(TrainError::OtherData { expected, found: fingerprint });
         }
         let widths: Vec<usize> = parameters.shape().widths().collect();
-        if widths[0] != data.width() || widths[1..] != config.hidden {
+        if widths[0] != data.cols() || widths[1..] != config.hidden {
             return Err(TrainError::Resume("the configuration's layer widths are not those of the tensors"));
         }
         let kept: Vec<usize> = offsets.iter().map(Vec::len).collect();
         if kept != if config.centering.is_some() { widths } else { Vec::new() } {
             return Err(TrainError::Resume("the offsets do not fit the layers"));
         }
-        let work = Work::new(&parameters, &config, data.len());
+        let work = Work::new(&parameters, &config, data.rows());
         Ok(Self { config, data, fingerprint, parameters, offsets, step, seconds, work })
     }
 
@@ -289,7 +280,7 @@ impl<D: Rows> Trainer<D> {
     }
 
     /// The data.
-    pub fn data(&self) -> &D {
+    pub fn data(&self) -> &BitMatrix {
         &self.data
     }
 
@@ -306,18 +297,14 @@ impl<D: Rows> Trainer<D> {
     }
 }
 
-fn check_data(data: &impl Rows) -> Result<(), TrainError> {
-    if data.is_empty() {
-        return Err(TrainError::NoData);
-    }
-    let (width, words) = (data.width(), bitboltz_core::bits::words_for(data.width()));
-    malformed_row(data).map_or(Ok(()), |row| Err(TrainError::Row { row, width, words }))
+fn check_data(data: &BitMatrix) -> Result<(), TrainError> {
+    if data.rows() == 0 { Err(TrainError::NoData) } else { Ok(()) }
 }
 
 fn initial_parameters(
     config: &TrainConfig,
     widths: &[usize],
-    data: &impl Rows,
+    data: &BitMatrix,
     geometry: Geometry,
 ) -> Result<Parameters, TrainError> {
     Shape::new(widths)?;
