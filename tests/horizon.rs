@@ -154,7 +154,7 @@ fn metropolis_hastings_meets_at_once_when_it_rejects() {
         let mut first = None;
         let tau = Horizon::default()
             .estimate(&model, &mut mh, pair, &Clamp::none(), &mut rng, |state, _| {
-                first = first.or(Some(read_code(state)))
+                first = first.or(Some(read_code(state)));
             })
             .unwrap()
             .tau;

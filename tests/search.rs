@@ -15,7 +15,6 @@ use bitboltz_core::{
     rng::{Rng, stream},
     search::{LocalModeSearch, SearchCapHit},
     state::{Clamp, State},
-    weights::Weight,
 };
 use bitboltz_tests::models::{Held, SMALL, WIDE, machine};
 

@@ -56,7 +56,7 @@ impl Layout {
         self.biases[l]..self.biases[l] + self.shape.width(l)
     }
 
-    /// The tensors with their positions and shapes ([upper, lower], or [units]), in order.
+    /// The tensors with their positions and shapes (upper and lower units, or units), in order.
     pub fn tensors(&self) -> impl Iterator<Item = (Tensor, Range<usize>, Vec<usize>)> + '_ {
         let weights = self.weights.iter().enumerate().map(|(l, &at)| {
             let shape = vec![self.shape.width(l + 1), self.shape.width(l)];

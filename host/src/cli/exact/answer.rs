@@ -15,7 +15,7 @@ pub struct Answer {
     /// Weight type.
     #[serde(serialize_with = "name_of")]
     pub weights: WeightKind,
-    /// Name of each component of the gradients: tensor[upper,lower] or tensor[unit].
+    /// Name of each component of the gradients: `tensor[upper,lower]` or `tensor[unit]`.
     pub parameters: Vec<String>,
     /// Log of the partition function.
     pub log_z: f64,
