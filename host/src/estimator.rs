@@ -11,6 +11,7 @@
 use std::{fmt, str::FromStr};
 
 use bitboltz_core::{
+    conditional::Block,
     connection::Connection,
     coupling::{CouplingError, Horizon},
     gibbs::Gibbs,
@@ -173,7 +174,8 @@ pub enum Phase {
 }
 
 impl Estimator {
-    /// Runs one phase and shows `observe` weighted states, whose weighted sum of f(state) estimates E[f].
+    /// Runs one phase and shows `observe` weighted states, whose weighted sum of f(state) estimates the
+    /// expectation of f.
     ///
     /// `visible` is the packed data vector. Contrastive divergence starts there in both phases (its negative phase from
     /// a hidden sample of K clamped sweeps); the others use it in the positive phase only. `clamp` must clamp at least
@@ -202,11 +204,16 @@ impl Estimator {
                 let mut mask = vec![0; shape.words()];
                 bitboltz_core::state::clamp_layers(shape, &mut mask, |layer| layer == 0);
                 let data = Clamp::new(shape, &mask).expect("the mask has the shape's words");
-                let mut gibbs = Gibbs::default();
                 model.randomise(&mut x, &data, rng);
-                let clamps = if phase == Phase::Positive { vec![clamp] } else { vec![&data, clamp] };
-                for clamp in clamps {
-                    (0..k).for_each(|_| gibbs.step(model, &mut x, clamp, rng));
+                let mut sweep = |first, clamp| {
+                    (0..k).for_each(|_| Gibbs { first }.step(model, &mut x, clamp, rng));
+                };
+                sweep(Block::Odd, if phase == Phase::Positive { clamp } else { &data });
+                if phase == Phase::Negative {
+                    // Even first: the odd layers have just been drawn given the data, so the other order would spend
+                    // half of the first sweep on drawing them again, and CD-1 would end with h of the data beside v of
+                    // the model.
+                    sweep(Block::Even, clamp);
                 }
                 observe(&x, 1.0);
                 Ok(PhaseReport::default())

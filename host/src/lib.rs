@@ -17,6 +17,7 @@ pub mod dataset;
 pub mod device;
 pub mod dual;
 pub mod estimator;
+pub mod eval;
 pub mod grid;
 pub mod image;
 pub mod inpainting;

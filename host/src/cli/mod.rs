@@ -7,6 +7,7 @@ mod data;
 mod demo;
 mod device;
 mod energy;
+mod exact;
 mod export;
 mod inpaint;
 mod inspect;
@@ -44,6 +45,7 @@ enum Command {
     Sample(sample::Args),
     Inpaint(inpaint::Args),
     Energy(energy::Args),
+    Exact(exact::ExactArgs),
     Export(export::Args),
     Inspect(inspect::Args),
     Device(device::Args),
@@ -58,7 +60,8 @@ pub fn main() -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {}", one_line(&error));
-            ExitCode::FAILURE
+            let usage = error.downcast_ref::<exact::ExactError>().is_some_and(exact::ExactError::is_usage);
+            if usage { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -75,6 +78,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Sample(args) => sample::run(&args, out),
         Command::Inpaint(args) => inpaint::run(&args, out),
         Command::Energy(args) => energy::run(&args, out),
+        Command::Exact(args) => exact::run(&args, out),
         Command::Export(args) => export::run(&args, out),
         Command::Inspect(args) => inspect::run(&args, out),
         Command::Device(args) => device::run(&args, out),

@@ -1,0 +1,14 @@
+//! What a model and an estimator are worth, measured.
+//!
+//! - [`layout`]: where each parameter lies in a flat vector (the order of a checkpoint);
+//! - [`exact`]: enumeration of small machines, the oracle of every test;
+//! - [`statistics`]: the energy's derivatives, plain or with conditional means, and centering;
+//! - [`replicates`]: an estimator over many independent runs;
+//! - [`random`], [`rounded`]: random machines and data vectors to try all this on, with any weight type.
+
+pub mod exact;
+pub mod layout;
+pub mod random;
+pub mod replicates;
+pub mod rounded;
+pub mod statistics;

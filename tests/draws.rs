@@ -1,0 +1,140 @@
+//! How many random words each step draws, and what it does with them.
+//!
+//! The numbers depend on the shape alone, so two programs that walk the same steps stay on the same stream.
+
+use bitboltz::{chain::ChainBuffer, eval::rounded::Rounding};
+use bitboltz_core::{
+    model::DenseDbm,
+    search::LocalModeSearch,
+    start::{LocalModeStart, RandomStart, Start as _},
+    state::{Clamp, State, clamp_layers},
+    transition::Transition as _,
+    weights::Weight,
+};
+use bitboltz_tests::{
+    models::machine,
+    rngs::{Counting, Script},
+    transitions::{ALL, Kind},
+};
+
+/// Layers of 33, 32 and 1 units: 66 units in 4 words.
+const WIDTHS: [usize; 3] = [33, 32, 1];
+const UNITS: u64 = 66;
+const WORDS: u64 = 4;
+
+/// The name of a step, and a run of it that returns the words it drew.
+fn draws<W: Rounding>(clamp: &Clamp<'_>) -> Vec<(&'static str, u64)> {
+    let tensors = machine::<W>(&WIDTHS, 0.5, 1);
+    let model = tensors.dbm().unwrap();
+    let shape = model.shape();
+    let [mut a, mut b, mut c] = [0; 3].map(|_| ChainBuffer::new(shape));
+    let (mut x, mut y) = (a.state(shape), b.state(shape));
+    model.refresh(&mut x);
+    model.randomise(&mut y, clamp, &mut Counting::new(9));
+    let mut found = Vec::new();
+    let mut count = |name, run: &mut dyn FnMut(&mut Counting)| {
+        let mut rng = Counting::new(1);
+        run(&mut rng);
+        found.push((name, rng.draws));
+    };
+
+    count("random bits", &mut |rng| model.randomise(&mut x, clamp, rng));
+    count("search", &mut |_| _ = LocalModeSearch::default().run(&model, &mut x, clamp).unwrap());
+    count("random start", &mut |rng| _ = RandomStart.start(&model, &mut x, clamp, rng).unwrap());
+    count("local mode", &mut |rng| {
+        let mode = LocalModeStart { sweeps: 0, ..LocalModeStart::default() };
+        mode.start(&model, &mut x, clamp, rng).unwrap();
+    });
+    count("local mode start", &mut |rng| _ = LocalModeStart::default().start(&model, &mut x, clamp, rng).unwrap());
+    for (kind, [one, two]) in ALL.into_iter().zip([
+        ["gibbs odd", "gibbs odd pair"],
+        ["gibbs even", "gibbs even pair"],
+        ["metropolis-hastings", "metropolis-hastings pair"],
+    ]) {
+        let mut transition = kind.with(shape, &mut c);
+        count(one, &mut |rng| transition.step(&model, &mut x, clamp, rng));
+        count(two, &mut |rng| transition.step_pair(&model, &mut x, &mut y, clamp, rng));
+    }
+    found
+}
+
+#[test]
+fn draws_depend_on_the_shape_alone() {
+    let tensors = machine::<i8>(&WIDTHS, 0.5, 1);
+    let model = tensors.dbm().unwrap();
+    let expected = [
+        ("random bits", WORDS),
+        ("search", 0),
+        ("random start", WORDS),
+        ("local mode", WORDS),
+        ("local mode start", WORDS + UNITS),
+        ("gibbs odd", UNITS),
+        ("gibbs odd pair", UNITS),
+        ("gibbs even", UNITS),
+        ("gibbs even pair", UNITS),
+        ("metropolis-hastings", WORDS + 1),
+        ("metropolis-hastings pair", WORDS + 1),
+    ];
+    let mut mask = vec![0; model.shape().words()];
+    for clamped in [None, Some(0), Some(1), Some(2)] {
+        clamp_layers(model.shape(), &mut mask, |layer| Some(layer) == clamped);
+        let clamp = Clamp::new(model.shape(), &mask).unwrap();
+        assert_eq!(draws::<f32>(&clamp), expected, "f32, layer {clamped:?} clamped");
+        assert_eq!(draws::<i16>(&clamp), expected, "i16, layer {clamped:?} clamped");
+        assert_eq!(draws::<i8>(&clamp), expected, "i8, layer {clamped:?} clamped");
+    }
+}
+
+fn step<W: Weight>(model: &DenseDbm<'_, W>, kind: Kind, x: &mut State<'_, W::Field>, clamp: &Clamp<'_>, words: &[u32]) {
+    let mut buffer = ChainBuffer::new(model.shape());
+    kind.with(model.shape(), &mut buffer).step(model, x, clamp, &mut Script::new(words));
+}
+
+#[test]
+fn gibbs_turns_a_unit_on_when_the_draw_is_below_its_probability() {
+    let tensors = machine::<i8>(&[3, 2, 2], 1.0, 3);
+    let model = tensors.dbm().unwrap();
+    let mut buffer = ChainBuffer::new(model.shape());
+    let mut x = buffer.state(model.shape());
+    for kind in [Kind::GibbsOdd, Kind::GibbsEven] {
+        step(&model, kind, &mut x, &Clamp::none(), &[0]);
+        assert_eq!(x.words(), [0b111, 0b11, 0b11], "0 is below every probability");
+        step(&model, kind, &mut x, &Clamp::none(), &[u32::MAX]);
+        assert_eq!(x.words(), [0, 0, 0], "the largest draw is below none");
+    }
+    // Block by block, layers and units ascending: the odd layer (2 units), then layers 0 (3 units) and 2 (2 units).
+    step(&model, Kind::GibbsOdd, &mut x, &Clamp::none(), &[0, u32::MAX, u32::MAX, 0, u32::MAX, u32::MAX, 0]);
+    assert_eq!(x.words(), [0b010, 0b01, 0b10]);
+    // A clamped unit draws too, and stays.
+    let clamp = Clamp::new(model.shape(), &[0, 0b11, 0]).unwrap();
+    step(&model, Kind::GibbsOdd, &mut x, &clamp, &[u32::MAX, u32::MAX, 0, u32::MAX, 0, u32::MAX]);
+    assert_eq!(x.words(), [0b101, 0b01, 0]);
+}
+
+#[test]
+fn metropolis_hastings_takes_what_falls_and_rejects_what_rises() {
+    let tensors = machine::<i8>(&[3, 2, 2], 1.0, 3);
+    let model = tensors.dbm().unwrap();
+    let mut buffer = ChainBuffer::new(model.shape());
+    let mut x = buffer.state(model.shape());
+    model.refresh(&mut x);
+    let mut energies = Vec::new();
+    for code in 0..128u32 {
+        let proposal = [code & 7, code >> 3 & 3, code >> 5];
+        let before = (x.words().to_vec(), model.energy(&x));
+        // The words of the proposal have bits beyond the layers: they must not matter.
+        let words: Vec<u32> = proposal.iter().map(|bits| bits | 0xFFFF_FF00).chain([u32::MAX]).collect();
+        step(&model, Kind::MetropolisHastings, &mut x, &Clamp::none(), &words);
+        if x.words() == proposal {
+            assert!(model.energy(&x) <= before.1, "the largest draw accepts no rise");
+        } else {
+            assert_eq!(x.words(), before.0);
+        }
+        energies.push(model.energy(&x));
+    }
+    // All states were proposed, so the last one is the lowest.
+    assert!(energies.is_sorted_by(|a, b| a >= b));
+    let lowest = *energies.last().unwrap();
+    step(&model, Kind::MetropolisHastings, &mut x, &Clamp::none(), &[0]);
+    assert!(x.words() == [0, 0, 0] && model.energy(&x) > lowest, "the smallest draw accepts a rise that can happen");
+}
