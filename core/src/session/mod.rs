@@ -73,9 +73,9 @@ impl<'a, W: Weight> Session<'a, W> {
         let (seq, response) = match self.receiver.push(byte)? {
             Err(FrameError::TooLong) => (0, Response::Failure(Failure::TooLong { limit })),
             Err(FrameError::Damaged) => (0, Response::Failure(Failure::Damaged)),
-            Ok(message) => match postcard::from_bytes::<Call<'_>>(message) {
-                Err(_) => (0, Response::Failure(Failure::Request)),
-                Ok(call) => match &mut self.machine {
+            Ok(message) => match frame::decode::<Call<'_>>(message) {
+                None => (0, Response::Failure(Failure::Request)),
+                Some(call) => match &mut self.machine {
                     Err(refusal) => (call.seq, Response::Failure(Failure::NoModel(*refusal))),
                     Ok(machine) => (call.seq, machine.answer(&call.request)),
                 },
