@@ -35,13 +35,13 @@ impl Default for Inpaint {
 pub struct InpaintReport<E> {
     /// Energy of the best state, in the model's units.
     pub energy: E,
-    /// Search sweeps of all restarts.
+    /// Search sweeps of all restarts, saturating.
     pub sweeps: u32,
 }
 
 impl Inpaint {
     /// Fills the free units of `state`, whose clamped units hold what is known, with the lowest mode found. `best` is
-    /// scratch of [`Shape::words`](crate::shape::Shape::words) words.
+    /// scratch of at least [`Shape::words`](crate::shape::Shape::words) words; a shorter one cannot hold the best mode.
     ///
     /// On success the state is the best mode, fields included.
     ///
@@ -78,7 +78,7 @@ impl Inpaint {
         clamp: &Clamp<'_>,
         report: &mut Option<InpaintReport<Energy<C>>>,
     ) -> Result<(), SearchCapHit> {
-        let sweeps = self.search.run(model, state, clamp)?.sweeps + report.map_or(0, |r| r.sweeps);
+        let sweeps = self.search.run(model, state, clamp)?.sweeps.saturating_add(report.map_or(0, |r| r.sweeps));
         let energy = model.energy(state);
         let lowest = match *report {
             Some(InpaintReport { energy: lowest, .. }) if lowest <= energy => lowest,
