@@ -175,6 +175,18 @@ fn every_answer_equals_the_core_called_directly() {
     }
 }
 
+#[test]
+fn the_worked_session_of_the_format() {
+    let mut held = Held::new(&example());
+    let mut session = held.session::<i8>();
+    let request = [5, 2, 4, 12, 7, 1, 1, 2, 3, 1, 1, 2, 1, 1, 1, 5, 0x9F, 0x0D, 0xE8, 0xBE, 0];
+    let state = [7, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0];
+    assert_eq!(request_frame(2, Request::Energy { state: &state }), request);
+    let (last, before) = request.split_last().unwrap();
+    assert!(before.iter().all(|&byte| session.receive(byte).is_none()));
+    assert_eq!(session.receive(*last), Some(&[3, 2, 3, 6, 8, 0xFC, 0x21, 0xD0, 0x87, 0][..]));
+}
+
 /// One request of each kind for a model, with its packed states.
 fn one_of_each<'a>(known: &'a [u8], visible: &'a [u8], state: &'a [u8]) -> [Request<'a>; 5] {
     [
