@@ -89,6 +89,34 @@ impl Horizon {
     /// x_0 and y_0 must have the same distribution; they may be equal (the paper), or independent. After the meeting
     /// only x moves, and only until step m.
     ///
+    /// ```
+    /// use bitboltz_core::{
+    ///     connection::Dense, coupling::Horizon, fixed::Scale, gibbs::Gibbs, model::DenseDbm, rng::stream,
+    ///     start::{LocalModeStart, Start as _}, state::{Clamp, State},
+    /// };
+    ///
+    /// let model = DenseDbm::new([Dense::new(&[1.0f32], 1, 1, 0).unwrap()], &[&[0.0], &[-0.5]], Scale::ONE)?;
+    /// let (mut xw, mut xf, mut yw, mut yf) = ([0; 2], [0.0; 2], [0; 2], [0.0; 2]);
+    /// let mut x = State::new(model.shape(), &mut xw, &mut xf)?;
+    /// let mut y = State::new(model.shape(), &mut yw, &mut yf)?;
+    ///
+    /// // P(v = 1), from 20,000 chains that start at a local mode and need no burn-in.
+    /// let (runs, mut on) = (20_000, 0.0);
+    /// for chain in 0..runs {
+    ///     let mut rng = stream(1, chain);
+    ///     LocalModeStart::default().start(&model, &mut x, &Clamp::none(), &mut rng)?;
+    ///     y.copy_from(&x);
+    ///     let pair = [&mut x, &mut y];
+    ///     Horizon::default().estimate(&model, &mut Gibbs::default(), pair, &Clamp::none(), &mut rng, |state, weight| {
+    ///         on += weight * f64::from(state.layer(0)[0] as u8);
+    ///     })?;
+    /// }
+    /// let e = |energy: f64| f64::exp(-energy);
+    /// let exact = (e(0.0) + e(-0.5)) / (e(0.0) + e(-0.5) + e(0.0) + e(0.5));
+    /// assert!((on / runs as f64 - exact).abs() < 0.02);
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`CouplingError`].
     pub fn estimate<C: Connection, T: Transition<C>, R: Rng + Clone>(

@@ -216,6 +216,27 @@ impl<'a> Image<'a> {
     /// Checks everything about the image at the start of `bytes`; what follows it (the rest of a flash region) is
     /// ignored.
     ///
+    /// ```
+    /// use bitboltz_core::{image::{Image, ImageError}, weights::WeightKind};
+    ///
+    /// // Two units, one weight of 8 bits: 52 bytes, at an address that is a multiple of 4.
+    /// const CRC: u32 = 0x96FC_68C1;
+    /// let words: [u32; 13] = [
+    ///     0x5A42_4289, 0x0201_0001, 52, 0x3D80_0000, 0, 0, // magic, version, type and layers, length, scale, picture
+    ///     1, 1, 0, // widths, shift
+    ///     5, 0xFFFF_FFFD, 7, // biases 5 and -3, weight 7
+    ///     CRC,
+    /// ];
+    /// let image = Image::open(bytemuck::cast_slice(&words))?;
+    /// assert_eq!((image.kind(), image.shape().units()), (WeightKind::I8, 2));
+    /// let model = image.dbm::<i8>()?;
+    /// assert_eq!((model.biases()[1], model.connections()[0].weights()), (&[-3][..], &[7][..]));
+    ///
+    /// // Flash that was never written is told apart from flash with something else in it.
+    /// assert_eq!(Image::open(bytemuck::cast_slice(&[u32::MAX; 8])).unwrap_err(), ImageError::Erased);
+    /// # Ok::<(), ImageError>(())
+    /// ```
+    ///
     /// # Errors
     /// [`ImageError`], from the first check that fails. Their order: room for a header, alignment, magic, version, length,
     /// CRC, weight type, shape, length for that shape, scale, geometry, shifts, zeros, then the tensors.

@@ -18,6 +18,24 @@ use heapless::Vec;
 use rand_core::Rng;
 
 /// A deep Boltzmann machine over connections of type `C`. With one hidden layer it is a restricted Boltzmann machine.
+///
+/// It borrows its numbers and holds no state, so any number of chains can share it. Every method that takes a
+/// [`State`] wants one of the model's own shape.
+///
+/// ```
+/// use bitboltz_core::{connection::Dense, fixed::Scale, model::DenseDbm, state::State};
+///
+/// let weights = [1.0, -2.0, 0.5, 0.0, 3.0, -1.0];
+/// let model = DenseDbm::new([Dense::new(&weights, 2, 3, 0).unwrap()], &[&[0.5, 0.5], &[0.0; 3]], Scale::ONE)?;
+/// let (mut words, mut fields) = ([0; 2], [0.0; 5]);
+/// let mut state = State::new(model.shape(), &mut words, &mut fields)?;
+/// state.layer_mut(0).set(1, true);
+/// state.layer_mut(1).set(1, true);
+/// model.refresh(&mut state);
+/// assert_eq!(state.layer_fields(1), [0.0, 3.0, -1.0]);
+/// assert_eq!(model.energy(&state), -3.5);
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Dbm<'w, C: Connection> {
     shape: Shape,
@@ -109,7 +127,8 @@ impl<'w, C: Connection> Dbm<'w, C> {
 
     /// Computes all fields from the bits: a_i = b_i + Σ_j W_ij x_j over both neighbouring layers.
     ///
-    /// The state must have the model's shape.
+    /// # Panics
+    /// If the state has fewer units than the model.
     pub fn refresh(&self, state: &mut State<'_, C::Field>) {
         let (words, fields) = state.parts_mut();
         for (l, bias) in self.biases.iter().enumerate() {
