@@ -100,8 +100,8 @@ impl Horizon {
     /// let mut x = State::new(model.shape(), &mut xw, &mut xf)?;
     /// let mut y = State::new(model.shape(), &mut yw, &mut yf)?;
     ///
-    /// // P(v = 1), from 20,000 chains that start at a local mode and need no burn-in.
-    /// let (runs, mut on) = (20_000, 0.0);
+    /// // P(v = 1), from 2,000 chains that start at a local mode and need no burn-in.
+    /// let (runs, mut on) = (2_000, 0.0);
     /// for chain in 0..runs {
     ///     let mut rng = stream(1, chain);
     ///     LocalModeStart::default().start(&model, &mut x, &Clamp::none(), &mut rng)?;
@@ -113,7 +113,7 @@ impl Horizon {
     /// }
     /// let e = |energy: f64| f64::exp(-energy);
     /// let exact = (e(0.0) + e(-0.5)) / (e(0.0) + e(-0.5) + e(0.0) + e(0.5));
-    /// assert!((on / runs as f64 - exact).abs() < 0.02);
+    /// assert!((on / runs as f64 - exact).abs() < 0.06);
     /// # Ok::<(), Box<dyn core::error::Error>>(())
     /// ```
     ///
