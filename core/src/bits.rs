@@ -18,7 +18,7 @@ pub const fn words_for(bits: usize) -> usize {
 
 /// The bits of word `index` that belong to a row of `bits` bits; padding is zero.
 pub const fn word_mask(bits: usize, index: usize) -> u32 {
-    let start = index * WORD_BITS;
+    let start = index.saturating_mul(WORD_BITS);
     if start >= bits {
         0
     } else if bits - start >= WORD_BITS {
@@ -75,7 +75,7 @@ mod tests {
         for bits in [0, 1, 31, 32, 33, 64, 65] {
             let on: u32 = (0..words_for(bits)).map(|i| word_mask(bits, i).count_ones()).sum();
             assert_eq!(on as usize, bits);
-            assert_eq!(word_mask(bits, words_for(bits)), 0);
+            assert_eq!((word_mask(bits, words_for(bits)), word_mask(bits, usize::MAX)), (0, 0));
         }
     }
 

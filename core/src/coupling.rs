@@ -27,7 +27,7 @@ pub struct Horizon {
     pub m: u32,
     /// Steps by which x is ahead of y; at least 1.
     pub lag: u32,
-    /// Last step at which the chains may still not have met.
+    /// Last step at which the chains may meet.
     pub cap: u32,
 }
 
@@ -88,6 +88,34 @@ impl Horizon {
     ///
     /// x_0 and y_0 must have the same distribution; they may be equal (the paper), or independent. After the meeting
     /// only x moves, and only until step m.
+    ///
+    /// ```
+    /// use bitboltz_core::{
+    ///     connection::Dense, coupling::Horizon, fixed::Scale, gibbs::Gibbs, model::DenseDbm, rng::stream,
+    ///     start::{LocalModeStart, Start as _}, state::{Clamp, State},
+    /// };
+    ///
+    /// let model = DenseDbm::new([Dense::new(&[1.0f32], 1, 1, 0).unwrap()], &[&[0.0], &[-0.5]], Scale::ONE)?;
+    /// let (mut xw, mut xf, mut yw, mut yf) = ([0; 2], [0.0; 2], [0; 2], [0.0; 2]);
+    /// let mut x = State::new(model.shape(), &mut xw, &mut xf)?;
+    /// let mut y = State::new(model.shape(), &mut yw, &mut yf)?;
+    ///
+    /// // P(v = 1), from 2,000 chains that start at a local mode and need no burn-in.
+    /// let (runs, mut on) = (2_000, 0.0);
+    /// for chain in 0..runs {
+    ///     let mut rng = stream(1, chain);
+    ///     LocalModeStart::default().start(&model, &mut x, &Clamp::none(), &mut rng)?;
+    ///     y.copy_from(&x);
+    ///     let pair = [&mut x, &mut y];
+    ///     Horizon::default().estimate(&model, &mut Gibbs::default(), pair, &Clamp::none(), &mut rng, |state, weight| {
+    ///         on += weight * f64::from(state.layer(0)[0] as u8);
+    ///     })?;
+    /// }
+    /// let e = |energy: f64| f64::exp(-energy);
+    /// let exact = (e(0.0) + e(-0.5)) / (e(0.0) + e(-0.5) + e(0.0) + e(0.5));
+    /// assert!((on / runs as f64 - exact).abs() < 0.06);
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`CouplingError`].
@@ -151,5 +179,34 @@ mod tests {
                 assert_eq!(horizon.corrections(t) as usize, counted, "k {k} m {m} lag {lag} t {t}");
             }
         }
+    }
+
+    #[test]
+    fn impossible_horizons_and_caps_are_errors() {
+        use crate::{connection::Dense, fixed::Scale, gibbs::Gibbs, model::DenseDbm, rng::stream};
+        extern crate std;
+        use std::string::ToString as _;
+
+        let model = DenseDbm::new([Dense::new(&[1i8], 1, 1, 0).unwrap()], &[&[0], &[0]], Scale::ONE).unwrap();
+        let run = |horizon: Horizon| {
+            let (mut a, mut b, mut c, mut d) = ([0; 2], [0; 2], [0; 2], [0; 2]);
+            let mut x = State::new(model.shape(), &mut a, &mut b).unwrap();
+            let mut y = State::new(model.shape(), &mut c, &mut d).unwrap();
+            model.refresh(&mut x);
+            model.refresh(&mut y);
+            let (mut gibbs, clamp) = (Gibbs::default(), Clamp::none());
+            horizon.estimate(&model, &mut gibbs, [&mut x, &mut y], &clamp, &mut stream(3, 0), |_, _| ())
+        };
+        let horizon = Horizon { k: 2, m: 1, lag: 1, cap: 9 };
+        let error = run(horizon).unwrap_err();
+        assert_eq!(error.to_string(), "expected k ≤ m and lag ≥ 1, found k 2, m 1, lag 1");
+        let horizon = Horizon { k: 0, lag: 0, ..horizon };
+        assert_eq!(run(horizon), Err(CouplingError::Horizon { horizon }));
+        let error = run(Horizon { k: 0, m: 0, lag: 5, cap: 4 }).unwrap_err();
+        assert_eq!(
+            (error, error.to_string().as_str()),
+            (CouplingError::CapHit { cap: 4 }, "the chains had not met after 4 steps")
+        );
+        assert!(run(Horizon { k: 0, m: 3, lag: 5, cap: u32::MAX }).unwrap().tau >= 5);
     }
 }

@@ -42,10 +42,10 @@ pub struct Geometry {
 }
 
 impl Geometry {
-    /// Visible units of a picture.
+    /// Visible units of a picture, at most 2³² − 1 (the same number on every machine).
     pub const fn units(&self) -> usize {
-        let pixels = self.width as usize * self.height as usize;
-        pixels.saturating_mul(self.channels as usize).saturating_mul(self.bits as usize)
+        let units = self.width as u64 * self.height as u64 * self.channels as u64 * self.bits as u64;
+        if units > u32::MAX as u64 { u32::MAX as usize } else { units as usize }
     }
 }
 
@@ -75,9 +75,9 @@ pub enum ImageError {
         /// Version found; expected is [`VERSION`].
         found: u16,
     },
-    /// The length in the header is not what the shape gives.
+    /// The length in the header is not what the shape gives, or less than any shape gives.
     Length {
-        /// Bytes that the shape needs.
+        /// Bytes that the shape needs, or that any does.
         expected: u64,
         /// Bytes in the header.
         found: u32,
@@ -142,7 +142,7 @@ impl core::fmt::Display for ImageError {
             Self::Magic { found } => write!(f, "no image: expected magic {MAGIC:02x?}, found {found:02x?}"),
             Self::Version { found } => write!(f, "image version: expected {VERSION}, found {found}"),
             Self::Length { expected, found } => {
-                write!(f, "image length: the shape needs {expected} bytes, the header says {found}")
+                write!(f, "image length: expected {expected} bytes, the header says {found}")
             }
             Self::Crc { expected, found } => {
                 write!(f, "image damaged: expected CRC {expected:08x}, found {found:08x}")
@@ -180,8 +180,14 @@ pub struct Image<'a> {
 
 /// Bytes before the first bias, for a number of layers: header, widths, and one shift a connection padded to a word.
 pub const fn prefix_bytes(layers: usize) -> usize {
-    HEADER_BYTES + 4 * layers + 4 * (layers - 1).div_ceil(4)
+    HEADER_BYTES + 4 * layers + 4 * layers.saturating_sub(1).div_ceil(4)
 }
+
+/// Bytes of the smallest image: one visible and one hidden unit.
+const SMALLEST: u64 = match Shape::new(&[1, 1]) {
+    Ok(shape) => image_bytes(&shape, WeightKind::I8),
+    Err(_) => panic!("one unit a layer is a shape"),
+};
 
 /// Bytes of the image of a shape: the flash it needs.
 pub const fn image_bytes(shape: &Shape, kind: WeightKind) -> u64 {
@@ -210,9 +216,30 @@ impl<'a> Image<'a> {
     /// Checks everything about the image at the start of `bytes`; what follows it (the rest of a flash region) is
     /// ignored.
     ///
+    /// ```
+    /// use bitboltz_core::{image::{Image, ImageError}, weights::WeightKind};
+    ///
+    /// // Two units, one weight of 8 bits: 52 bytes, at an address that is a multiple of 4.
+    /// const CRC: u32 = 0x96FC_68C1;
+    /// let words: [u32; 13] = [
+    ///     0x5A42_4289, 0x0201_0001, 52, 0x3D80_0000, 0, 0, // magic, version, type and layers, length, scale, picture
+    ///     1, 1, 0, // widths, shift
+    ///     5, 0xFFFF_FFFD, 7, // biases 5 and -3, weight 7
+    ///     CRC,
+    /// ];
+    /// let image = Image::open(bytemuck::cast_slice(&words))?;
+    /// assert_eq!((image.kind(), image.shape().units()), (WeightKind::I8, 2));
+    /// let model = image.dbm::<i8>()?;
+    /// assert_eq!((model.biases()[1], model.connections()[0].weights()), (&[-3][..], &[7][..]));
+    ///
+    /// // Flash that was never written is told apart from flash with something else in it.
+    /// assert_eq!(Image::open(bytemuck::cast_slice(&[u32::MAX; 8])).unwrap_err(), ImageError::Erased);
+    /// # Ok::<(), ImageError>(())
+    /// ```
+    ///
     /// # Errors
-    /// [`ImageError`]. The order of the checks: length of the header, alignment, magic, version, length, CRC, then the
-    /// contents.
+    /// [`ImageError`], from the first check that fails. Their order: room for a header, alignment, magic, version, length,
+    /// CRC, weight type, shape, length for that shape, scale, geometry, shifts, zeros, then the tensors.
     pub fn open(bytes: &'a [u8]) -> Result<Self, ImageError> {
         if bytes.len() < HEADER_BYTES {
             return Err(ImageError::TooShort { expected: HEADER_BYTES as u64, found: bytes.len() });
@@ -232,8 +259,10 @@ impl<'a> Image<'a> {
             return Err(ImageError::Version { found: version });
         }
         let length = u32_at(bytes, 8);
-        let whole = bytes.get(..length as usize).filter(|whole| whole.len() >= HEADER_BYTES + 4);
-        let Some(bytes) = whole else {
+        if u64::from(length) < SMALLEST {
+            return Err(ImageError::Length { expected: SMALLEST, found: length });
+        }
+        let Some(bytes) = bytes.get(..length as usize) else {
             return Err(ImageError::TooShort { expected: u64::from(length), found: bytes.len() });
         };
         let (body, _) = bytes.split_at(bytes.len() - 4);
@@ -297,14 +326,14 @@ impl<'a> Image<'a> {
         let mut rest = self.bytes.get(prefix_bytes(self.shape.layers())..).unwrap_or(&[]);
         let mut biases: heapless::Vec<&[W::Field], MAX_LAYERS> = heapless::Vec::new();
         for width in self.shape.widths() {
-            let bias = take(&mut rest, width)?;
+            let bias = self.take(&mut rest, width)?;
             // Never full: a shape has at most MAX_LAYERS layers.
             let _ = biases.push(bias);
         }
         let mut connections: heapless::Vec<Dense<'a, W>, MAX_CONNECTIONS> = heapless::Vec::new();
         for l in 1..self.shape.layers() {
             let (lower, upper) = (self.shape.width(l - 1), self.shape.width(l));
-            let weights = take(&mut rest, lower * upper)?;
+            let weights = self.take(&mut rest, lower * upper)?;
             let shift = u32::from(self.shifts[l - 1]);
             if let Some(dense) = Dense::new(weights, lower, upper, shift) {
                 let _ = connections.push(dense);
@@ -347,15 +376,19 @@ impl<'a> Image<'a> {
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
-}
 
-/// Takes `count` numbers, padded to a word, off the front.
-fn take<'a, T: bytemuck::Pod>(rest: &mut &'a [u8], count: usize) -> Result<&'a [T], ImageError> {
-    let bytes = count * size_of::<T>();
-    let end = padded(bytes as u64) as usize;
-    let (Some(taken), Some(after)) = (rest.get(..bytes), rest.get(end..)) else {
-        return Err(ImageError::TooShort { expected: end as u64, found: rest.len() });
-    };
-    *rest = after;
-    bytemuck::try_cast_slice(taken).map_err(|_| ImageError::Misaligned)
+    /// Takes `count` numbers, padded to a word, off the front of the rest of the image.
+    fn take<T: bytemuck::Pod>(&self, rest: &mut &'a [u8], count: usize) -> Result<&'a [T], ImageError> {
+        let bytes = count * size_of::<T>();
+        let end = padded(bytes as u64) as usize;
+        let (Some(taken), Some(padding), Some(after)) = (rest.get(..bytes), rest.get(bytes..end), rest.get(end..))
+        else {
+            return Err(ImageError::TooShort { expected: end as u64, found: rest.len() });
+        };
+        if let Some(at) = padding.iter().position(|&byte| byte != 0) {
+            return Err(ImageError::Reserved { offset: self.bytes.len() - rest.len() + bytes + at });
+        }
+        *rest = after;
+        bytemuck::try_cast_slice(taken).map_err(|_| ImageError::Misaligned)
+    }
 }

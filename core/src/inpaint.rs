@@ -13,6 +13,32 @@ use crate::{
 };
 
 /// Restarts of local mode search, then optional Gibbs sweeps from the best mode.
+///
+/// ```
+/// use bitboltz_core::{
+///     connection::Dense, fixed::Scale, inpaint::{Inpaint, posterior_mean}, model::DenseDbm, rng::stream,
+///     state::{Clamp, State},
+/// };
+///
+/// // One hidden unit that wants three pixels alike.
+/// let model = DenseDbm::new([Dense::new(&[4.0f32; 3], 3, 1, 0).unwrap()], &[&[-2.0; 3], &[-6.0]], Scale::ONE)?;
+/// let (mut words, mut fields, mut best) = ([0; 2], [0.0; 4], [0; 2]);
+/// let mut state = State::new(model.shape(), &mut words, &mut fields)?;
+/// // Pixels 0 and 1 are known, and on; pixel 2 is not.
+/// state.words_mut()[0] = 0b011;
+/// let mask = [0b011, 0];
+/// let clamp = Clamp::new(model.shape(), &mask)?;
+/// let mut rng = stream(1, 0);
+/// let report = Inpaint::default().restore(&model, &mut state, &mut best, &clamp, &mut rng)?;
+/// assert_eq!((state.words(), report.energy), (&[0b111, 1][..], 0.0 - 6.0 + 6.0));
+///
+/// // How sure is that? Counts of 1,000 samples.
+/// let mut on = [0; 3];
+/// posterior_mean(&model, &mut state, &clamp, 10, 1_000, &mut on, &mut rng);
+/// assert_eq!(on[..2], [1_000; 2]);
+/// assert!(on[2] > 600);
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Inpaint {
     /// Searches from random bits; the mode of lowest energy is kept. At least one is run.
@@ -35,13 +61,13 @@ impl Default for Inpaint {
 pub struct InpaintReport<E> {
     /// Energy of the best state, in the model's units.
     pub energy: E,
-    /// Search sweeps of all restarts.
+    /// Search sweeps of all restarts, saturating.
     pub sweeps: u32,
 }
 
 impl Inpaint {
     /// Fills the free units of `state`, whose clamped units hold what is known, with the lowest mode found. `best` is
-    /// scratch of [`Shape::words`](crate::shape::Shape::words) words.
+    /// scratch of at least [`Shape::words`](crate::shape::Shape::words) words; a shorter one cannot hold the best mode.
     ///
     /// On success the state is the best mode, fields included.
     ///
@@ -79,7 +105,7 @@ impl Inpaint {
         clamp: &Clamp<'_>,
         report: &mut Option<InpaintReport<Energy<C>>>,
     ) -> Result<(), SearchCapHit> {
-        let sweeps = self.search.run(model, state, clamp)?.sweeps + report.map_or(0, |r| r.sweeps);
+        let sweeps = self.search.run(model, state, clamp)?.sweeps.saturating_add(report.map_or(0, |r| r.sweeps));
         let energy = model.energy(state);
         let lowest = match *report {
             Some(InpaintReport { energy: lowest, .. }) if lowest <= energy => lowest,

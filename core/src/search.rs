@@ -9,6 +9,23 @@ use crate::{
 
 /// Alternates x_block ← 1[a ≥ 0] over the two blocks until no unit flips. Every flip lowers the energy or keeps it (a
 /// tie goes to 1), so it ends: at a local mode, a state that no change of a single block improves.
+///
+/// ```
+/// use bitboltz_core::{
+///     connection::Dense, fixed::Scale, model::DenseDbm, search::LocalModeSearch, state::{Clamp, State},
+/// };
+///
+/// // Two units that are better on together than off together.
+/// let model = DenseDbm::new([Dense::new(&[3i8], 1, 1, 0).unwrap()], &[&[-1], &[-1]], Scale::ONE)?;
+/// let (mut words, mut fields) = ([1, 0], [0; 2]);
+/// let mut state = State::new(model.shape(), &mut words, &mut fields)?;
+/// state.layer_mut(0).set(0, true);
+/// model.refresh(&mut state);
+/// let report = LocalModeSearch::default().run(&model, &mut state, &Clamp::none())?;
+/// assert_eq!((state.words(), model.energy(&state)), (&[1, 1][..], -1));
+/// assert_eq!((report.sweeps, report.flips), (2, 1));
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct LocalModeSearch {
     /// The block that is set first. From known pixels, the odd one carries them upwards at once.

@@ -112,19 +112,19 @@ impl Shape {
         sum
     }
 
-    /// Where a layer's units lie in a buffer of fields.
+    /// Where a layer's units lie in a buffer of fields; nothing at its end for a layer that does not exist.
     pub const fn unit_range(&self, layer: usize) -> Range<usize> {
-        self.first_unit(layer)..self.first_unit(layer + 1)
+        self.first_unit(layer)..self.first_unit(layer.saturating_add(1))
     }
 
-    /// Where a layer's words lie in a buffer of packed state.
+    /// Where a layer's words lie in a buffer of packed state; nothing at its end for a layer that does not exist.
     pub const fn word_range(&self, layer: usize) -> Range<usize> {
-        self.first_word(layer)..self.first_word(layer + 1)
+        self.first_word(layer)..self.first_word(layer.saturating_add(1))
     }
 
     const fn first_unit(&self, layer: usize) -> usize {
         let (mut l, mut sum) = (0, 0);
-        while l < layer {
+        while l < layer && l < self.layers {
             sum += self.width(l);
             l += 1;
         }
@@ -133,7 +133,7 @@ impl Shape {
 
     const fn first_word(&self, layer: usize) -> usize {
         let (mut l, mut sum) = (0, 0);
-        while l < layer {
+        while l < layer && l < self.layers {
             sum += self.layer_words(l);
             l += 1;
         }
@@ -152,6 +152,7 @@ mod tests {
         assert_eq!(shape.unit_range(1), 33..65);
         assert_eq!(shape.word_range(1), 2..3);
         assert_eq!(shape.word_range(2), 3..4);
+        assert_eq!((shape.unit_range(usize::MAX), shape.word_range(3)), (66..66, 4..4));
     }
 
     #[test]

@@ -149,3 +149,46 @@ pub fn clamp_layers(shape: &Shape, mask: &mut [u32], clamped: impl Fn(usize) -> 
         mask[shape.word_range(layer)].fill(if clamped(layer) { u32::MAX } else { 0 });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_buffers_and_masks_are_refused_and_long_ones_cut() {
+        let shape = Shape::new(&[33, 2]).unwrap();
+        let error = |needed, found| Some(BufferTooSmall { needed, found });
+        assert_eq!(State::<i32>::new(&shape, &mut [0; 2], &mut [0; 35]).err(), error(3, 2));
+        assert_eq!(State::<i32>::new(&shape, &mut [0; 3], &mut [0; 34]).err(), error(35, 34));
+        assert_eq!(Clamp::new(&shape, &[0; 2]).err(), error(3, 2));
+        let (mut words, mut fields) = ([7; 9], [7; 40]);
+        let state = State::<i32>::new(&shape, &mut words, &mut fields).unwrap();
+        assert_eq!((state.words(), state.fields()), (&[0; 3][..], &[0; 35][..]));
+        assert_eq!((state.layer(0).len(), state.layer(1).len(), state.layer(2).len()), (33, 2, 0));
+    }
+
+    #[test]
+    fn states_of_another_shape_are_not_copied() {
+        let (mut a, mut b, mut fields) = ([1; 2], [2; 2], [0; 5]);
+        let (mut one, mut two) = (fields, fields);
+        let shapes = [Shape::new(&[2, 3]).unwrap(), Shape::new(&[3, 2]).unwrap()];
+        let mut x = State::<i32>::new(&shapes[0], &mut a, &mut one).unwrap();
+        let mut y = State::<i32>::new(&shapes[1], &mut b, &mut two).unwrap();
+        y.words_mut().fill(1);
+        x.copy_from(&y);
+        assert_eq!(x.words(), [0; 2]);
+        let mut z = State::<i32>::new(&shapes[1], &mut a, &mut fields).unwrap();
+        z.copy_from(&y);
+        assert_eq!(z.words(), [1; 2]);
+    }
+
+    #[test]
+    fn whole_layers_are_clamped() {
+        let shape = Shape::new(&[33, 2, 1]).unwrap();
+        let mut mask = [5; 4];
+        clamp_layers(&shape, &mut mask, |layer| layer != 1);
+        assert_eq!(mask, [u32::MAX, u32::MAX, 0, u32::MAX]);
+        let clamp = Clamp::new(&shape, &mask).unwrap();
+        assert_eq!((clamp.word(1), clamp.word(2), clamp.word(9), Clamp::none().word(0)), (u32::MAX, 0, 0, 0));
+    }
+}

@@ -21,7 +21,10 @@ pub fn add_row<W: Weight>(fields: &mut [W::Field], row: &[W], shift: u32, on: bo
 
 /// Adds (`on`) or subtracts a column of weights to the fields below it: `fields[i] ± weights[i × width + column]`.
 ///
-/// `width` is the length of a row and must not be 0. Stops at the shorter of the two.
+/// `width` is the length of a row. Stops at the shorter of the two.
+///
+/// # Panics
+/// If `width` is 0.
 #[inline]
 pub fn add_column<W: Weight>(
     fields: &mut [W::Field],

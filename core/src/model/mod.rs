@@ -18,6 +18,24 @@ use heapless::Vec;
 use rand_core::Rng;
 
 /// A deep Boltzmann machine over connections of type `C`. With one hidden layer it is a restricted Boltzmann machine.
+///
+/// It borrows its numbers and holds no state, so any number of chains can share it. Every method that takes a
+/// [`State`] wants one of the model's own shape.
+///
+/// ```
+/// use bitboltz_core::{connection::Dense, fixed::Scale, model::DenseDbm, state::State};
+///
+/// let weights = [1.0, -2.0, 0.5, 0.0, 3.0, -1.0];
+/// let model = DenseDbm::new([Dense::new(&weights, 2, 3, 0).unwrap()], &[&[0.5, 0.5], &[0.0; 3]], Scale::ONE)?;
+/// let (mut words, mut fields) = ([0; 2], [0.0; 5]);
+/// let mut state = State::new(model.shape(), &mut words, &mut fields)?;
+/// state.layer_mut(0).set(1, true);
+/// state.layer_mut(1).set(1, true);
+/// model.refresh(&mut state);
+/// assert_eq!(state.layer_fields(1), [0.0, 3.0, -1.0]);
+/// assert_eq!(model.energy(&state), -3.5);
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Dbm<'w, C: Connection> {
     shape: Shape,
@@ -109,7 +127,8 @@ impl<'w, C: Connection> Dbm<'w, C> {
 
     /// Computes all fields from the bits: a_i = b_i + Σ_j W_ij x_j over both neighbouring layers.
     ///
-    /// The state must have the model's shape.
+    /// # Panics
+    /// If the state has fewer units than the model.
     pub fn refresh(&self, state: &mut State<'_, C::Field>) {
         let (words, fields) = state.parts_mut();
         for (l, bias) in self.biases.iter().enumerate() {
@@ -157,5 +176,75 @@ impl<'w, C: Connection> Dbm<'w, C> {
                 words[at] = words[at] & !free | rng.next_u32() & free;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+    use std::{string::ToString as _, vec::Vec as Heap};
+
+    fn dense<W: crate::weights::Weight>(weights: &[W], lower: usize, upper: usize) -> Dense<'_, W> {
+        Dense::new(weights, lower, upper, 0).unwrap()
+    }
+
+    #[test]
+    fn tensors_that_are_no_model_are_refused_with_the_reason() {
+        static W: [i8; 6] = [1; 6];
+        static B: [i32; 3] = [0; 3];
+        let (w, b): (&'static [i8], &'static [i32]) = (&W, &B);
+        let error = |connections: &[Dense<'static, i8>], biases: &[&'static [i32]]| {
+            Dbm::new(connections.iter().copied(), biases, Scale::ONE).unwrap_err().to_string()
+        };
+        assert_eq!(error(&[dense(w, 2, 3)], &[&b[..2]]), "expected 2 bias vectors, found 1");
+        assert_eq!(error(&[], &[b]), "expected 2 to 8 layers, found 1");
+        assert_eq!(error(&[dense(&w[..1], 1, 1); 8], &[&b[..1]; 9]), "expected 2 to 8 layers, found 9");
+        assert_eq!(error(&[dense(w, 2, 3)], &[b, b]), "weight.0: expected shape [3, 3], found [3, 2]");
+        assert_eq!(error(&[dense(w, 2, 3)], &[&b[..2], &[]]), "layer 1: expected 1 to 65536 units, found 0");
+        assert_eq!(
+            error(&[dense(w, 2, 3)], &[&b[..2], &[0, i32::MAX, 0]]),
+            "layer 1: fields up to 2147483903 do not fit 32 bits; use a smaller shift or fewer units"
+        );
+        let nan = Dbm::new([dense(&[f32::NAN], 1, 1)], &[&[0.0], &[0.0]], Scale::ONE).unwrap_err();
+        assert_eq!(nan.to_string(), "weight.0: a number is not finite");
+        let infinite = Dbm::new([dense(&[1.0f32], 1, 1)], &[&[0.0], &[f32::INFINITY]], Scale::ONE).unwrap_err();
+        assert_eq!(infinite.to_string(), "bias.1: a number is not finite");
+    }
+
+    #[test]
+    fn matrices_of_the_wrong_size_are_none() {
+        let w = [0i8; 6];
+        for (lower, upper, shift) in [(2, 2, 0), (0, 6, 0), (usize::MAX, 2, 0), (2, 3, 16)] {
+            assert!(Dense::new(&w, lower, upper, shift).is_none(), "{lower} × {upper} << {shift}");
+        }
+        assert!(Dense::<i8>::new(&[], 0, 3, 0).is_none());
+        assert!(Dense::new(&w, 2, 3, 15).is_some());
+    }
+
+    #[test]
+    fn flips_keep_the_fields_and_ignore_bits_beyond_the_layer() {
+        let weights: Heap<i16> = (0..34 * 5 + 5 * 2).map(|i| (i * 7919 % 2001 - 1000) as i16).collect();
+        let (w0, w1) = weights.split_at(34 * 5);
+        let biases: [&[i32]; 3] = [&[3; 34], &[-5; 5], &[7; 2]];
+        let model = Dbm::new([dense(w0, 34, 5), dense(w1, 5, 2)], &biases, Scale::ONE).unwrap();
+        let (mut words, mut fields) = ([0; 4], [0; 41]);
+        let mut state = State::new(model.shape(), &mut words, &mut fields).unwrap();
+        model.refresh(&mut state);
+        assert_eq!(model.set_word(&mut state, 0, 1, u32::MAX), 2);
+        assert_eq!(model.set_word(&mut state, 0, 0, 0x8001_0003), 4);
+        assert_eq!(model.set_word(&mut state, 1, 0, u32::MAX), 5);
+        assert_eq!(model.set_word(&mut state, 2, 0, 2), 1);
+        assert_eq!(model.set_word(&mut state, 0, 0, 0x8000_0003), 1);
+        for (layer, index) in [(0, 2), (3, 0), (usize::MAX, 0), (1, usize::MAX)] {
+            assert_eq!(model.set_word(&mut state, layer, index, 1), 0);
+        }
+        assert_eq!(state.words(), [0x8000_0003, 3, 31, 2]);
+        let kept = Heap::from(state.fields());
+        assert_eq!(model.real_energy(&state), model.direct_energy(&state));
+        model.refresh(&mut state);
+        assert_eq!(kept, state.fields());
+        assert_eq!(model.free_energy(&state), None);
     }
 }

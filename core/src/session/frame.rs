@@ -2,7 +2,7 @@
 //!
 //! Zero occurs only at the end of a frame, so after any damage the next zero brings both sides back into step.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::image::CRC32;
 
@@ -32,6 +32,14 @@ pub fn encode<T: Serialize>(message: &T, scratch: &mut [u8], frame: &mut [u8]) -
     let end = cobs::try_encode(&scratch[..length + 4], frame).ok()?;
     *frame.get_mut(end)? = 0;
     Some(end + 1)
+}
+
+/// Decodes what a frame held. `None` if that is anything but one whole `T`: bytes left over are an error too.
+pub fn decode<'a, T: Deserialize<'a>>(message: &'a [u8]) -> Option<T> {
+    match postcard::take_from_bytes(message) {
+        Ok((value, [])) => Some(value),
+        _ => None,
+    }
 }
 
 /// Collects bytes into frames.

@@ -42,7 +42,7 @@ impl<'a, C: Connection> Machine<'a, C> {
     /// A machine over the model of an image.
     ///
     /// # Errors
-    /// [`BufferTooSmall`], if a buffer is shorter than the shape needs.
+    /// [`BufferTooSmall`], if a buffer is shorter than [`Workspace::carve`](super::Workspace::carve) makes it.
     pub fn new(image: &Image<'_>, model: Dbm<'a, C>, buffers: MachineBuffers<'a>) -> Result<Self, BufferTooSmall> {
         let shape = *model.shape();
         let mut widths = [0; MAX_LAYERS];
@@ -59,6 +59,10 @@ impl<'a, C: Connection> Machine<'a, C> {
             ram: ram_bytes(&shape) as u32,
         };
         let MachineBuffers { words, fields, best, mask, on } = buffers;
+        let lengths = [(shape.words(), best.len()), (shape.words(), mask.len()), (shape.width(0), on.len())];
+        if let Some(&(needed, found)) = lengths.iter().find(|(needed, found)| needed > found) {
+            return Err(BufferTooSmall { needed, found });
+        }
         let state = State::new(&shape, words, as_fields(fields))?;
         Ok(Self { model, info, state, best, mask, on })
     }

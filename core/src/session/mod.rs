@@ -25,6 +25,33 @@ use frame::{FrameError, Receiver};
 use message::{Answer, Call, Failure, Refusal, Response};
 
 /// A session over a model, or over the reason why there is none.
+///
+/// ```
+/// use bitboltz_core::{
+///     image::{Image, ImageError},
+///     session::{Session, frame::{Receiver, decode, encode}, message::{Answer, Call, Failure, Refusal, Request, Response}},
+/// };
+///
+/// // A device whose flash is empty, in the 64 words that saying so takes.
+/// let flash = [u32::MAX; 1024];
+/// let mut arena = [0; 64];
+/// let mut session = Session::<i8>::new(Image::open(bytemuck::cast_slice(&flash)), &mut arena);
+///
+/// // The other side frames a request, and feeds the answer's bytes to a receiver.
+/// let (mut scratch, mut frame, mut buffer) = ([0; 64], [0; 64], [0; 64]);
+/// let length = encode(&Call { seq: 1, request: Request::Info }, &mut scratch, &mut frame).expect("short");
+/// let mut receiver = Receiver::new(&mut buffer);
+/// for &byte in &frame[..length] {
+///     // On a device: write what `receive` returns to the line.
+///     for &answered in session.receive(byte).unwrap_or_default() {
+///         if let Some(message) = receiver.push(answered) {
+///             let failure = Failure::NoModel(Refusal::Image(ImageError::Erased));
+///             let answer = Answer { seq: 1, response: Response::Failure(failure) };
+///             assert_eq!(decode(message.expect("undamaged")), Some(answer));
+///         }
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Session<'a, W: Weight> {
     machine: Result<Machine<'a, Dense<'a, W>>, Refusal>,
@@ -73,9 +100,9 @@ impl<'a, W: Weight> Session<'a, W> {
         let (seq, response) = match self.receiver.push(byte)? {
             Err(FrameError::TooLong) => (0, Response::Failure(Failure::TooLong { limit })),
             Err(FrameError::Damaged) => (0, Response::Failure(Failure::Damaged)),
-            Ok(message) => match postcard::from_bytes::<Call<'_>>(message) {
-                Err(_) => (0, Response::Failure(Failure::Request)),
-                Ok(call) => match &mut self.machine {
+            Ok(message) => match frame::decode::<Call<'_>>(message) {
+                None => (0, Response::Failure(Failure::Request)),
+                Some(call) => match &mut self.machine {
                     Err(refusal) => (call.seq, Response::Failure(Failure::NoModel(*refusal))),
                     Ok(machine) => (call.seq, machine.answer(&call.request)),
                 },

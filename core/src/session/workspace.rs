@@ -50,7 +50,7 @@ const fn frame_words(shape: &Shape) -> usize {
 
 impl<'a> Workspace<'a> {
     /// Cuts the buffers off the front of an arena of at least [`workspace_words`] words. From a smaller arena the last
-    /// buffers come out short.
+    /// buffers come out empty.
     pub fn carve(shape: &Shape, arena: &'a mut [u32]) -> Self {
         let mut rest = arena;
         let mut take = |words: usize| {
