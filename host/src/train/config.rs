@@ -217,6 +217,16 @@ mod tests {
     }
 
     #[test]
+    fn numbers_survive_json_to_the_last_bit() {
+        for i in 1..2000 {
+            let rate = (f64::from(i) * 0.737).sin().abs() * 10_f64.powi(i % 40 - 20);
+            let config = TrainConfig { learning_rate: rate, ..TrainConfig::default() };
+            let text = serde_json::to_string(&config).unwrap();
+            assert_eq!(serde_json::from_str::<TrainConfig>(&text).unwrap().learning_rate, rate);
+        }
+    }
+
+    #[test]
     fn missing_fields_take_their_defaults_and_unknown_estimators_fail() {
         assert_eq!(serde_json::from_str::<TrainConfig>("{}").unwrap(), TrainConfig::default());
         let error = serde_json::from_str::<TrainConfig>(r#"{"estimator":{"name":"sgd"}}"#).unwrap_err();
