@@ -174,8 +174,7 @@ pub enum Phase {
 }
 
 impl Estimator {
-    /// Runs one phase and shows `observe` weighted states, whose weighted sum of f(state) estimates the
-    /// expectation of f.
+    /// Runs one phase and shows `observe` weighted states, whose weighted sum of f(state) estimates `E[f]`.
     ///
     /// `visible` is the packed data vector. Contrastive divergence starts there in both phases (its negative phase from
     /// a hidden sample of K clamped sweeps); the others use it in the positive phase only. `clamp` must clamp at least

@@ -1,4 +1,22 @@
 //! Everything that a training run depends on, apart from its data.
+//!
+//! The defaults were chosen on the first 4,000 binarised MNIST digits, after 60 CPU seconds each on one machine (all
+//! others as in the first row; one seed, so that small differences mean nothing):
+//!
+//! | setting | updates | distinct of 1,000 modes | half restored: all, on | mode → nearest data | data → nearest mode |
+//! |---|---|---|---|---|---|
+//! | 784-500-500, batch 50, rate 0.05, γ 0.001 | 3,919 | 998 | 0.916, 0.574 | 44.2 | 54.3 |
+//! | batch 100 | 2,217 | 983 | 0.914, 0.623 | 43.8 | 54.8 |
+//! | batch 25 | 7,675 | 991 | 0.914, 0.578 | 43.0 | 53.7 |
+//! | batch 100, rate 0.1 | 2,267 | 870 | 0.899, 0.577 | 47.0 | 57.8 |
+//! | batch 100, rate 0.02 | 1,907 | 997 | 0.915, 0.564 | 45.3 | 56.7 |
+//! | rate 0.02 | 3,643 | 988 | 0.916, 0.508 | 46.6 | 55.9 |
+//! | batch 100, γ 0.01 | 2,125 | 961 | 0.915, 0.572 | 44.0 | 55.5 |
+//! | visible biases from the data | 3,490 | 1,000 | 0.914, 0.530 | 44.7 | 55.3 |
+//! | batch 100, 784-256-256 | 4,501 | 994 | 0.915, 0.525 | 46.0 | 54.6 |
+//!
+//! Restored: left half from the right one, 1,000 digits that were not trained on, lowest of 8 local modes. Majority gets
+//! 0.891, 0.023, the nearest of the 4,000 digits 0.907, 0.568. Distances: bits of 784.
 
 use bitboltz_core::coupling::Horizon;
 use serde::{Deserialize, Serialize};
@@ -60,12 +78,12 @@ pub struct TrainConfig {
 }
 
 impl Default for TrainConfig {
-    /// What was found to learn digits in about a minute: see the module's notes.
+    /// What was found to learn digits in about a minute: see the [table](self) above.
     fn default() -> Self {
         Self {
             hidden: vec![500, 500],
             estimator: Estimator::UCD_LMI,
-            batch: 100,
+            batch: 50,
             learning_rate: 0.05,
             gamma: 0.001,
             centering: Some(0.05),
@@ -213,6 +231,16 @@ mod tests {
         ] {
             let text = serde_json::to_string(&config).unwrap();
             assert_eq!(serde_json::from_str::<TrainConfig>(&text).unwrap(), config, "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_survive_json_to_the_last_bit() {
+        for i in 1..2000 {
+            let rate = (f64::from(i) * 0.737).sin().abs() * 10_f64.powi(i % 40 - 20);
+            let config = TrainConfig { learning_rate: rate, ..TrainConfig::default() };
+            let text = serde_json::to_string(&config).unwrap();
+            assert_eq!(serde_json::from_str::<TrainConfig>(&text).unwrap().learning_rate, rate);
         }
     }
 

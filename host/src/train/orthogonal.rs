@@ -8,20 +8,23 @@ use rayon::prelude::*;
 ///
 /// Normal vectors, made orthonormal one after the other (modified Gram-Schmidt, in `f64`). That loses about
 /// ε × condition number of orthogonality, and normal matrices of some thousand rows have condition numbers far below
-/// 10⁸: nothing is left to correct once the numbers are rounded to `f32`. Vectors are independent of each other within
-/// a round, so the result does not depend on the number of threads.
+/// 10⁸: nothing is left to correct once the numbers are rounded to `f32`. The vectors that a panel
+/// is projected out of are independent of each other, so the result does not depend on the number of threads.
 pub fn orthogonal(lower: usize, upper: usize, rng: &mut XorShiftRng) -> Vec<f32> {
     let (length, count) = (lower.max(upper), lower.min(upper));
     let mut vectors: Vec<Vec<f64>> = (0..count).map(|_| (0..length).map(|_| normal(rng)).collect()).collect();
-    for done in 0..count {
-        let (before, rest) = vectors.split_at_mut(done + 1);
-        let Some(unit) = before.last_mut() else { break };
-        let norm = libm::sqrt(dot(unit, unit));
-        unit.iter_mut().for_each(|x| *x /= norm);
-        rest.par_iter_mut().with_min_len(8).for_each(|vector| {
-            let share = dot(unit, vector);
-            vector.iter_mut().zip(unit.iter()).for_each(|(x, u)| *x -= share * u);
-        });
+    for start in (0..count).step_by(PANEL) {
+        let (before, rest) = vectors.split_at_mut((start + PANEL).min(count));
+        let panel = &mut before[start..];
+        for done in 0..panel.len() {
+            let (before, rest) = panel.split_at_mut(done + 1);
+            let unit = &mut before[done];
+            let norm = libm::sqrt(dot(unit, unit));
+            unit.iter_mut().for_each(|x| *x /= norm);
+            rest.iter_mut().for_each(|vector| project_out(unit, vector));
+        }
+        // The order of each vector's own steps is that of the plain algorithm; a panel keeps the vector in cache.
+        rest.par_iter_mut().for_each(|vector| panel.iter().for_each(|unit| project_out(unit, vector)));
     }
     let mut matrix = vec![0.0; lower * upper];
     for (v, vector) in vectors.iter().enumerate() {
@@ -30,6 +33,15 @@ pub fn orthogonal(lower: usize, upper: usize, rng: &mut XorShiftRng) -> Vec<f32>
         }
     }
     matrix
+}
+
+/// Vectors that are finished before the rest is made orthogonal to them.
+const PANEL: usize = 32;
+
+/// Makes `vector` orthogonal to a unit vector.
+fn project_out(unit: &[f64], vector: &mut [f64]) {
+    let share = dot(unit, vector);
+    vector.iter_mut().zip(unit).for_each(|(x, u)| *x -= share * u);
 }
 
 /// Independent normal numbers with mean 0.
@@ -66,7 +78,7 @@ mod tests {
 
     #[test]
     fn the_shorter_side_is_orthonormal() {
-        for (lower, upper) in [(20, 20), (30, 11), (11, 30), (1, 5)] {
+        for (lower, upper) in [(20, 20), (30, 11), (11, 30), (1, 5), (70, 80), (80, 65)] {
             let matrix = orthogonal(lower, upper, &mut stream(4, 0));
             let at = |v: usize, i: usize| {
                 f64::from(if lower >= upper { matrix[i * upper + v] } else { matrix[v * upper + i] })

@@ -87,7 +87,7 @@ pub struct UpdateReport {
     pub step: u64,
     /// Learning rate.
     pub learning_rate: f32,
-    /// The clamped phase. Its [`visible_error`](PhaseSummary::visible_error) is the reconstruction error.
+    /// The clamped phase.
     pub positive: PhaseSummary,
     /// The free phase.
     pub negative: PhaseSummary,
@@ -95,6 +95,14 @@ pub struct UpdateReport {
     pub seconds: f64,
     /// Wall time of all updates so far, earlier parts of a resumed run included.
     pub total_seconds: f64,
+}
+
+impl UpdateReport {
+    /// Share of the data's bits that the model gets wrong when it reconstructs them through a hidden sample (local mode,
+    /// then the estimator's steps): the mode of v given that sample. Not a likelihood, but cheap and soon telling.
+    pub fn reconstruction_error(&self) -> f64 {
+        self.positive.visible_error
+    }
 }
 
 /// A training run: parameters, offsets, and the step.
