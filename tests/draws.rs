@@ -2,14 +2,22 @@
 //!
 //! The numbers depend on the shape alone, so two programs that walk the same steps stay on the same stream.
 
-use bitboltz::{chain::ChainBuffer, eval::rounded::Rounding};
+use bitboltz::{
+    chain::ChainBuffer,
+    eval::{
+        exact::{Oracle, read_code, write_code},
+        rounded::Rounding,
+    },
+};
 use bitboltz_core::{
+    conditional::{Block, sample_block},
+    fixed::sigmoid,
     model::DenseDbm,
     search::LocalModeSearch,
     start::{LocalModeStart, RandomStart, Start as _},
     state::{Clamp, State, clamp_layers},
     transition::Transition as _,
-    weights::Weight,
+    weights::{Field as _, Weight},
 };
 use bitboltz_tests::{
     models::machine,
@@ -137,4 +145,62 @@ fn metropolis_hastings_takes_what_falls_and_rejects_what_rises() {
     let lowest = *energies.last().unwrap();
     step(&model, Kind::MetropolisHastings, &mut x, &Clamp::none(), &[0]);
     assert!(x.words() == [0, 0, 0] && model.energy(&x) > lowest, "the smallest draw accepts a rise that can happen");
+}
+
+#[test]
+fn random_bits_leave_clamped_units_alone() {
+    let tensors = machine::<i8>(&WIDTHS, 0.5, 1);
+    let model = tensors.dbm().unwrap();
+    let mut buffer = ChainBuffer::new(model.shape());
+    let mut x = buffer.state(model.shape());
+    let clamp = Clamp::new(model.shape(), &[0xFF00, 1, 0, 1]).unwrap();
+    model.randomise(&mut x, &clamp, &mut Script::new(&[u32::MAX]));
+    assert_eq!(x.words(), [0xFFFF_00FF, 0, u32::MAX, 0], "all free units on, no bit beyond a layer");
+}
+
+/// Together with the means, which `exactness.rs` compares with enumeration, this pins the sampled distribution exactly.
+#[test]
+fn gibbs_thresholds_are_the_conditional_means() {
+    let tensors = machine::<i8>(&[3, 4, 2], 1.0, 3);
+    let model = tensors.dbm().unwrap();
+    let shape = *model.shape();
+    let mut buffer = ChainBuffer::new(&shape);
+    let mut x = buffer.state(&shape);
+    for code in 0..32 {
+        write_code((code & 7) | (code >> 3) << 7, &mut x);
+        model.refresh(&mut x);
+        // The odd layer given the others: 4 units.
+        let thresholds: Vec<u32> = x.layer_fields(1).iter().map(|a| sigmoid(a.to_q16(model.scale()))).collect();
+        let below: Vec<u32> = thresholds.iter().map(|threshold| threshold - 1).collect();
+        sample_block(&model, &mut x, Block::Odd, &Clamp::none(), &mut Script::new(&below));
+        assert_eq!(x.layer_words(1), [0b1111]);
+        sample_block(&model, &mut x, Block::Odd, &Clamp::none(), &mut Script::new(&thresholds));
+        assert_eq!(x.layer_words(1), [0]);
+    }
+}
+
+#[test]
+fn metropolis_hastings_thresholds_are_the_ratios_of_probabilities() {
+    /// Relative error of the table of exponentials, 3·10⁻⁵, and of a rise rounded to 2⁻¹⁶, with room to spare.
+    const ERROR: f64 = 1e-4;
+    let tensors = machine::<i8>(&[3, 2, 2], 1.0, 3);
+    let model = tensors.dbm().unwrap();
+    let shape = *model.shape();
+    let oracle = Oracle::new(&model).unwrap();
+    let mut buffer = ChainBuffer::new(&shape);
+    let mut x = buffer.state(&shape);
+    for (from, to) in (0..128).flat_map(|from| (0..128).map(move |to| (from, to))) {
+        let ratio = (oracle.energy(from) - oracle.energy(to)).exp() * 4_294_967_296.0;
+        // Below, the unit of a draw matters more than the errors.
+        if from == to || !(1e5..4.2e9).contains(&ratio) {
+            continue;
+        }
+        for (draw, accepted) in [(ratio * (1.0 - ERROR), true), (ratio * (1.0 + ERROR), false)] {
+            write_code(from, &mut x);
+            model.refresh(&mut x);
+            let proposal = [to & 7, to >> 3 & 3, to >> 5, draw as u32];
+            step(&model, Kind::MetropolisHastings, &mut x, &Clamp::none(), &proposal);
+            assert_eq!(read_code(&x), if accepted { to } else { from }, "{from:b} → {to:b}, draw {draw}");
+        }
+    }
 }

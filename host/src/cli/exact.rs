@@ -224,6 +224,10 @@ where
         k: horizon.k,
         m: horizon.m,
         lag: horizon.lag,
+        y0: match args.y0 {
+            Y0Arg::Same => "same",
+            Y0Arg::Independent => "independent",
+        },
         cap: horizon.cap,
         estimators,
     })

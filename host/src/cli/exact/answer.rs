@@ -35,6 +35,8 @@ pub(super) struct Answer {
     pub(super) m: u32,
     /// Lag of the chains.
     pub(super) lag: u32,
+    /// Where the second chain starts: `same` or `independent`.
+    pub(super) y0: &'static str,
     /// Most steps for a pair to meet.
     pub(super) cap: u32,
     /// Each estimator by its name.
@@ -125,8 +127,8 @@ impl Answer {
         writeln!(out, "{} machine with {} weights", layers.join("-"), self.weights)?;
         writeln!(out, "log Z           {:.9}", self.log_z)?;
         writeln!(out, "log p(v)        {:.9}  for v = {}", self.log_likelihood, self.visible)?;
-        let Self { replicates, seed, k, m, lag, cap, .. } = self;
-        writeln!(out, "replicates      {replicates}, seed {seed}; k {k}, m {m}, lag {lag}, cap {cap}")?;
+        let Self { replicates, seed, k, m, lag, y0, cap, .. } = self;
+        writeln!(out, "replicates      {replicates}, seed {seed}; k {k}, m {m}, lag {lag}, y0 {y0}, cap {cap}")?;
 
         writeln!(out, "\n{:<16}{:>11}{:>9}{:>9}", "estimator", "max |bias|", "max |z|", "kept")?;
         for (name, e) in &self.estimators {
