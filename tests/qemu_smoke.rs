@@ -16,10 +16,7 @@ fn finish(running: anyhow::Result<Running>) -> Outcome {
 /// A file of these bytes, for QEMU's loader.
 fn image(bytes: &[u8]) -> tempfile::NamedTempFile {
     // The comma must survive QEMU's grammar.
-    let mut file = tempfile::Builder::new()
-        .prefix("image,")
-        .tempfile()
-        .unwrap();
+    let mut file = tempfile::Builder::new().prefix("image,").tempfile().unwrap();
     file.write_all(bytes).unwrap();
     file
 }
@@ -103,14 +100,8 @@ fn frames_go_over_the_serial_line_and_back() {
 #[test]
 fn qemu_may_listen_too() {
     // Free a moment ago: the command line's way, good enough for one try.
-    let address = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let running = run("serve")
-        .serial(format!("tcp:{address}").parse::<Serial>().unwrap())
-        .start()
-        .unwrap();
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let running = run("serve").serial(format!("tcp:{address}").parse::<Serial>().unwrap()).start().unwrap();
     let begin = Instant::now();
     let mut serial = loop {
         match TcpStream::connect(address) {
@@ -127,18 +118,11 @@ fn qemu_may_listen_too() {
 fn served() -> (TcpStream, Running) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let running = run("serve")
-        .serial(Serial::Connect(address))
-        .start()
-        .unwrap();
+    let running = run("serve").serial(Serial::Connect(address)).start().unwrap();
     let (serial, _) = listener.accept().unwrap();
-    serial
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
+    serial.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let mut greeting = Vec::new();
-    BufReader::new(&serial)
-        .read_until(0, &mut greeting)
-        .unwrap();
+    BufReader::new(&serial).read_until(0, &mut greeting).unwrap();
     assert_eq!(greeting, [0]);
     (serial, running)
 }

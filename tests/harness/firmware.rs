@@ -33,8 +33,6 @@ pub fn programs() -> &'static (Board, Firmware) {
 #[must_use]
 pub fn run(name: &str) -> Run {
     let (board, firmware) = programs();
-    let elf = firmware
-        .elf(name)
-        .unwrap_or_else(|error| panic!("{error:#}"));
+    let elf = firmware.elf(name).unwrap_or_else(|error| panic!("{error:#}"));
     Run::new(board, elf).timeout(Some(TIMEOUT))
 }

@@ -61,12 +61,9 @@ impl Board {
 
     /// How QEMU runs this board, or an error that says that it does not.
     pub fn qemu(&self) -> Result<&Qemu> {
-        self.qemu.as_ref().with_context(|| {
-            format!(
-                "QEMU has no machine for the board {} (no [qemu] in its board.toml)",
-                self.name
-            )
-        })
+        self.qemu
+            .as_ref()
+            .with_context(|| format!("QEMU has no machine for the board {} (no [qemu] in its board.toml)", self.name))
     }
 }
 
@@ -98,10 +95,7 @@ mod tests {
         assert!(names.iter().any(|name| name == DEFAULT));
         for name in names {
             let board = Board::load(&name).unwrap();
-            assert!(
-                board.qemu.is_some() || board.probe.is_some(),
-                "{name} can run nowhere"
-            );
+            assert!(board.qemu.is_some() || board.probe.is_some(), "{name} can run nowhere");
         }
     }
 

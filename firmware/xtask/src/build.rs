@@ -31,10 +31,7 @@ impl Firmware {
     pub fn elf(&self, name: &str) -> Result<&Path> {
         let found = self.programs.iter().find(|program| program.name == name);
         found.map(|program| program.elf.as_path()).with_context(|| {
-            let known: Vec<&str> = self
-                .shipped()
-                .map(|program| program.name.as_str())
-                .collect();
+            let known: Vec<&str> = self.shipped().map(|program| program.name.as_str()).collect();
             format!("no program {name}; there are: {}", known.join(", "))
         })
     }
@@ -79,11 +76,7 @@ pub fn build(board: &Board) -> Result<Firmware> {
         // Cargo says where it put each program; its folder may be set in many ways.
         let message: Message = serde_json::from_str(&line?).context("a build message of cargo")?;
         if let (Some(elf), Some(target)) = (message.executable, message.target) {
-            programs.push(Program {
-                shipped: target.kind.iter().any(|kind| kind == "bin"),
-                name: target.name,
-                elf,
-            });
+            programs.push(Program { shipped: target.kind.iter().any(|kind| kind == "bin"), name: target.name, elf });
         }
     }
     if !child.wait()?.success() {

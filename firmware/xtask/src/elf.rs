@@ -49,16 +49,9 @@ pub struct Weights {
 impl Weights {
     /// Refuses an image that does not fit: neither QEMU nor a programmer would stop at the region's end.
     pub fn check(&self, image: &Path) -> Result<()> {
-        let length = image
-            .metadata()
-            .with_context(|| image.display().to_string())?
-            .len();
+        let length = image.metadata().with_context(|| image.display().to_string())?.len();
         if length > self.length {
-            bail!(
-                "{}: {length} bytes, and the board's weights region has {}",
-                image.display(),
-                self.length
-            );
+            bail!("{}: {length} bytes, and the board's weights region has {}", image.display(), self.length);
         }
         Ok(())
     }
@@ -70,18 +63,12 @@ pub fn weights(path: &Path) -> Result<Weights> {
     let file = object::File::parse(&*bytes).with_context(|| path.display().to_string())?;
     let symbol = |name: &str| {
         let symbol = file.symbols().find(|symbol| symbol.name() == Ok(name));
-        symbol.map(|symbol| symbol.address()).with_context(|| {
-            format!(
-                "{}: no symbol {name}; the board's memory.x defines it",
-                path.display()
-            )
-        })
+        symbol
+            .map(|symbol| symbol.address())
+            .with_context(|| format!("{}: no symbol {name}; the board's memory.x defines it", path.display()))
     };
     let address = symbol("__weights_start")?;
-    Ok(Weights {
-        address,
-        length: symbol("__weights_end")? - address,
-    })
+    Ok(Weights { address, length: symbol("__weights_end")? - address })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

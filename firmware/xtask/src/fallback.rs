@@ -19,8 +19,7 @@ const LINKER: &str = "/usr/bin/lld-22";
 /// Whether this machine is one where [`assemble`] can work.
 #[must_use]
 pub fn possible() -> bool {
-    cfg!(all(target_os = "linux", target_arch = "x86_64"))
-        && Path::new("/etc/debian_version").exists()
+    cfg!(all(target_os = "linux", target_arch = "x86_64")) && Path::new("/etc/debian_version").exists()
 }
 
 /// Where the assembled toolchain is, or would be: in the user's cache, since a `cargo clean` should not cost minutes.
@@ -53,13 +52,7 @@ pub fn assemble(folder: &Path, target: &str) -> Result<()> {
          [profile.release]\nopt-level = 3\npanic = \"abort\"\n",
     )?;
     let status = clean("/usr/bin/cargo")
-        .args([
-            "build",
-            "--release",
-            "-Zbuild-std=core,alloc",
-            "--target",
-            target,
-        ])
+        .args(["build", "--release", "-Zbuild-std=core,alloc", "--target", target])
         .current_dir(&work)
         .env("PATH", "/usr/bin:/bin")
         .env("RUSTC", "/usr/bin/rustc")
@@ -94,18 +87,12 @@ fn dress(folder: &Path) -> Result<()> {
     let host = folder.join("lib/rustlib").join(HOST);
     fs::create_dir_all(host.join("bin"))?;
     fs::create_dir_all(folder.join("bin"))?;
-    link(
-        &Path::new("/usr/lib/rustlib").join(HOST).join("lib"),
-        &host.join("lib"),
-    )?;
+    link(&Path::new("/usr/lib/rustlib").join(HOST).join("lib"), &host.join("lib"))?;
     link(Path::new(LINKER), &host.join("bin/rust-lld"))?;
     link(Path::new("/usr/bin/cargo"), &folder.join("bin/cargo"))?;
     for name in ["rustc", "rustdoc"] {
         let path = folder.join("bin").join(name);
-        let script = format!(
-            "#!/bin/sh\nexec /usr/bin/{name} --sysroot \"{}\" \"$@\"\n",
-            folder.display()
-        );
+        let script = format!("#!/bin/sh\nexec /usr/bin/{name} --sysroot \"{}\" \"$@\"\n", folder.display());
         fs::write(&path, script)?;
         make_executable(&path)?;
     }
@@ -127,10 +114,7 @@ fn link(from: &Path, to: &Path) -> Result<()> {
 #[cfg(unix)]
 fn make_executable(path: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    Ok(fs::set_permissions(
-        path,
-        fs::Permissions::from_mode(0o755),
-    )?)
+    Ok(fs::set_permissions(path, fs::Permissions::from_mode(0o755))?)
 }
 
 // `possible` keeps these from being reached.

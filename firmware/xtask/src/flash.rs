@@ -10,27 +10,14 @@ use std::process::Command;
 /// Writes `image` into the board's weights region, if one is given, then the program, and runs it.
 pub fn flash(board: &Board, program: &Path, image: Option<&Path>) -> Result<()> {
     if !starts("probe-rs") {
-        bail!(
-            "probe-rs is not installed: https://probe.rs/docs/getting-started/installation says how"
-        );
+        bail!("probe-rs is not installed: https://probe.rs/docs/getting-started/installation says how");
     }
     let probe = require(board)?;
     if let Some(image) = image {
         let weights = elf::weights(program)?;
         let address = format!("{:#x}", weights.address);
         weights.check(image)?;
-        probe_rs(
-            &[
-                "download",
-                "--chip",
-                &probe.chip,
-                "--binary-format",
-                "bin",
-                "--base-address",
-                &address,
-            ],
-            image,
-        )?;
+        probe_rs(&["download", "--chip", &probe.chip, "--binary-format", "bin", "--base-address", &address], image)?;
     }
     // `run`, not `download`: semihosting needs a debugger that answers.
     probe_rs(&["run", "--chip", &probe.chip], program)
@@ -47,10 +34,7 @@ pub fn require(board: &Board) -> Result<&crate::board::Probe> {
 }
 
 fn probe_rs(arguments: &[&str], file: &Path) -> Result<()> {
-    let status = Command::new("probe-rs")
-        .args(arguments)
-        .arg(file)
-        .status()?;
+    let status = Command::new("probe-rs").args(arguments).arg(file).status()?;
     if !status.success() {
         bail!("probe-rs {} failed", arguments[0]);
     }

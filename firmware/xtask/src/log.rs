@@ -32,12 +32,7 @@ impl Line {
     /// A line of QEMU itself.
     #[must_use]
     pub fn of_qemu(text: String) -> Self {
-        Self {
-            source: Source::Qemu,
-            level: "",
-            text,
-            location: None,
-        }
+        Self { source: Source::Qemu, level: "", text, location: None }
     }
 }
 
@@ -61,12 +56,10 @@ impl Decoder {
     /// Reads the log's strings from the program in `path`.
     pub fn new(path: &Path) -> Result<Self> {
         let elf = std::fs::read(path).with_context(|| path.display().to_string())?;
-        let table =
-            Table::parse(&elf)?.with_context(|| format!("{}: no defmt in it", path.display()))?;
+        let table = Table::parse(&elf)?.with_context(|| format!("{}: no defmt in it", path.display()))?;
         let locations = table.get_locations(&elf).ok();
         // A table of locations that misses some would be one of another program.
-        let locations =
-            locations.filter(|l| table.indices().all(|index| l.contains_key(&(index as u64))));
+        let locations = locations.filter(|l| table.indices().all(|index| l.contains_key(&(index as u64))));
         Ok(Self { table, locations })
     }
 

@@ -88,21 +88,13 @@ fn run(task: Task) -> Result<ExitCode> {
             let board = Board::load(&on.board)?;
             print_sizes(&board, &built(&board)?)?;
         }
-        Task::Qemu {
-            program,
-            on,
-            image,
-            serial,
-            timeout,
-        } => {
+        Task::Qemu { program, on, image, serial, timeout } => {
             let board = Board::load(&on.board)?;
             setup::qemu(&board)?;
             let firmware = built(&board)?;
             // A server has no end of its own.
             let default = (program != "serve").then_some(DEFAULT_TIMEOUT);
-            let timeout = timeout.map_or(default, |seconds| {
-                (seconds > 0).then(|| Duration::from_secs(seconds))
-            });
+            let timeout = timeout.map_or(default, |seconds| (seconds > 0).then(|| Duration::from_secs(seconds)));
             let mut run = Run::new(&board, firmware.elf(&program)?).timeout(timeout);
             if let Some(image) = image {
                 run = run.image(image);
@@ -112,11 +104,7 @@ fn run(task: Task) -> Result<ExitCode> {
             }
             return show(run);
         }
-        Task::Flash {
-            program,
-            board,
-            image,
-        } => {
+        Task::Flash { program, board, image } => {
             let board = Board::load(&board)?;
             flash::require(&board)?;
             let firmware = built(&board)?;
@@ -160,9 +148,7 @@ fn print_sizes(board: &Board, firmware: &Firmware) -> Result<()> {
         let size = elf::size(&program.elf)?;
         println!("{:12}{:>10}{:>10}", program.name, size.flash, size.ram);
     }
-    println!(
-        "bytes; flash is code, constants and data, RAM is data and bss; stack and image come on top"
-    );
+    println!("bytes; flash is code, constants and data, RAM is data and bss; stack and image come on top");
     Ok(())
 }
 

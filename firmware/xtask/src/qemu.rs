@@ -141,10 +141,7 @@ impl Run {
         if let Some(image) = &self.image {
             command.args(["-device", &loader(image, elf::weights(&self.elf)?)?]);
         }
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Ok(command)
     }
 }
@@ -153,14 +150,9 @@ impl Run {
 fn loader(image: &Path, weights: elf::Weights) -> Result<String> {
     weights.check(image)?;
     // A comma within a value is doubled, in QEMU's grammar.
-    let file = image
-        .to_str()
-        .context("QEMU's loader takes a path in UTF-8 only")?;
+    let file = image.to_str().context("QEMU's loader takes a path in UTF-8 only")?;
     let file = file.replace(',', ",,");
-    Ok(format!(
-        "loader,file={file},addr={:#x},force-raw=on",
-        weights.address
-    ))
+    Ok(format!("loader,file={file},addr={:#x},force-raw=on", weights.address))
 }
 
 fn decode(decoder: &Decoder, stdout: impl Read, sender: &Sender<Line>) {
@@ -241,11 +233,7 @@ impl Running {
             self.log.push(line);
         }
         Ok(Outcome {
-            exit: if self.timed_out {
-                TIMED_OUT
-            } else {
-                exit_code(status)
-            },
+            exit: if self.timed_out { TIMED_OUT } else { exit_code(status) },
             log: std::mem::take(&mut self.log),
         })
     }
@@ -276,17 +264,8 @@ mod tests {
 
     #[test]
     fn serial_lines_are_tcp_addresses() {
-        assert_eq!(
-            "tcp:127.0.0.1:4000".parse(),
-            Ok(Serial::Listen("127.0.0.1:4000".into()))
-        );
-        for wrong in [
-            "127.0.0.1:4000",
-            "tcp:4000",
-            "tcp::1",
-            "tcp:host:port",
-            "tcp:a,server=off:1",
-        ] {
+        assert_eq!("tcp:127.0.0.1:4000".parse(), Ok(Serial::Listen("127.0.0.1:4000".into())));
+        for wrong in ["127.0.0.1:4000", "tcp:4000", "tcp::1", "tcp:host:port", "tcp:a,server=off:1"] {
             assert!(wrong.parse::<Serial>().is_err(), "{wrong}");
         }
     }

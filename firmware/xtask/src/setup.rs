@@ -26,24 +26,9 @@ const MANAGERS: [Manager; 4] = [
         install: &["install", "-y", "-qq", "--no-install-recommends"],
         root: true,
     },
-    Manager {
-        program: "dnf",
-        refresh: None,
-        install: &["install", "-y"],
-        root: true,
-    },
-    Manager {
-        program: "pacman",
-        refresh: None,
-        install: &["-S", "--noconfirm", "--needed"],
-        root: true,
-    },
-    Manager {
-        program: "brew",
-        refresh: None,
-        install: &["install"],
-        root: false,
-    },
+    Manager { program: "dnf", refresh: None, install: &["install", "-y"], root: true },
+    Manager { program: "pacman", refresh: None, install: &["-S", "--noconfirm", "--needed"], root: true },
+    Manager { program: "brew", refresh: None, install: &["install"], root: false },
 ];
 
 /// Sees to everything that `board` needs, and says what there is.
@@ -111,17 +96,9 @@ pub fn qemu(board: &Board) -> Result<()> {
 /// command to run.
 pub fn install(packages: &[&str]) -> Result<()> {
     let Some(manager) = MANAGERS.iter().find(|manager| starts(manager.program)) else {
-        bail!(
-            "no package manager that this knows: install {} by hand",
-            packages.join(" ")
-        );
+        bail!("no package manager that this knows: install {} by hand", packages.join(" "));
     };
-    let shown = format!(
-        "{} {} {}",
-        manager.program,
-        manager.install.join(" "),
-        packages.join(" ")
-    );
+    let shown = format!("{} {} {}", manager.program, manager.install.join(" "), packages.join(" "));
     let sudo = manager.root && !is_root();
     if sudo && !may_sudo() {
         bail!("missing: {}. Run: sudo {shown}", packages.join(" "));
@@ -136,11 +113,8 @@ pub fn install(packages: &[&str]) -> Result<()> {
         } else {
             Command::new(manager.program)
         };
-        let status = command
-            .args(arguments)
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .status()
-            .with_context(|| shown.clone())?;
+        let status =
+            command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").status().with_context(|| shown.clone())?;
         Ok(status.success())
     };
     if let Some(refresh) = manager.refresh
@@ -167,15 +141,10 @@ fn is_root() -> bool {
 }
 
 fn may_sudo() -> bool {
-    quiet(Command::new("sudo").args(["-n", "true"]))
-        || (std::io::stdin().is_terminal() && starts("sudo"))
+    quiet(Command::new("sudo").args(["-n", "true"])) || (std::io::stdin().is_terminal() && starts("sudo"))
 }
 
 fn quiet(command: &mut Command) -> bool {
-    let status = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
+    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
     status.is_ok_and(|status| status.success())
 }

@@ -52,14 +52,8 @@ enum Runner {
 pub fn run() -> Result<Totals> {
     let mut totals = Totals::default();
     if starts("cargo-nextest") {
-        totals += part(
-            Runner::Nextest,
-            &["nextest", "run", "--workspace", "--no-fail-fast"],
-        )?;
-        totals += part(
-            Runner::Libtest,
-            &["test", "--workspace", "--doc", "--no-fail-fast"],
-        )?;
+        totals += part(Runner::Nextest, &["nextest", "run", "--workspace", "--no-fail-fast"])?;
+        totals += part(Runner::Libtest, &["test", "--workspace", "--doc", "--no-fail-fast"])?;
     } else {
         totals += part(Runner::Libtest, &["test", "--workspace", "--no-fail-fast"])?;
     }
@@ -112,10 +106,7 @@ fn pass(
     thread::spawn(move || {
         let mut from = BufReader::new(from);
         let mut line = Vec::new();
-        while from
-            .read_until(b'\n', &mut line)
-            .is_ok_and(|length| length > 0)
-        {
+        while from.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
             // A terminal that is gone must not stop the tests: their totals are still wanted.
             drop(to.write_all(&line).and_then(|()| to.flush()));
             drop(sender.send(std::mem::take(&mut line)));
@@ -128,14 +119,9 @@ fn summary(runner: Runner, line: &str) -> Totals {
     let line = without_colours(line);
     let mut totals = Totals::default();
     let counts = match runner {
-        Runner::Nextest => line
-            .trim_start()
-            .strip_prefix("Summary [")
-            .and_then(|line| line.split_once("run:")),
+        Runner::Nextest => line.trim_start().strip_prefix("Summary [").and_then(|line| line.split_once("run:")),
         // Not indented: what is indented is output of a test that ran a test.
-        Runner::Libtest => line
-            .strip_prefix("test result: ")
-            .and_then(|line| line.split_once(". ")),
+        Runner::Libtest => line.strip_prefix("test result: ").and_then(|line| line.split_once(". ")),
     };
     let Some((_, counts)) = counts else {
         return totals;
@@ -187,11 +173,7 @@ mod tests {
     use super::*;
 
     fn totals(passed: u64, failed: u64, skipped: u64) -> Totals {
-        Totals {
-            passed,
-            failed,
-            skipped,
-        }
+        Totals { passed, failed, skipped }
     }
 
     #[test]
@@ -214,19 +196,13 @@ mod tests {
 
     #[test]
     fn other_lines_count_nothing() {
-        let lines = [
-            "3 passed, 4 failed",
-            "test a_test ... ok",
-            "",
-            "running 2 tests",
-        ];
+        let lines = ["3 passed, 4 failed", "test a_test ... ok", "", "running 2 tests"];
         for line in lines {
             assert_eq!(summary(Runner::Nextest, line), Totals::default(), "{line}");
             assert_eq!(summary(Runner::Libtest, line), Totals::default(), "{line}");
         }
         // Nextest shows the output of a test that failed, which is libtest's, indented.
-        let line =
-            "    test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 7 filtered out";
+        let line = "    test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 7 filtered out";
         assert_eq!(summary(Runner::Nextest, line), Totals::default());
         assert_eq!(summary(Runner::Libtest, line), Totals::default());
     }

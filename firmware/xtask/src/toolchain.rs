@@ -61,10 +61,7 @@ impl Toolchain {
             Self::Named => rustc(),
             Self::Assembled(folder) => clean(folder.join("bin/rustc")),
         };
-        let output = rustc
-            .arg("--version")
-            .output()
-            .context("rustc does not start")?;
+        let output = rustc.arg("--version").output().context("rustc does not start")?;
         Ok(String::from_utf8_lossy(&output.stdout).trim().into())
     }
 
@@ -76,9 +73,7 @@ impl Toolchain {
             Self::Assembled(folder) => {
                 let bin = folder.join("bin");
                 let mut command = clean(bin.join("cargo"));
-                command
-                    .env("RUSTC", bin.join("rustc"))
-                    .env("RUSTDOC", bin.join("rustdoc"));
+                command.env("RUSTC", bin.join("rustc")).env("RUSTDOC", bin.join("rustdoc"));
                 command
             }
         };
@@ -104,15 +99,10 @@ fn rustc() -> Command {
 
 /// Asks the compiler where the target's library would be, and looks: the same with rustup and without.
 fn has_target(rustc: &mut Command, target: &str) -> Result<bool> {
-    let output = rustc
-        .args(["--print", "target-libdir", "--target", target])
-        .output()
-        .context("rustc does not start")?;
+    let output =
+        rustc.args(["--print", "target-libdir", "--target", target]).output().context("rustc does not start")?;
     if !output.status.success() {
-        bail!(
-            "rustc knows no target {target}: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
+        bail!("rustc knows no target {target}: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
     let folder = String::from_utf8(output.stdout).context("rustc's answer")?;
     Ok(holds_core(Path::new(folder.trim())))
@@ -123,7 +113,5 @@ pub(crate) fn holds_core(folder: &Path) -> bool {
     let Ok(entries) = folder.read_dir() else {
         return false;
     };
-    entries
-        .flatten()
-        .any(|entry| entry.file_name().to_string_lossy().starts_with("libcore-"))
+    entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("libcore-"))
 }
