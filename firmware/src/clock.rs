@@ -59,8 +59,8 @@ impl Clock {
     /// The number of instructions that take so many ticks, where the timer counts instructions: measured with loops of
     /// known lengths, never assumed.
     ///
-    /// `None` where it counts anything else. A chip of this kind ends at most one or two instructions a tick, and wall time
-    /// never gives equal loops equal times.
+    /// `None` where it counts anything else. A chip completes one or two instructions in a tick, never four, and wall time
+    /// hardly ever gives equal loops equal times.
     #[must_use]
     pub fn instructions(&self, ticks: u64) -> Option<u64> {
         // Two instructions for each turn.
@@ -69,8 +69,7 @@ impl Clock {
         let time = || self.time(|| cortex_m::asm::delay(TURNS)).1;
         let (first, second) = (time(), time());
         let counted = first.abs_diff(second) <= 1 && first > 0 && INSTRUCTIONS / first >= 4;
-        // The loop takes a whole number of nanoseconds an instruction, the tick a whole number of nanoseconds: round away
-        // what a loop that began within a tick adds.
+        // QEMU gives a tick a whole number of instructions; a loop that begins within a tick seems to take one more.
         counted.then(|| ticks * ((INSTRUCTIONS + first / 2) / first))
     }
 }

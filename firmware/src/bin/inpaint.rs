@@ -12,12 +12,14 @@ use bitboltz_core::{
     with_weight,
 };
 use bitboltz_firmware::{
-    arena, clock::Clock, entry, exit, model,
+    arena,
+    clock::Clock,
+    entry, exit, model,
     picture::{self, in_left_half, is_on},
 };
 
 const SEED: u64 = 0;
-/// As many searches as `bitboltz inpaint` makes unless told otherwise.
+/// Searches, as many as the core's `Inpaint::default()`.
 const RESTARTS: u16 = 8;
 
 #[entry]

@@ -3,7 +3,7 @@
 //! Draws samples from the machine in the weights region and logs them: of each of the first chains its local mode, and a
 //! sample one Gibbs sweep away from it.
 //!
-//! Seed and chains are fixed: `bitboltz sample` with the same ones shows the same pictures.
+//! Seed and chains are fixed; a desktop that is asked for the same ones answers with the same hashes.
 
 use bitboltz_core::{
     image::Image,
