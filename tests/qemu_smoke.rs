@@ -1,6 +1,16 @@
-//! The way to the board and back works: the image arrives, the log and the exit code return, and failing is noticed.
+//! The way to the board and back works: the image arrives, the programs do their work, the log and the exit code return, and
+//! failing is noticed.
 
-use bitboltz_tests::firmware::{programs, run};
+use bitboltz::image::AlignedBytes;
+use bitboltz_core::{
+    session::message::{Request, Response},
+    weights::WeightKind,
+};
+use bitboltz_tests::{
+    board_images,
+    firmware::{programs, run},
+    wire::{self, Served, frame},
+};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
@@ -13,26 +23,80 @@ fn finish(running: anyhow::Result<Running>) -> Outcome {
     running.and_then(Running::wait).unwrap()
 }
 
-/// A file of these bytes, for QEMU's loader.
-fn image(bytes: &[u8]) -> tempfile::NamedTempFile {
-    // The comma must survive QEMU's grammar.
-    let mut file = tempfile::Builder::new().prefix("image,").tempfile().unwrap();
-    file.write_all(bytes).unwrap();
-    file
+/// Hash and visible bytes of the state that the desktop answers.
+fn state(image: &AlignedBytes, request: Request<'_>) -> (u32, Vec<u8>) {
+    let frames = wire::native(image.image(), 1 << 20, &[frame(1, request)]);
+    wire::answer(&frames[0], |answer| match answer.response {
+        Response::State { hash, visible, .. } => (hash, visible.to_vec()),
+        other => panic!("{other:?}"),
+    })
+}
+
+/// A picture of 28 × 28 pixels as the programs draw it.
+fn picture(visible: &[u8]) -> Vec<String> {
+    let on = |unit: usize| visible[unit / 8] >> (unit % 8) & 1 == 1;
+    (0..28).map(|y| (0..28).map(|x| if on(28 * y + x) { '#' } else { '.' }).collect()).collect()
+}
+
+/// The lines after the one that begins with `what` and has this hash.
+fn drawn<'o>(outcome: &'o Outcome, what: &str, hash: u32) -> Vec<&'o str> {
+    let hash = format!("hash {hash:08x}");
+    let mut lines = outcome.log.iter().map(|line| line.text.as_str());
+    let found = lines.any(|line| line.starts_with(what) && line.ends_with(&hash));
+    assert!(found, "no {what} with {hash}: {}", outcome.text());
+    lines.take(28).collect()
 }
 
 #[test]
-fn the_image_reaches_the_program() {
-    let image = image(b"\x01\x02\x03bitboltz\xff");
-    let outcome = finish(run("sample").image(image.path()).start());
+fn sample_draws_what_the_desktop_samples() {
+    let bytes = board_images::image(WeightKind::I8, 1);
+    let image = AlignedBytes::new(&bytes);
+    let file = board_images::file(&bytes);
+    let outcome = finish(run("sample").image(file.path()).start());
     assert_eq!(outcome.exit, 0, "{}", outcome.text());
+
     let first = &outcome.log[0];
     assert_eq!((first.source, first.level), (Source::Program, "info"));
-    // What the file does not fill is zero.
-    let bytes = "[1, 2, 3, 98, 105, 116, 98, 111, 108, 116, 122, 255, 0, 0, 0, 0]";
-    assert!(first.text.contains(bytes), "{}", first.text);
+    let crc = format!("CRC {:08x}", image.image().unwrap().crc());
+    assert!(first.text.contains("layers [784, 48, 24]") && first.text.contains(&crc), "{first}");
     let location = first.location.as_deref().unwrap();
-    assert!(location.contains("sample.rs:"), "{location}");
+    assert!(location.contains("model.rs:"), "{location}");
+
+    for chain in 0..4 {
+        for (sweeps, what) in [(0, "mode:"), (1, "sample:")] {
+            let (hash, visible) = state(&image, Request::Sample { seed: 0, chain, sweeps });
+            assert_eq!(drawn(&outcome, what, hash), picture(&visible));
+        }
+    }
+}
+
+#[test]
+fn inpaint_restores_what_the_desktop_restores_and_counts_the_same_every_time() {
+    let bytes = board_images::image(WeightKind::I8, 1);
+    let image = AlignedBytes::new(&bytes);
+    let file = board_images::file(&bytes);
+    let outcome = finish(run("inpaint").image(file.path()).icount(true).start());
+    assert_eq!(outcome.exit, 0, "{}", outcome.text());
+    println!("{}", outcome.text());
+
+    let (hash, original) = state(&image, Request::Sample { seed: 0, chain: 0, sweeps: 0 });
+    assert_eq!(drawn(&outcome, "original:", hash), picture(&original));
+    let known: Vec<u8> = (0..98usize)
+        .map(|byte| (0..8).fold(0, |all, bit| all | u8::from((8 * byte + bit) % 28 >= 14) << bit))
+        .collect();
+    // Padded to words, as states travel.
+    let known = [&known[..], &[0; 2]].concat();
+    let request = Request::Inpaint { seed: 0, chain: 1, restarts: 8, sweeps: 0, known: &known, visible: &original };
+    let (hash, restored) = state(&image, request);
+    assert_eq!(drawn(&outcome, "restored:", hash), picture(&restored));
+    let wrong: u32 = original.iter().zip(&restored).map(|(a, b)| (a ^ b).count_ones()).sum();
+    let share = format!("{} of 392 hidden units as in the original", 392 - wrong);
+    assert!(outcome.text().contains(&share), "{}", outcome.text());
+
+    let last = outcome.log.last().unwrap();
+    assert!(last.text.ends_with(" instructions"), "{last}");
+    let again = finish(run("inpaint").image(file.path()).icount(true).start());
+    assert_eq!(outcome.text(), again.text());
 }
 
 #[test]
@@ -61,18 +125,17 @@ fn a_program_without_end_is_ended() {
 
 #[test]
 fn a_run_that_is_dropped_takes_qemu_along() {
-    let (serial, running) = served();
-    drop(running);
-    // The socket closes with the process that held it.
-    let mut rest = Vec::new();
-    let mut serial = BufReader::new(serial);
-    assert_eq!(serial.read_until(0, &mut rest).unwrap(), 0);
+    let served = Served::start(run("serve"));
+    let begin = Instant::now();
+    // The line closes with the process that held it.
+    assert!(served.end().is_empty());
+    assert!(begin.elapsed() < Duration::from_secs(20));
 }
 
 #[test]
 fn an_image_beyond_the_region_is_refused() {
     let (_, firmware) = programs();
-    let region = elf::weights(firmware.elf("sample").unwrap()).unwrap();
+    let region = elf::regions(firmware.elf("sample").unwrap()).unwrap().weights;
     let large = tempfile::NamedTempFile::new().unwrap();
     large.as_file().set_len(region.length + 1).unwrap();
     let error = run("sample").image(large.path()).start().err().unwrap();
@@ -81,20 +144,15 @@ fn an_image_beyond_the_region_is_refused() {
 }
 
 #[test]
-fn frames_go_over_the_serial_line_and_back() {
-    let (serial, running) = served();
-    let mut answers = BufReader::new(serial.try_clone().unwrap());
-    let mut requests = serial;
-    for request in [&b"hello"[..], &[0xff; 200], b"x"] {
-        requests.write_all(request).unwrap();
-        requests.write_all(&[0]).unwrap();
-        let mut answer = Vec::new();
-        answers.read_until(0, &mut answer).unwrap();
-        assert_eq!(answer.split_last().unwrap(), (&0, request));
+fn the_linker_and_xtask_read_the_same_memory_map() {
+    let (board, firmware) = programs();
+    let memory = board.memory().unwrap();
+    for program in &firmware.programs {
+        let regions = elf::regions(&program.elf).unwrap();
+        assert_eq!((regions.weights, regions.arena), (memory.weights, memory.arena), "{}", program.name);
+        let size = elf::size(&program.elf).unwrap();
+        assert!(size.flash <= memory.flash.length && size.ram <= memory.ram.length, "{}: {size:?}", program.name);
     }
-    requests.write_all(&[0]).unwrap();
-    let outcome = finish(Ok(running));
-    assert_eq!(outcome.exit, 0, "{}", outcome.text());
 }
 
 #[test]
@@ -103,26 +161,27 @@ fn qemu_may_listen_too() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let running = run("serve").serial(format!("tcp:{address}").parse::<Serial>().unwrap()).start().unwrap();
     let begin = Instant::now();
-    let mut serial = loop {
+    let connect = || loop {
         match TcpStream::connect(address) {
             Ok(serial) => break serial,
             Err(error) if begin.elapsed() > Duration::from_secs(20) => panic!("{error}"),
             Err(_) => thread::sleep(Duration::from_millis(20)),
         }
     };
-    serial.write_all(&[0]).unwrap();
-    assert_eq!(finish(Ok(running)).exit, 0);
-}
-
-/// `serve` at work, and its serial line, greeting received.
-fn served() -> (TcpStream, Running) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let running = run("serve").serial(Serial::Connect(address)).start().unwrap();
-    let (serial, _) = listener.accept().unwrap();
-    serial.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    let mut greeting = Vec::new();
-    BufReader::new(&serial).read_until(0, &mut greeting).unwrap();
-    assert_eq!(greeting, [0]);
-    (serial, running)
+    // One caller after the other; only the first hears the greeting.
+    for (seq, greeting) in [(1, &[0][..]), (2, &[])] {
+        let mut serial = connect();
+        serial.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        serial.write_all(&[&[0][..], &frame(seq, Request::Info)].concat()).unwrap();
+        let mut line = BufReader::new(serial);
+        let mut heard = Vec::new();
+        if !greeting.is_empty() {
+            line.read_until(0, &mut heard).unwrap();
+        }
+        assert_eq!(heard, greeting);
+        heard.clear();
+        line.read_until(0, &mut heard).unwrap();
+        wire::answer(&heard, |answer| assert_eq!(answer.seq, seq));
+    }
+    drop(running);
 }

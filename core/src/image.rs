@@ -63,7 +63,8 @@ pub enum ImageError {
     },
     /// The bytes do not start at an address that is a multiple of 4.
     Misaligned,
-    /// Nothing but 0xFF where the magic should be: erased flash.
+    /// Nothing but 0xFF, or nothing but zeros, where the magic should be: erased flash, or memory that nothing was loaded
+    /// into.
     Erased,
     /// The first bytes are not [`MAGIC`].
     Magic {
@@ -248,7 +249,7 @@ impl<'a> Image<'a> {
             return Err(ImageError::Misaligned);
         }
         let magic = [bytes[0], bytes[1], bytes[2], bytes[3]];
-        if magic == [0xFF; 4] {
+        if magic == [0xFF; 4] || magic == [0; 4] {
             return Err(ImageError::Erased);
         }
         if magic != MAGIC {

@@ -12,6 +12,12 @@ pub const PANIC: i32 = 101;
 /// The exit code of a hard fault: a bad address, a bad instruction, or a stack that ran out.
 pub const HARD_FAULT: i32 = 102;
 
+/// The exit code of a program without a usable image; the log's last line says why.
+pub const NO_MODEL: i32 = 103;
+
+/// The exit code of a request that failed; the log's last line says why.
+pub const REQUEST: i32 = 104;
+
 /// Ends the program with `code`; 0 is success.
 pub fn exit(code: i32) -> ! {
     process::exit(code)

@@ -11,10 +11,6 @@ use cortex_m_rt::ExceptionFrame;
 #[cortex_m_rt::exception(trampoline = true)]
 unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
     die(HARD_FAULT, || {
-        defmt::error!(
-            "HARD FAULT at {=u32:#x}, called from {=u32:#x}",
-            frame.pc(),
-            frame.lr()
-        );
+        defmt::error!("HARD FAULT at {=u32:#x}, called from {=u32:#x}", frame.pc(), frame.lr());
     })
 }

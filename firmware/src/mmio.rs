@@ -1,16 +1,21 @@
-//! Every access to memory that Rust did not allocate: the weights region and the registers of the board.
+//! Every access to memory that Rust did not allocate: the weights region, the arena, and the registers of the board.
 //!
 //! The only file of the firmware with `unsafe`. The addresses are linker symbols of the board's `memory.x`; a symbol's
 //! address is the value, and nothing is ever read from where the address symbols themselves would lie.
 #![allow(unsafe_code)]
 
-use core::ptr::{addr_of, with_exposed_provenance, with_exposed_provenance_mut};
+use core::ptr::{addr_of, addr_of_mut, with_exposed_provenance, with_exposed_provenance_mut};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 unsafe extern "C" {
     /// First byte of the weights region.
     static __weights_start: u8;
     /// One past its last byte.
     static __weights_end: u8;
+    /// First word of the arena.
+    static mut __arena_start: u32;
+    /// One past its last word.
+    static mut __arena_end: u32;
     /// First register of the UART that the programs talk over.
     static __uart_base: u8;
 }
@@ -26,6 +31,34 @@ pub fn weights() -> &'static [u8] {
     // places nothing there. Nothing in this program writes to it, hence it is immutable for `'static`; u8 has no
     // alignment and no invalid values. `length` is below isize::MAX, since the region fits the address space's half.
     unsafe { core::slice::from_raw_parts(start, length) }
+}
+
+/// The board's working memory, zeroed: all of the RAM that the program's own variables and stack do not use.
+///
+/// Handed out once; a second call gives nothing.
+#[must_use]
+pub fn arena() -> &'static mut [u32] {
+    static GIVEN: AtomicBool = AtomicBool::new(false);
+    // Load and store, no swap: a Cortex-M0 has none. The critical section makes the two one.
+    let given = cortex_m::interrupt::free(|_| {
+        let given = GIVEN.load(Ordering::Relaxed);
+        GIVEN.store(true, Ordering::Relaxed);
+        given
+    });
+    if given {
+        return &mut [];
+    }
+    let start = addr_of_mut!(__arena_start) as usize;
+    let words = (addr_of_mut!(__arena_end) as usize - start) / size_of::<u32>();
+    let start = with_exposed_provenance_mut::<u32>(start);
+    // SAFETY: memory.x reserves `start .. start + words` in RAM, 4-byte aligned and outside of RAM's own region, so that
+    // neither a variable nor the stack lies there. This is the only place that makes a reference to it, and `GIVEN` lets
+    // it pass once. The words are written before they are read. `words` is below isize::MAX / 4: RAM is at most half of
+    // the address space.
+    unsafe {
+        start.write_bytes(0, words);
+        core::slice::from_raw_parts_mut(start, words)
+    }
 }
 
 /// One 32-bit register of the UART, by its offset from the base.

@@ -1,12 +1,79 @@
 #![no_std]
 #![no_main]
-//! Completes a partly known pattern with the machine in the weights region.
+//! Completes a half-hidden picture with the machine in the weights region.
+//!
+//! There is no data set here: the picture is a local mode of the machine itself, drawn from chain 0. Its left half is hidden
+//! and restored with the random numbers of chain 1. Every run does the same work, so that its cost can be compared.
 
-use bitboltz_firmware::{entry, exit, weights};
+use bitboltz_core::{
+    image::Image,
+    session::message::{Request, Response},
+    weights::Weight,
+    with_weight,
+};
+use bitboltz_firmware::{
+    arena,
+    clock::Clock,
+    entry, exit, model,
+    picture::{self, in_left_half, is_on},
+};
+
+const SEED: u64 = 0;
+/// Searches, as many as the core's `Inpaint::default()`.
+const RESTARTS: u16 = 8;
 
 #[entry]
 fn main() -> ! {
-    let image = weights();
-    defmt::info!("image {=[u8]} of {} bytes", image[..16], image.len());
+    let image = model::require();
+    with_weight!(image.kind(), W => inpaint::<W>(&image))
+}
+
+fn inpaint<W: Weight>(image: &Image<'static>) -> ! {
+    let clock = Clock::start().expect("nothing else takes the peripherals");
+    let model::Model { mut machine, scratch } = model::build::<W>(image, arena());
+    let (geometry, units) = (image.geometry(), image.shape().width(0));
+    let bytes = 4 * image.shape().layer_words(0);
+    let (original, rest) = scratch.split_at_mut(bytes);
+    let known = &mut rest[..bytes];
+
+    match machine.answer(&Request::Sample { seed: SEED, chain: 0, sweeps: 0 }) {
+        Response::State { energy, sweeps, hash, visible } => {
+            model::log_state("original", energy, sweeps, hash);
+            original.copy_from_slice(visible);
+        }
+        Response::Failure(failure) => model::fail(failure),
+        _ => defmt::unreachable!("a sample is answered with a state"),
+    }
+    picture::draw(geometry, original, None);
+
+    known.fill(0);
+    for unit in (0..units).filter(|&unit| !in_left_half(geometry, units, unit)) {
+        known[unit / 8] |= 1 << (unit % 8);
+    }
+    defmt::info!("known");
+    picture::draw(geometry, original, Some(known));
+
+    let request = Request::Inpaint { seed: SEED, chain: 1, restarts: RESTARTS, sweeps: 0, known, visible: original };
+    let (response, ticks) = clock.time(|| machine.answer(&request));
+    match response {
+        Response::State { energy, sweeps, hash, visible } => {
+            model::log_state("restored", energy, sweeps, hash);
+            picture::draw(geometry, visible, None);
+            let (mut hidden, mut right) = (0, 0);
+            for unit in (0..units).filter(|&unit| !is_on(known, unit)) {
+                hidden += 1;
+                right += u32::from(is_on(visible, unit) == is_on(original, unit));
+            }
+            defmt::info!("{=u32} of {=u32} hidden units as in the original", right, hidden);
+        }
+        Response::Failure(failure) => model::fail(failure),
+        _ => defmt::unreachable!("an inpainting is answered with a state"),
+    }
+    match clock.instructions(ticks) {
+        Some(instructions) => {
+            defmt::info!("took {=u64} ticks: {=u64} instructions", ticks, instructions);
+        }
+        None => defmt::info!("took {=u64} ticks, not counted in instructions here", ticks),
+    }
     exit(0)
 }

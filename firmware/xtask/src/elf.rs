@@ -1,5 +1,6 @@
 //! What the linked ELF says of itself: how much flash and RAM the program takes, and where the image goes.
 
+use crate::board::Region;
 use anyhow::{Context, Result, bail};
 use object::{Object, ObjectSection, ObjectSymbol, SectionFlags, SectionKind, elf};
 use std::fs;
@@ -37,28 +38,29 @@ pub fn size(path: &Path) -> Result<Size> {
     Ok(size)
 }
 
-/// Where the board's image lies.
+/// The regions whose use the program leaves to its symbols: the linker put them there from the board's memory.x.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Weights {
-    /// Address of the first byte.
-    pub address: u64,
-    /// Length of the region in bytes.
-    pub length: u64,
+pub struct Regions {
+    /// Where the machine's image goes.
+    pub weights: Region,
+    /// The session's memory.
+    pub arena: Region,
 }
 
-impl Weights {
+impl Regions {
     /// Refuses an image that does not fit: neither QEMU nor a programmer would stop at the region's end.
     pub fn check(&self, image: &Path) -> Result<()> {
         let length = image.metadata().with_context(|| image.display().to_string())?.len();
-        if length > self.length {
-            bail!("{}: {length} bytes, and the board's weights region has {}", image.display(), self.length);
+        let room = self.weights.length;
+        if length > room {
+            bail!("{}: {length} bytes, and the board's weights region has {room}", image.display());
         }
         Ok(())
     }
 }
 
-/// Reads the weights region from the program in `path`: the linker put it there from the board's memory.x.
-pub fn weights(path: &Path) -> Result<Weights> {
+/// Reads the regions from the program in `path`.
+pub fn regions(path: &Path) -> Result<Regions> {
     let bytes = read(path)?;
     let file = object::File::parse(&*bytes).with_context(|| path.display().to_string())?;
     let symbol = |name: &str| {
@@ -67,8 +69,11 @@ pub fn weights(path: &Path) -> Result<Weights> {
             .map(|symbol| symbol.address())
             .with_context(|| format!("{}: no symbol {name}; the board's memory.x defines it", path.display()))
     };
-    let address = symbol("__weights_start")?;
-    Ok(Weights { address, length: symbol("__weights_end")? - address })
+    let region = |start: &str, end: &str| {
+        let address = symbol(start)?;
+        Ok::<_, anyhow::Error>(Region { address, length: symbol(end)? - address })
+    };
+    Ok(Regions { weights: region("__weights_start", "__weights_end")?, arena: region("__arena_start", "__arena_end")? })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

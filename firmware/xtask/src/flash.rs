@@ -14,9 +14,9 @@ pub fn flash(board: &Board, program: &Path, image: Option<&Path>) -> Result<()> 
     }
     let probe = require(board)?;
     if let Some(image) = image {
-        let weights = elf::weights(program)?;
-        let address = format!("{:#x}", weights.address);
-        weights.check(image)?;
+        let regions = elf::regions(program)?;
+        let address = format!("{:#x}", regions.weights.address);
+        regions.check(image)?;
         probe_rs(&["download", "--chip", &probe.chip, "--binary-format", "bin", "--base-address", &address], image)?;
     }
     // `run`, not `download`: semihosting needs a debugger that answers.

@@ -45,6 +45,9 @@ enum Task {
         /// Let the board's serial line listen here; the program starts when somebody has connected.
         #[arg(long, value_name = "tcp:HOST:PORT")]
         serial: Option<Serial>,
+        /// Count instructions instead of time, so that what a program measures is the same in every run.
+        #[arg(long)]
+        icount: bool,
         /// End the run after so many seconds; 0 is never [default: 120, and never for serve].
         #[arg(long, value_name = "SECONDS")]
         timeout: Option<u64>,
@@ -88,14 +91,14 @@ fn run(task: Task) -> Result<ExitCode> {
             let board = Board::load(&on.board)?;
             print_sizes(&board, &built(&board)?)?;
         }
-        Task::Qemu { program, on, image, serial, timeout } => {
+        Task::Qemu { program, on, image, serial, icount, timeout } => {
             let board = Board::load(&on.board)?;
             setup::qemu(&board)?;
             let firmware = built(&board)?;
             // A server has no end of its own.
             let default = (program != "serve").then_some(DEFAULT_TIMEOUT);
             let timeout = timeout.map_or(default, |seconds| (seconds > 0).then(|| Duration::from_secs(seconds)));
-            let mut run = Run::new(&board, firmware.elf(&program)?).timeout(timeout);
+            let mut run = Run::new(&board, firmware.elf(&program)?).icount(icount).timeout(timeout);
             if let Some(image) = image {
                 run = run.image(image);
             }
@@ -148,7 +151,17 @@ fn print_sizes(board: &Board, firmware: &Firmware) -> Result<()> {
         let size = elf::size(&program.elf)?;
         println!("{:12}{:>10}{:>10}", program.name, size.flash, size.ram);
     }
-    println!("bytes; flash is code, constants and data, RAM is data and bss; stack and image come on top");
+    println!("bytes; flash is code, constants and data, RAM is data and bss; the stack takes what is left of the RAM");
+    let memory = board.memory()?;
+    println!("\n{:12}{:>10}", "region", "bytes");
+    for (name, region, what) in [
+        ("flash", memory.flash, "the program"),
+        ("weights", memory.weights, "the machine's image"),
+        ("RAM", memory.ram, "the program's variables and stack"),
+        ("arena", memory.arena, "the session; `bitboltz export` says how much a machine needs"),
+    ] {
+        println!("{name:12}{:>10}  {what}", region.length);
+    }
     Ok(())
 }
 

@@ -65,6 +65,7 @@ pub struct Run {
     elf: PathBuf,
     image: Option<PathBuf>,
     serial: Serial,
+    icount: bool,
     timeout: Option<Duration>,
 }
 
@@ -77,6 +78,7 @@ impl Run {
             elf: elf.into(),
             image: None,
             serial: Serial::None,
+            icount: false,
             timeout: Some(DEFAULT_TIMEOUT),
         }
     }
@@ -92,6 +94,14 @@ impl Run {
     #[must_use]
     pub fn serial(mut self, serial: Serial) -> Self {
         self.serial = serial;
+        self
+    }
+
+    /// Lets QEMU's clock count instructions, a nanosecond each, instead of the time: what a program measures is then the
+    /// same in every run.
+    #[must_use]
+    pub fn icount(mut self, icount: bool) -> Self {
+        self.icount = icount;
         self
     }
 
@@ -138,8 +148,11 @@ impl Run {
             .args(["-serial", &self.serial.argument()])
             .arg("-kernel")
             .arg(&self.elf);
+        if self.icount {
+            command.args(["-icount", "shift=0"]);
+        }
         if let Some(image) = &self.image {
-            command.args(["-device", &loader(image, elf::weights(&self.elf)?)?]);
+            command.args(["-device", &loader(image, elf::regions(&self.elf)?)?]);
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Ok(command)
@@ -147,12 +160,12 @@ impl Run {
 }
 
 /// QEMU's loader device for `image`.
-fn loader(image: &Path, weights: elf::Weights) -> Result<String> {
-    weights.check(image)?;
+fn loader(image: &Path, regions: elf::Regions) -> Result<String> {
+    regions.check(image)?;
     // A comma within a value is doubled, in QEMU's grammar.
     let file = image.to_str().context("QEMU's loader takes a path in UTF-8 only")?;
     let file = file.replace(',', ",,");
-    Ok(format!("loader,file={file},addr={:#x},force-raw=on", weights.address))
+    Ok(format!("loader,file={file},addr={:#x},force-raw=on", regions.weights.address))
 }
 
 fn decode(decoder: &Decoder, stdout: impl Read, sender: &Sender<Line>) {

@@ -1,0 +1,127 @@
+//! Both ends of a session: the core's own in this process, and `serve` in QEMU.
+
+use bitboltz_core::{
+    image::{CRC32, Image, ImageError},
+    session::{
+        Session,
+        frame::{encode, frame_bytes},
+        message::{Answer, Call, Request},
+    },
+    weights::WeightKind,
+    with_weight,
+};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+use xtask::qemu::{Run, Running, Serial};
+
+/// How long an answer may take. Far above what any needs: a loaded machine must not fail a test.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The frame of a request.
+///
+/// # Panics
+/// If the request is longer than 64 KiB.
+pub fn frame(seq: u32, request: Request<'_>) -> Vec<u8> {
+    const LONGEST: usize = 1 << 16;
+    let (mut scratch, mut frame) = (vec![0; LONGEST], vec![0; frame_bytes(LONGEST)]);
+    let length = encode(&Call { seq, request }, &mut scratch, &mut frame).expect("a short request");
+    frame.truncate(length);
+    frame
+}
+
+/// The message in a frame, final zero included. The CRC is checked, and taken off.
+///
+/// # Panics
+/// If it is no whole frame.
+pub fn message(frame: &[u8]) -> Vec<u8> {
+    let (zero, stuffed) = frame.split_last().expect("a frame");
+    assert_eq!(*zero, 0, "no frame: {frame:02x?}");
+    let mut bytes = stuffed.to_vec();
+    let length = cobs::decode_in_place(&mut bytes).expect("stuffed bytes");
+    let (message, crc) = bytes[..length].split_last_chunk::<4>().expect("a CRC");
+    assert_eq!(CRC32.checksum(message), u32::from_le_bytes(*crc));
+    message.to_vec()
+}
+
+/// Reads what a frame answers and shows it to `see`.
+///
+/// # Panics
+/// If it is no answer.
+pub fn answer<T>(frame: &[u8], see: impl FnOnce(Answer<'_>) -> T) -> T {
+    see(postcard::from_bytes(&message(frame)).expect("an answer"))
+}
+
+/// What the session over an image answers to each of `sent`, in this process: all frames of one after the other.
+pub fn native(image: Result<Image<'_>, ImageError>, arena_bytes: usize, sent: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let mut arena = vec![0; arena_bytes / 4];
+    let kind = image.as_ref().map_or(WeightKind::I8, Image::kind);
+    with_weight!(kind, W => {
+        let mut session = Session::<W>::new(image, &mut arena);
+        let one = |bytes: &Vec<u8>| {
+            let mut frames = Vec::new();
+            for &byte in bytes {
+                frames.extend(session.receive(byte).unwrap_or_default());
+            }
+            frames
+        };
+        sent.iter().map(one).collect()
+    })
+}
+
+/// A program in QEMU that serves, and its serial line.
+pub struct Served {
+    line: BufReader<TcpStream>,
+    running: Running,
+}
+
+impl Served {
+    /// Starts `run` and waits for the greeting.
+    ///
+    /// # Panics
+    /// If QEMU does not start, or says nothing.
+    pub fn start(run: Run) -> Self {
+        // This side listens: a port that QEMU chose could be taken by then.
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("its address").to_string();
+        let running = run.timeout(None).serial(Serial::Connect(address)).start().unwrap_or_else(|e| panic!("{e:#}"));
+        let (line, _) = listener.accept().expect("QEMU connects");
+        line.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let mut served = Self { line: BufReader::new(line), running };
+        assert_eq!(served.frame(), [0], "the greeting");
+        served
+    }
+
+    /// Sends bytes.
+    ///
+    /// # Panics
+    /// If the line is closed.
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.line.get_mut().write_all(bytes).expect("the line is open");
+    }
+
+    /// The next frame, its zero included; less at the end of the line.
+    ///
+    /// # Panics
+    /// If nothing comes for a minute.
+    pub fn frame(&mut self) -> Vec<u8> {
+        let mut frame = Vec::new();
+        self.line.read_until(0, &mut frame).expect("an answer in time");
+        frame
+    }
+
+    /// The run itself. The line stays open as long as the result lives.
+    pub fn running(&mut self) -> &mut Running {
+        &mut self.running
+    }
+
+    /// Ends QEMU and returns what was still on the line.
+    pub fn end(self) -> Vec<u8> {
+        let Self { mut line, running } = self;
+        drop(running);
+        let mut rest = Vec::new();
+        // A connection that is reset has no rest either.
+        drop(std::io::Read::read_to_end(&mut line, &mut rest));
+        rest
+    }
+}
