@@ -1,11 +1,13 @@
 //! What the whole-system tests share.
 //!
+//! - [`command`] builds the `bitboltz` program and runs it;
 //! - [`firmware`] builds the board's programs and runs them in QEMU;
 //! - [`images`] builds small models, their images, and talks to sessions over them;
 //! - [`models`] makes small machines of every weight type, and units to hold;
 //! - [`phases`], [`transitions`], [`rngs`] hold estimators, Markov kernels and random numbers that only tests need;
 //! - [`significance`], [`tolerance`] say when a difference is one.
 
+pub mod command;
 pub mod firmware;
 pub mod images;
 pub mod models;
