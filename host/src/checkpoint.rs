@@ -7,12 +7,12 @@
 
 use std::{
     collections::HashMap,
-    io::{self, BufWriter, Write},
+    io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
 use bitboltz_core::{
-    image::Geometry,
+    image::{Geometry, MAGIC},
     model::ModelError,
     shape::{MAX_LAYERS, Shape, ShapeError},
 };
@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
+    atomic,
     dual::{all_finite, transpose},
     parameters::Parameters,
     train::{config::TrainConfig, rows::Fingerprint},
@@ -72,6 +73,12 @@ pub enum CheckpointError {
         path: PathBuf,
         /// Why.
         reason: String,
+    },
+    /// A device's image, which lacks what a checkpoint is wanted for: the floats.
+    #[error("{}: expected a checkpoint (.safetensors), found a device image (.bbz)", path.display())]
+    Image {
+        /// The file.
+        path: PathBuf,
     },
     /// A tensor is missing.
     #[error("{}: tensor {tensor}: expected, not found", path.display())]
@@ -172,6 +179,10 @@ impl Checkpoint {
             path: path.to_owned(),
             reason: error.to_string(),
         };
+        if bytes.starts_with(&MAGIC) {
+            let path = path.to_owned();
+            return Err(CheckpointError::Image { path });
+        }
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
         let file = File { path, tensors: SafeTensors::deserialize(bytes).map_err(damaged)? };
         let record = metadata.metadata().as_ref().and_then(|metadata| metadata.get(METADATA_KEY));
@@ -268,7 +279,7 @@ impl Checkpoint {
     /// [`CheckpointError::NotFinite`] before anything is written; [`CheckpointError::Io`].
     pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
         let bytes = self.to_bytes(path)?;
-        write_atomically(path, |out| out.write_all(&bytes))
+        atomic::write(path, |out| out.write_all(&bytes))
             .map_err(|source| CheckpointError::Io { path: path.to_owned(), source })
     }
 }
@@ -335,29 +346,21 @@ fn guess_geometry(visible: usize) -> Geometry {
     }
 }
 
-/// Whether a checkpoint could be written to `path`: a file can be made beside it.
+/// Whether a checkpoint could be written to `path`: a file can be made beside it. What exists and is no regular file is
+/// written in place, and needs none.
 ///
 /// # Errors
 /// [`CheckpointError::Io`].
 pub fn check_writable(path: &Path) -> Result<(), CheckpointError> {
+    if path.metadata().is_ok_and(|meta| !meta.is_file() && !meta.is_dir()) {
+        return Ok(());
+    }
     let probe = tempfile::NamedTempFile::new_in(folder_of(path));
     probe.map(drop).map_err(|source| CheckpointError::Io { path: path.to_owned(), source })
 }
 
 fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// Writes a file beside `path` and renames it, so that the name always stands for a whole file.
-fn write_atomically(path: &Path, body: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let temporary = tempfile::NamedTempFile::new_in(folder_of(path))?;
-    let mut out = BufWriter::new(temporary.as_file());
-    body(&mut out)?;
-    out.flush()?;
-    drop(out);
-    temporary.as_file().sync_all()?;
-    temporary.persist(path).map_err(|error| error.error)?;
-    Ok(())
 }
 
 #[cfg(test)]

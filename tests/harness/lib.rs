@@ -1,5 +1,6 @@
 //! What the whole-system tests share.
 //!
+//! - [`command`] builds the `bitboltz` program and runs it;
 //! - [`firmware`] builds the board's programs and runs them in QEMU, [`board_images`] makes images for them;
 //! - [`wire`] asks a session in this process, and one in QEMU;
 //! - [`images`] builds small models, their images, and talks to sessions over them;
@@ -8,6 +9,7 @@
 //! - [`significance`], [`tolerance`] say when a difference is one.
 
 pub mod board_images;
+pub mod command;
 pub mod firmware;
 pub mod images;
 pub mod models;

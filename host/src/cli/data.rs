@@ -4,16 +4,16 @@ use std::io::Write;
 
 use serde_json::json;
 
-use super::print_json;
+use super::{print_json, say};
 use crate::dataset::known::{self, Place};
 
 /// List the known data sets, where each was found, and how to get it; or get one.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Any command that takes DATA also takes a path: idx(.gz) files or a folder of them, a folder of PNGs, a PNG\n\
-                        strip with one image a row, .npy, or .csv with one image a line.\n\n\
-                        Data sets are looked for in $BITBOLTZ_DATA/NAME, then in the user's cache folder, then in the\n\
-                        system's."
+    after_help = "Any command that takes DATA also takes a path: idx(.gz) files or a folder of them, a folder of PNGs, \
+                  a PNG strip with one image a row, .npy, or .csv with one image a line.\n\n\
+                  Data sets are looked for in $BITBOLTZ_DATA/NAME, then in the user's cache folder, then in the \
+                  system's."
 )]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -34,7 +34,7 @@ enum Verb {
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     if let Some(Verb::Get { name }) = &args.verb {
-        let folder = known::get(name, &mut |line| eprintln!("{line}"))?;
+        let folder = known::get(name, &mut |line| say(line))?;
         writeln!(out, "{}", folder.display())?;
         return Ok(());
     }

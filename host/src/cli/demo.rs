@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use bitboltz_core::{connection::Connection, image::Image, inpaint::Inpaint, model::Dbm};
 use serde_json::json;
 
-use super::{inpaint, pictures, print_json, train};
+use super::{inpaint, pictures, print_json, say, train};
 use crate::{
     agreement::Agreement,
     atomic,
@@ -35,6 +35,7 @@ const SHOWN: usize = 16;
 /// (samples.png), images with the left half hidden and restored (inpaint.png), and the model with 8-bit weights for a
 /// device (demo.bbz).
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  bitboltz demo\n  bitboltz demo --steps 500 --out small --json")]
 pub(super) struct Args {
     /// The folder to write into.
     #[arg(long, default_value = "out", value_name = "DIR")]
@@ -43,7 +44,7 @@ pub(super) struct Args {
     #[arg(long, default_value_t = 75, value_parser = clap::value_parser!(u16).range(1..))]
     seconds: u16,
     /// Do just so many updates instead: the result is then the same on every machine.
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "seconds")]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "seconds", value_name = "N")]
     steps: Option<u64>,
     /// Seed of everything random.
     #[arg(long, default_value_t = 0)]
@@ -66,7 +67,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         None => Budget { steps: None, minutes: Some(f64::from(args.seconds) / 60.0) },
     };
     let config = TrainConfig { seed: args.seed, budget, ..TrainConfig::default() };
-    eprintln!("training on {} digits, layers 784 and {:?}; Ctrl-C ends it early", data.rows(), config.hidden);
+    say(format_args!("training on {} digits, layers 784 and {:?}; Ctrl-C ends it early", data.rows(), config.hidden));
     let mut trainer = Trainer::new(config, data.clone(), geometry)?;
     let (checkpoint, metrics) = (path("demo.safetensors"), path("demo.jsonl"));
     let options = RunOptions {

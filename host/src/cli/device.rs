@@ -25,7 +25,7 @@ pub(super) struct Args {
     #[arg(long, default_value_t = 115_200)]
     baud: u32,
     /// Seconds to wait for an answer.
-    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u16).range(1..))]
     timeout: u16,
     #[command(subcommand)]
     verb: Verb,
@@ -47,8 +47,8 @@ enum Verb {
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     match &args.verb {
-        Verb::Sample(options) => options.check()?,
-        Verb::Inpaint(options) => options.check()?,
+        Verb::Sample(options) => options.check(&[])?,
+        Verb::Inpaint(options) => options.check(&[])?,
         Verb::Info { .. } => {}
     }
     let mut client = Client::connect(&args.port, args.baud, Duration::from_secs(args.timeout.into()))?;
@@ -71,14 +71,14 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
             writeln!(out, "RAM of the session {} bytes, protocol version {}", info.ram, info.protocol)?;
             Ok(())
         }
-        Verb::Sample(options) => options.run(info.geometry, out, |count, sweeps, seed| {
+        Verb::Sample(options) => options.run(&args.port, info.geometry, out, |count, sweeps, seed| {
             let mut words = Vec::new();
             for chain in 0..count as u64 {
                 words.extend(client.state(&Request::Sample { seed, chain, sweeps })?.visible);
             }
             Ok(BitMatrix::from_words(count, visible, words)?)
         }),
-        Verb::Inpaint(options) => options.run(visible, info.geometry, out, |images, hidden, plan| {
+        Verb::Inpaint(options) => options.run(&args.port, visible, info.geometry, out, |images, hidden, plan| {
             let (mut words, mut probabilities) = (Vec::new(), Vec::new());
             for i in 0..images.rows() {
                 let known = hidden.row(i).iter().enumerate().map(|(at, hidden)| !hidden & word_mask(visible, at));

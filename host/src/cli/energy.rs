@@ -11,8 +11,8 @@ use crate::{bits::BitMatrix, chain::ChainBuffer, model_file::ModelFile, npy, wit
 /// Print the energy of each of many whole states, in full precision, one a line.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "E(x) = - sum_l b_l.x_l - sum_l x_l^T W_l x_(l+1); the lower, the more probable. An integer model's energy is\n\
-                        its exact integer times its scale."
+    after_help = "E(x) = - sum_l b_l.x_l - sum_l x_l^T W_l x_(l+1); the lower, the more probable. An integer model's energy \
+                  is its exact integer times its scale.\n\nExample:\n  bitboltz energy m.bbz states.npy"
 )]
 pub(super) struct Args {
     /// Checkpoint (.safetensors) or image (.bbz).
@@ -43,7 +43,8 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
                 let mut state = buffer.state(&shape);
                 pack(&shape, &states, i, state.words_mut());
                 model.refresh(&mut state);
-                model.real_energy(&state)
+                // Never "-0".
+                model.real_energy(&state) + 0.0
             })
             .collect()
     });

@@ -27,16 +27,18 @@ use crate::{
     parameters::Parameters,
 };
 
-/// Enumerates a small machine (24 units at most): log Z, the exact gradient of log p(v), and how far each estimator's
+/// Enumerate a small machine (24 units at most): log Z, the exact gradient of log p(v), and how far each estimator's
 /// mean is from it.
 ///
 /// An unbiased estimator has a |z| of 2 or 3 here and there among many parameters; a biased one has values that grow
 /// with the square root of the replicates. tau is the step at which a pair of coupled chains met; a pair that reaches
 /// the cap gives no estimate, and is counted.
 #[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:\n  bitboltz exact --layers 3,3,3\n  \
+                        bitboltz exact --layers 6,4 --visible 110000 --estimators ucd-lmi-gibbs --k 5 --m 10 --json")]
 pub(super) struct ExactArgs {
-    /// A checkpoint.
-    #[arg(value_name = "MODEL", required_unless_present = "layers", conflicts_with = "layers")]
+    /// A checkpoint (.safetensors).
+    #[arg(value_name = "MODEL", conflicts_with = "layers")]
     pub(super) model: Option<PathBuf>,
     /// Instead of a checkpoint, a random machine with these layers, visible layer first: 3,3,3.
     #[arg(long, value_delimiter = ',', value_name = "WIDTHS")]
@@ -77,8 +79,8 @@ pub(super) struct ExactArgs {
     /// Most steps for a pair to meet.
     #[arg(long, default_value_t = 100_000)]
     pub(super) cap: u32,
-    /// Independent runs of each estimator.
-    #[arg(long, default_value_t = 10_000, value_name = "N")]
+    /// Independent runs of each estimator, at least 2.
+    #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
     pub(super) replicates: u32,
     /// Seed of the random machine, of the data vector and of the replicates.
     #[arg(long, default_value_t = 0)]
@@ -138,7 +140,7 @@ pub(super) enum ExactError {
     #[error("--k, --m, --lag: {0}")]
     Horizon(#[from] CouplingError),
     /// Neither a model nor `--layers`.
-    #[error("expected a model or --layers")]
+    #[error("expected MODEL or --layers, found neither")]
     NoModel,
 }
 
@@ -156,7 +158,12 @@ pub(super) fn run(args: &ExactArgs, out: &mut dyn Write) -> anyhow::Result<()> {
         (None, Some(widths)) => random_machine(widths, args)?,
         (None, None) => return Err(ExactError::NoModel.into()),
     };
-    let answer = answer(&parameters, args)?;
+    let name = || args.model.as_ref().map_or("--layers".into(), |path| path.display().to_string());
+    let answer = answer(&parameters, args).map_err(|error| {
+        let of_model = matches!(error, ExactError::TooLarge(_) | ExactError::Model(_) | ExactError::Weights(_));
+        let error = anyhow::Error::from(error);
+        if of_model { error.context(name()) } else { error }
+    })?;
     if args.json { print_json(out, &answer) } else { Ok(answer.print(out)?) }
 }
 
@@ -309,7 +316,7 @@ mod tests {
         assert!(error("exact --layers 3").is_usage());
         let large = error("exact --layers 65000,65000");
         assert!(!large.is_usage() && large.to_string().contains("130000 units"), "{large}");
-        assert!(Command::try_parse_from(["exact"]).is_err());
+        assert!(error("exact").is_usage());
         assert!(Command::try_parse_from(["exact", "m", "--layers", "3,3"]).is_err());
         assert!(Command::try_parse_from(["exact", "--layers", "3,3", "--estimators", "cd-0"]).is_err());
     }

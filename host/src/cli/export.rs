@@ -10,10 +10,10 @@ use bitboltz_core::{
     session::ram_bytes,
     weights::{Weight, WeightKind},
 };
-use clap::ValueEnum;
+use clap::{ValueEnum, builder::PossibleValuesParser};
 use serde_json::json;
 
-use super::{check_output, print_json};
+use super::{check_outputs, print_json};
 use crate::{
     agreement::Agreement,
     atomic,
@@ -32,8 +32,10 @@ const COMPARED: usize = 500;
 /// Write a model as an image for a device's flash, with integer weights.
 ///
 /// Prints what rounding did to fields, energies and local modes, and the flash and the exact RAM that the model takes.
-/// With `--board` a model that does not fit is refused, and nothing is written.
+/// With --board a model that does not fit is refused, and nothing is written.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  bitboltz export m.safetensors -o m.bbz --board mps2-an386\n  \
+                        bitboltz export m.safetensors --weights i16 --data mnist -o m16.bbz")]
 pub(super) struct Args {
     /// Checkpoint (.safetensors).
     model: PathBuf,
@@ -44,7 +46,7 @@ pub(super) struct Args {
     #[arg(short, long)]
     output: PathBuf,
     /// Refuse a model that does not fit this board.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(boards::BOARDS.iter().map(|b| b.name)))]
     board: Option<String>,
     /// Data on which the error is measured: a known data set (its test images) or a path. Without it, the digits that
     /// come with the program where they fit the model, else uniform random bits.
@@ -69,7 +71,7 @@ enum Kind {
 }
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
-    check_output(&args.output)?;
+    check_outputs(&[&args.model], [args.output.as_path()])?;
     let board = args.board.as_deref().map(boards::find).transpose()?;
     let checkpoint = Checkpoint::load(&args.model)?;
     let parameters = &checkpoint.parameters;
@@ -78,15 +80,16 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         Kind::I16 => WeightKind::I16,
         Kind::F32 => WeightKind::F32,
     };
+    let name = || args.model.display().to_string();
     let (flash, ram) = (image_bytes(parameters.shape(), kind), ram_bytes(parameters.shape()) as u64);
     if let Some(board) = board {
-        board.check(flash, ram)?;
+        board.check(flash, ram).with_context(name)?;
     }
     let (rows, source) = data(args, parameters)?;
     let (bytes, scale, agreement) = match args.weights {
-        Kind::I8 => integer::<i8>(parameters, &rows)?,
-        Kind::I16 => integer::<i16>(parameters, &rows)?,
-        Kind::F32 => (encode(&parameters.dbm()?, parameters.geometry())?, Scale::ONE, None),
+        Kind::I8 => integer::<i8>(parameters, &rows).with_context(name)?,
+        Kind::I16 => integer::<i16>(parameters, &rows).with_context(name)?,
+        Kind::F32 => (encode(&parameters.dbm()?, parameters.geometry()).with_context(name)?, Scale::ONE, None),
     };
     ensure!(bytes.len() as u64 == flash, "the image has {} bytes, {flash} were announced", bytes.len());
     atomic::write(&args.output, |file| file.write_all(&bytes)).with_context(|| args.output.display().to_string())?;

@@ -1,6 +1,7 @@
 //! `bitboltz inpaint`: fills in what is hidden of images.
 
 use std::{
+    fmt,
     io::Write,
     path::{Path, PathBuf},
     time::Instant,
@@ -10,7 +11,7 @@ use anyhow::{Context as _, ensure};
 use bitboltz_core::{image::Geometry, inpaint::Inpaint};
 use serde_json::json;
 
-use super::{check_output, pictures, print_json};
+use super::{check_outputs, pictures, print_json};
 use crate::{
     bits::BitMatrix,
     dataset::{self, Encoding, Images, Mask, Split},
@@ -40,7 +41,7 @@ pub(super) struct Options {
     #[arg(long)]
     mask: Mask,
     /// How many images, from the first on.
-    #[arg(short = 'n', long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(short = 'n', long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     count: u32,
     /// A pixel is on if its grey value is above this (models of 1 bit a pixel).
     #[arg(long, default_value_t = 127)]
@@ -93,9 +94,9 @@ pub(super) enum Answer {
 }
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
-    args.options.check()?;
+    args.options.check(&[&args.model])?;
     let file = ModelFile::load(&args.model)?;
-    args.options.run(file.shape().width(0), file.geometry(), out, |images, hidden, plan| {
+    args.options.run(&args.model.display(), file.shape().width(0), file.geometry(), out, |images, hidden, plan| {
         let inpaint = Inpaint { restarts: plan.restarts.into(), sweeps: plan.sweeps.into(), ..Inpaint::default() };
         with_model!(&file, model => Ok(match plan.mean {
             None => Answer::Bits(inpainting::restore(&model, images, hidden, &inpaint, plan.seed)?),
@@ -108,19 +109,25 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
 
 impl Options {
     /// Refuses impossible outputs before any work.
-    pub(super) fn check(&self) -> anyhow::Result<()> {
-        self.output.iter().chain(&self.npy).try_for_each(|path| check_output(path))
+    pub(super) fn check(&self, inputs: &[&Path]) -> anyhow::Result<()> {
+        let mut inputs = inputs.to_vec();
+        inputs.push(Path::new(&self.images));
+        if let Mask::File(mask) = &self.mask {
+            inputs.push(mask);
+        }
+        check_outputs(&inputs, self.output.iter().chain(&self.npy).map(PathBuf::as_path))
     }
 
-    /// Hides, restores with `restore(images, hidden, plan)`, compares and writes what was asked for.
+    /// Hides, restores by what is called `model` with `restore(images, hidden, plan)`, compares and writes what was asked for.
     pub(super) fn run(
         &self,
+        model: &dyn fmt::Display,
         visible: usize,
         geometry: Geometry,
         out: &mut dyn Write,
         restore: impl FnOnce(&BitMatrix, &BitMatrix, &Plan) -> anyhow::Result<Answer>,
     ) -> anyhow::Result<()> {
-        let originals = self.load(visible, geometry)?;
+        let originals = self.load(model, visible, geometry)?;
         let (pixels, hidden) = self.hide(&originals, geometry)?;
         let plan = Plan {
             restarts: self.restarts,
@@ -163,15 +170,15 @@ impl Options {
         }
         writeln!(
             out,
-            "{count} images, {units} hidden units: restored {:.2} % of all, {:.2} % of those that are on, in {seconds:.2} s",
-            100.0 * share.all,
-            100.0 * share.on
+            "{count} images, {units} hidden units: restored {} of all, {} of those that are on, in {seconds:.2} s",
+            percent(share.all),
+            percent(share.on)
         )?;
         Ok(())
     }
 
-    fn load(&self, visible: usize, geometry: Geometry) -> anyhow::Result<BitMatrix> {
-        ensure!(geometry.units() > 0, "the model does not say how its visible units make up a picture");
+    fn load(&self, model: &dyn fmt::Display, visible: usize, geometry: Geometry) -> anyhow::Result<BitMatrix> {
+        ensure!(geometry.units() > 0, "{model}: the model does not say how its visible units make up a picture");
         let images = dataset::load(&self.images, Split::Test)?;
         let images = images.subset(0..self.count as usize);
         let found = (images.width, images.height, images.channels);
@@ -189,7 +196,11 @@ impl Options {
         );
         ensure!(!images.is_empty(), "{}: no images", self.images);
         let bits = Encoding { bits: geometry.bits, threshold: self.threshold }.encode(&images)?;
-        ensure!(bits.cols() == visible, "the model has {visible} visible units, the images give {}", bits.cols());
+        ensure!(
+            bits.cols() == visible,
+            "{model}: the model has {visible} visible units, the images give {}",
+            bits.cols()
+        );
         Ok(bits)
     }
 
@@ -207,6 +218,11 @@ impl Options {
         let hidden = BitMatrix::from_rows(originals.cols(), rows).context("mask")?;
         Ok((pixels, hidden))
     }
+}
+
+/// A share in per cent; there is none of nothing.
+fn percent(share: f64) -> String {
+    if share.is_nan() { "none".to_owned() } else { format!("{:.2} %", 100.0 * share) }
 }
 
 /// Writes original, masked, restored side by side. `pixels` holds one mask for each image, or one for all.

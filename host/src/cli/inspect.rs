@@ -19,6 +19,7 @@ const BARS: usize = 15;
 
 /// Show what a checkpoint or an image holds: shapes, scales, CRC, training record, weight histogram.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  bitboltz inspect m.safetensors\n  bitboltz inspect m.bbz --json")]
 pub(super) struct Args {
     /// Checkpoint (.safetensors) or image (.bbz).
     file: PathBuf,

@@ -16,10 +16,16 @@ mod progress;
 mod sample;
 mod train;
 
-use std::{io, path::Path, process::ExitCode};
+use std::{
+    fmt,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{Context as _, ensure};
 use clap::{Parser, Subcommand};
+use thiserror::Error;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -27,11 +33,11 @@ use clap::{Parser, Subcommand};
     version,
     about = "Train deep Boltzmann machines, and export them for microcontrollers",
     after_help = "Start with `bitboltz demo`: it trains on digits that come with the program, and shows what the model can do.\n\
-                  DATA is a known data set (see `bitboltz data`) or a path; M is a checkpoint (.safetensors) or an image (.bbz)."
+                  DATA is a known data set (see `bitboltz data`) or a path; MODEL is a checkpoint (.safetensors) or an image (.bbz)."
 )]
 struct Cli {
     /// Worker threads; all cores unless given. Results do not depend on it.
-    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, global = true, display_order = 900, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
     #[command(subcommand)]
     command: Command,
@@ -51,6 +57,11 @@ enum Command {
     Device(device::Args),
 }
 
+/// Arguments that can be read, but contradict each other or make no sense.
+#[derive(Debug, Error)]
+#[error("{0}")]
+struct Usage(String);
+
 /// Runs the command that the program's arguments name.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -59,9 +70,8 @@ pub fn main() -> ExitCode {
         // Whoever read the output has seen enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", one_line(&error));
-            let usage = error.downcast_ref::<exact::ExactError>().is_some_and(exact::ExactError::is_usage);
-            if usage { ExitCode::from(2) } else { ExitCode::FAILURE }
+            say(format_args!("error: {}", one_line(&error)));
+            if is_usage(&error) { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -89,25 +99,54 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
 }
 
+fn is_usage(error: &anyhow::Error) -> bool {
+    error.is::<Usage>() || error.downcast_ref::<exact::ExactError>().is_some_and(exact::ExactError::is_usage)
+}
+
+/// Prints a line on standard error. If nobody reads it any more (`2>&1 | head`), the work goes on.
+fn say(line: impl fmt::Display) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 /// The error and its causes, each said once: many of ours already end in their cause.
 fn one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain().map(|cause| cause.to_string()) {
         if line.is_empty() {
             line = cause;
-        } else if !line.ends_with(&cause) {
+        } else if !line.contains(&cause) {
             line = format!("{line}: {cause}");
         }
     }
     line.replace('\n', " ")
 }
 
-/// Refuses an output whose folder does not exist, before any long work starts.
-fn check_output(path: &Path) -> anyhow::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    ensure!(folder.is_dir(), "{}: the folder {} does not exist", path.display(), folder.display());
-    ensure!(!path.is_dir(), "{}: expected a file's name, found a folder", path.display());
+/// Refuses outputs that cannot be written, or that would replace an input or each other, before any long work starts.
+fn check_outputs<'a>(inputs: &[&Path], outputs: impl IntoIterator<Item = &'a Path>) -> anyhow::Result<()> {
+    let mut taken: Vec<PathBuf> = inputs.iter().map(|path| place(path)).collect();
+    for path in outputs {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        ensure!(folder.is_dir(), "{}: the folder {} does not exist", path.display(), folder.display());
+        ensure!(!path.is_dir(), "{}: expected a file's name, found a folder", path.display());
+        if path.exists() && !path.is_file() {
+            // `/dev/null`, a pipe: any number of outputs may go there.
+            continue;
+        }
+        let place = place(path);
+        if taken.contains(&place) {
+            let text = format!("{}: would be written over another file of this command", path.display());
+            return Err(Usage(text).into());
+        }
+        taken.push(place);
+    }
     Ok(())
+}
+
+/// One path for all the names of a file, whether it exists or not.
+fn place(path: &Path) -> PathBuf {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let in_folder = || Some(folder.canonicalize().ok()?.join(path.file_name()?));
+    path.canonicalize().ok().or_else(in_folder).unwrap_or_else(|| path.to_owned())
 }
 
 /// Prints a value as one line of JSON.

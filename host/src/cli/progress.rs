@@ -9,7 +9,7 @@ use std::{
 use bitboltz_core::{image::Geometry, search::SearchCapHit};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::pictures;
+use super::{pictures, say};
 use crate::{
     checkpoint::CheckpointError,
     sampling::Samples,
@@ -59,7 +59,7 @@ impl Shown {
         if self.terminal {
             self.bar.println(line);
         } else {
-            eprintln!("{line}");
+            say(line);
         }
     }
 
@@ -114,7 +114,7 @@ impl Progress for Shown {
             self.bar.set_message(line);
         } else if self.last_line.elapsed() >= LINE_EVERY {
             self.last_line = Instant::now();
-            eprintln!("{line}");
+            say(line);
         }
     }
 

@@ -1,17 +1,22 @@
 //! `bitboltz sample`: what a model generates.
 
-use std::{io::Write, path::PathBuf, time::Instant};
+use std::{
+    fmt,
+    io::Write,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use anyhow::ensure;
 use bitboltz_core::image::Geometry;
 use serde_json::{Map, Value, json};
 
-use super::{check_output, pictures, print_json};
+use super::{check_outputs, pictures, print_json};
 use crate::{bits::BitMatrix, model_file::ModelFile, npy, sampling, with_model};
 
-/// Generate images: uniform random bits, local mode search, and Gibbs sweeps from the mode.
+/// Generate images: from uniform random bits, by local mode search and then Gibbs sweeps.
 ///
-/// A *mode* is where the search ends; a *sample* is the state after the Gibbs sweeps. Without `--modes` or `--samples`
+/// A *mode* is where the search ends; a *sample* is the state after the Gibbs sweeps. Without --modes or --samples
 /// the grid shows both side by side.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  bitboltz sample m.safetensors -n 64 -o grid.png\n  \
@@ -26,8 +31,8 @@ pub(super) struct Args {
 /// What to draw, and where to put it: the same natively and on a device.
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
-    /// How many.
-    #[arg(short = 'n', long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    /// How many images.
+    #[arg(short = 'n', long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     count: u32,
     /// Local modes only.
     #[arg(long, conflicts_with = "samples")]
@@ -53,29 +58,33 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
-    args.options.check()?;
+    args.options.check(&[&args.model])?;
     let file = ModelFile::load(&args.model)?;
-    args.options.run(file.geometry(), out, |count, sweeps, seed| {
+    args.options.run(&args.model.display(), file.geometry(), out, |count, sweeps, seed| {
         with_model!(&file, model => Ok(sampling::local_modes(&model, count, sweeps.into(), seed)?.visible))
     })
 }
 
 impl Options {
     /// Refuses impossible outputs before any work.
-    pub(super) fn check(&self) -> anyhow::Result<()> {
-        self.output.iter().chain(&self.npy).try_for_each(|path| check_output(path))
+    pub(super) fn check(&self, inputs: &[&Path]) -> anyhow::Result<()> {
+        check_outputs(inputs, self.output.iter().chain(&self.npy).map(PathBuf::as_path))
     }
 
-    /// Draws with `draw(count, sweeps, seed)` and writes what was asked for.
+    /// Draws from what is called `model` with `draw(count, sweeps, seed)`, and writes what was asked for.
     pub(super) fn run(
         &self,
+        model: &dyn fmt::Display,
         geometry: Geometry,
         out: &mut dyn Write,
         mut draw: impl FnMut(usize, u16, u64) -> anyhow::Result<BitMatrix>,
     ) -> anyhow::Result<()> {
-        ensure!(self.output.is_none() || geometry.units() > 0, "the model's visible units are no picture: use --npy");
+        ensure!(
+            self.output.is_none() || geometry.units() > 0,
+            "{model}: the model does not say how its visible units make up a picture: use --npy"
+        );
         let mut report = Map::new();
-        let mut drawn = Vec::new();
+        let (mut drawn, mut lines) = (Vec::new(), Vec::new());
         for (name, wanted, sweeps) in [("modes", !self.samples, 0), ("samples", !self.modes, self.sweeps)] {
             if !wanted {
                 continue;
@@ -84,9 +93,7 @@ impl Options {
             let rows = draw(self.count as usize, sweeps, self.seed)?;
             let seconds = start.elapsed().as_secs_f64();
             let distinct = rows.distinct_rows();
-            if !self.json {
-                writeln!(out, "{name}: {} in {seconds:.2} s, {distinct} distinct", self.count)?;
-            }
+            lines.push(format!("{name}: {} in {seconds:.2} s, {distinct} distinct", self.count));
             report.insert(name.into(), json!({"count": self.count, "distinct": distinct, "seconds": seconds}));
             drawn.push(rows);
         }
@@ -97,10 +104,12 @@ impl Options {
         if let (Some(path), Some(rows)) = (&self.npy, drawn.last()) {
             npy::write_bits(path, rows)?;
         }
+        // Last, so that the files are there even if nobody reads this.
         if self.json {
             report.insert("seed".into(), self.seed.into());
-            print_json(out, &Value::Object(report))?;
+            return print_json(out, &Value::Object(report));
         }
+        lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
         Ok(())
     }
 }

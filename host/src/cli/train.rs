@@ -2,7 +2,7 @@
 
 use std::{
     io::Write,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -11,10 +11,10 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use bitboltz_core::{coupling::Horizon, image::Geometry};
+use bitboltz_core::{coupling::Horizon, image::Geometry, shape::Shape};
 use serde_json::json;
 
-use super::{check_output, print_json, progress::Shown};
+use super::{Usage, check_outputs, print_json, progress::Shown, say};
 use crate::{
     bits::BitMatrix,
     checkpoint::Checkpoint,
@@ -32,8 +32,8 @@ const MINUTES: f64 = 10.0;
 /// Train a model on a data set.
 ///
 /// Ends when the first limit of --steps and --minutes is reached (10 minutes if neither is given), or at Ctrl-C; the
-/// checkpoint is written in each case, and every --checkpoint-every seconds on the way. `--resume` continues the run of
-/// the output file, bit for bit.
+/// checkpoint is written in each case, and every --checkpoint-every seconds on the way. --resume continues the run of the
+/// output file, bit for bit; give it the same DATA.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  bitboltz train digits --hidden 500,500 --minutes 2 -o m.safetensors\n  \
                         bitboltz train mnist --minutes 20 -o mnist.safetensors --grids grids\n  \
@@ -45,13 +45,14 @@ pub(super) struct Args {
     /// The checkpoint to write (.safetensors).
     #[arg(short, long)]
     output: PathBuf,
-    /// Continue the run of the output file. Its settings are kept; limits count from its beginning.
+    /// Continue the run of the output file. Its settings are kept, and its limits unless others are given; both count
+    /// from its beginning.
     #[arg(long)]
     resume: bool,
     #[command(flatten)]
     settings: Settings,
     /// Updates to do.
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     steps: Option<u64>,
     /// Minutes of training.
     #[arg(long, value_parser = positive)]
@@ -60,7 +61,7 @@ pub(super) struct Args {
     #[arg(long, default_value_t = 127)]
     threshold: u8,
     /// Seconds between checkpoints.
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
     checkpoint_every: u64,
     /// Write every update's figures here as JSON lines [default: the output's name with .jsonl].
     #[arg(long, value_name = "FILE")]
@@ -69,7 +70,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FOLDER")]
     grids: Option<PathBuf>,
     /// Updates between grids.
-    #[arg(long, default_value_t = 250, requires = "grids", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 250, value_name = "N", requires = "grids", value_parser = clap::value_parser!(u64).range(1..))]
     grid_every: u64,
     /// Print one JSON object at the end.
     #[arg(long)]
@@ -79,8 +80,8 @@ pub(super) struct Args {
 /// What a new run is made of; a resumed one has it in its checkpoint.
 #[derive(Debug, clap::Args)]
 struct Settings {
-    /// Widths of the hidden layers, lowest first.
-    #[arg(long, value_delimiter = ',', conflicts_with = "resume")]
+    /// Widths of the hidden layers, lowest first [default: 500,500].
+    #[arg(long, value_delimiter = ',', value_name = "WIDTHS", conflicts_with = "resume")]
     hidden: Option<Vec<usize>>,
     /// Visible units of a pixel: 1, or 2 to 8 bit planes.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8), conflicts_with = "resume")]
@@ -89,37 +90,38 @@ struct Settings {
     /// marginalisation. Other options still override.
     #[arg(long, conflicts_with = "resume")]
     paper_defaults: bool,
-    /// ucd-lmi (the paper's), ucd-lmi-gibbs, ucd-gibbs, ucd-mh, or cd-K.
+    /// Gradient estimator: ucd-lmi (the paper's: local-mode start, coupled Metropolis-Hastings), ucd-lmi-gibbs, ucd-gibbs,
+    /// ucd-mh, or cd-K for K Gibbs sweeps from the data [default: ucd-lmi].
     #[arg(long, conflicts_with = "resume")]
     estimator: Option<Estimator>,
-    /// First step of a chain whose state counts (H_{k:m}).
+    /// First step of a chain whose state counts (H_{k:m}) [default: 0].
     #[arg(long, conflicts_with = "resume")]
     k: Option<u32>,
     /// Last step that starts an H; as k if not given.
     #[arg(long, conflicts_with = "resume")]
     m: Option<u32>,
-    /// Steps by which the first chain of a pair is ahead.
+    /// Steps by which the first chain of a pair is ahead [default: 1].
     #[arg(long, conflicts_with = "resume", value_parser = clap::value_parser!(u32).range(1..))]
     lag: Option<u32>,
-    /// Most steps for a pair to meet; chains that do not are left out and counted.
+    /// Most steps for a pair to meet; chains that do not are left out and counted [default: 100000].
     #[arg(long, conflicts_with = "resume")]
     cap: Option<u32>,
-    /// Data vectors, and free chains, of an update.
+    /// Data vectors, and free chains, of an update [default: 25].
     #[arg(long, conflicts_with = "resume")]
     batch: Option<usize>,
-    /// Learning rate of the first update.
+    /// Learning rate of the first update [default: 0.05].
     #[arg(long, conflicts_with = "resume", value_parser = positive)]
     lr: Option<f64>,
-    /// The rate of update t is lr / sqrt(1 + gamma t).
+    /// The rate of update t is lr / sqrt(1 + gamma t) [default: 0.001].
     #[arg(long, conflicts_with = "resume")]
     gamma: Option<f64>,
-    /// Rate of the moving averages that the gradient is centered by; 0 for the plain gradient.
+    /// Rate of the moving averages that the gradient is centered by; 0 for the plain gradient [default: 0.05].
     #[arg(long, value_name = "RATE", conflicts_with = "resume")]
     centering: Option<f64>,
-    /// Conditional means instead of bits in the odd layers' statistics.
+    /// Conditional means instead of bits in the odd layers' statistics [default: true].
     #[arg(long, value_name = "BOOL", conflicts_with = "resume")]
     marginalise: Option<bool>,
-    /// Initial weights: orthogonal, or normal:STD.
+    /// Initial weights: orthogonal, or normal:STD [default: orthogonal].
     #[arg(long, conflicts_with = "resume", value_parser = init)]
     init: Option<Init>,
     /// Start the visible biases at the log odds of the data instead of zero.
@@ -173,14 +175,30 @@ impl Settings {
     }
 }
 
+/// The option that sets a field of the configuration.
+fn option(field: &str) -> &str {
+    match field {
+        "hidden" => "--hidden",
+        "batch" => "--batch",
+        "learning_rate" => "--lr",
+        "gamma" => "--gamma",
+        "centering" => "--centering",
+        "init" => "--init",
+        "estimator" => "--k, --m, --lag",
+        other => other,
+    }
+}
+
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let metrics = args.metrics.clone().unwrap_or_else(|| args.output.with_extension("jsonl"));
-    for path in [&args.output, &metrics] {
-        check_output(path)?;
-    }
-    ensure!(metrics != args.output, "{}: the metrics and the checkpoint need two names", metrics.display());
-    let minutes = args.minutes.or(args.steps.is_none().then_some(MINUTES));
-    let budget = Budget { steps: args.steps, minutes };
+    check_outputs(&[Path::new(&args.data)], [args.output.as_path(), metrics.as_path()])?;
+    let given = Budget { steps: args.steps, minutes: args.minutes };
+    let budget = if given == Budget::default() { Budget { steps: None, minutes: Some(MINUTES) } } else { given };
+    let config = args.settings.config(budget);
+    config.check().map_err(|error| Usage(format!("{}: expected {}", option(error.field), error.expected)))?;
+    // The visible width does not matter here.
+    let widths: Vec<usize> = std::iter::once(1).chain(config.hidden.iter().copied()).collect();
+    Shape::new(&widths).map_err(|error| Usage(format!("--hidden: {error}")))?;
     let resumed = args.resume.then(|| Checkpoint::load(&args.output)).transpose()?;
     let bits = resumed.as_ref().map_or(args.settings.bits, |checkpoint| checkpoint.parameters.geometry().bits.max(1));
     let images = dataset::load(&args.data, Split::Train)?;
@@ -188,21 +206,23 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut trainer = match resumed {
         Some(checkpoint) => {
             let mut trainer = Trainer::resume(checkpoint, data).with_context(|| args.output.display().to_string())?;
-            trainer.set_budget(budget);
+            if given != Budget::default() {
+                trainer.set_budget(given);
+            }
             trainer
         }
-        None => Trainer::new(args.settings.config(budget), data, geometry)?,
+        None => Trainer::new(config, data, geometry)?,
     };
     if let Some(folder) = &args.grids {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
-    eprintln!(
+    say(format_args!(
         "{}: {} images, layers {:?}, {}",
         args.data,
         images.len(),
         trainer.parameters().shape().widths().collect::<Vec<_>>(),
         trainer.config().estimator
-    );
+    ));
     let options = RunOptions {
         checkpoint: &args.output,
         metrics: Some(&metrics),
@@ -258,7 +278,7 @@ pub(super) fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
         if set.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-        eprintln!("stopping after this update; Ctrl-C again to stop at once, without saving");
+        say("stopping after this update; Ctrl-C again to stop at once, without saving");
     })
     .context("Ctrl-C handler")?;
     Ok(flag)

@@ -24,6 +24,10 @@ impl MetricsFile {
     /// # Errors
     /// Those of the file system.
     pub fn open(path: &Path, step: u64) -> io::Result<Self> {
+        if path.metadata().is_ok_and(|meta| !meta.is_file() && !meta.is_dir()) {
+            // `/dev/null`, a pipe: there is nothing to keep, nor to cut.
+            return Ok(Self { out: LineWriter::new(File::options().write(true).open(path)?) });
+        }
         let mut file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
         let keep = length_up_to(&file, step)?;
         file.set_len(keep)?;

@@ -1,0 +1,299 @@
+//! What every command does when it is used as it should be.
+
+use std::{fs, path::Path};
+
+use bitboltz::{
+    checkpoint::Checkpoint,
+    npy::{self, Values},
+    parameters::Parameters,
+};
+use bitboltz_core::image::Geometry;
+use bitboltz_tests::command::{digits_model, line, png_size, save, small_data};
+use serde_json::Value;
+
+/// Whether a JSON object has these keys, and no null behind them.
+#[track_caller]
+fn has(object: &Value, keys: &[&str]) {
+    for key in keys {
+        assert!(!object[key].is_null(), "no {key} in {object}");
+    }
+}
+
+/// Shape and values of a `.npy` file of bytes.
+#[track_caller]
+fn bits(path: &Path) -> (Vec<usize>, Vec<u8>) {
+    let array = npy::read(path).unwrap();
+    let Values::U8(values) = array.values else { panic!("{}: expected u8", path.display()) };
+    (array.shape, values)
+}
+
+#[test]
+fn demo_writes_everything_and_answers_in_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let answer = line(folder.path(), "demo --steps 3 --out shown --seed 1 --json").json();
+    has(&answer, &["seconds", "updates", "distinct_modes"]);
+    assert_eq!(answer["updates"], 3);
+    assert!(answer["distinct_modes"].as_u64().unwrap() <= 64);
+    for name in ["restored_f32", "restored_i8", "restored_majority", "restored_nearest"] {
+        for share in ["all", "on"] {
+            let share = answer[name][share].as_f64().unwrap_or_else(|| panic!("{name}.{share}: {answer}"));
+            assert!((0.0..=1.0).contains(&share), "{name}: {share}");
+        }
+    }
+    // The baselines depend on the data alone.
+    assert!(answer["restored_nearest"]["on"].as_f64() > answer["restored_majority"]["on"].as_f64());
+    let shown = folder.path().join("shown");
+    assert_eq!(png_size(&shown.join("samples.png")), (728, 640));
+    assert_eq!(png_size(&shown.join("inpaint.png")), (356, 466));
+    assert_eq!(fs::read_to_string(shown.join("demo.jsonl")).unwrap().lines().count(), 3);
+    line(&shown, "inspect demo.safetensors").ok();
+    line(&shown, "inspect demo.bbz").ok();
+}
+
+#[test]
+fn data_lists_what_there_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let outcome = line(folder.path(), "data");
+    for word in ["digits", "found: in the program itself", "mnist", "not found; looked in", "bitboltz data get mnist"] {
+        assert!(outcome.ok().contains(word), "{word}\n{}", outcome.stdout);
+    }
+    let list = line(folder.path(), "data --json").json();
+    let list = list.as_array().unwrap();
+    assert_eq!(list[0]["found"], "embedded");
+    list.iter().for_each(|row| has(row, &["name", "what", "train", "test", "licence"]));
+    let mnist = list.iter().find(|row| row["name"] == "mnist").unwrap();
+    has(mnist, &["looked_in", "how"]);
+}
+
+#[test]
+fn train_writes_a_checkpoint_metrics_and_grids() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    small_data(folder.path());
+    let settings = "train data.npy --hidden 6,5 --batch 4 --steps 8 --seed 3";
+    let outcome = line(folder.path(), &format!("{settings} -o a.safetensors --threads 1 --grids g --grid-every 4"));
+    assert!(outcome.ok().contains("a.safetensors: 8 updates") && outcome.stdout.contains("done"), "{}", outcome.stdout);
+    for grid in ["g/modes-0000004.png", "g/modes-0000008.png"] {
+        assert_eq!(png_size(&path(grid)), (466, 466));
+    }
+    let metrics = fs::read_to_string(path("a.jsonl")).unwrap();
+    let metrics: Vec<Value> = metrics.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(metrics.iter().map(|line| line["step"].as_u64().unwrap()).eq(1..=8));
+    metrics.iter().for_each(|line| has(line, &["learning_rate", "positive", "negative", "seconds", "total_seconds"]));
+
+    let other = format!("{settings} -o b.safetensors --threads 2 --metrics b.txt --json");
+    let answer = line(folder.path(), &other).json();
+    has(&answer, &["seconds", "cap_hits"]);
+    assert_eq!((&answer["updates"], &answer["ended"]), (&8.into(), &"budget".into()));
+    assert_eq!((&answer["output"], &answer["metrics"]), (&"b.safetensors".into(), &"b.txt".into()));
+    let [a, b] = ["a.safetensors", "b.safetensors"].map(|name| Checkpoint::load(&path(name)).unwrap());
+    assert_eq!(a.parameters, b.parameters);
+    assert_eq!(a.training.as_ref().unwrap().offsets, b.training.unwrap().offsets);
+    assert_eq!(a.parameters.geometry(), Geometry { width: 4, height: 4, channels: 1, bits: 1 });
+}
+
+#[test]
+fn train_takes_every_setting() {
+    let folder = tempfile::tempdir().unwrap();
+    small_data(folder.path());
+    let published = "train data.npy --paper-defaults --hidden 4 --batch 4 --steps 2 -o p.safetensors";
+    line(folder.path(), published).ok();
+    let config = Checkpoint::load(&folder.path().join("p.safetensors")).unwrap().training.unwrap().config;
+    assert_eq!((config.learning_rate, config.gamma, config.centering, config.batch), (0.01, 0.001, None, 4));
+    let all = "train data.npy --hidden 4,4,4 --bits 2 --threshold 9 --estimator ucd-lmi-gibbs --k 1 --m 2 --lag 2 \
+               --cap 500 --batch 3 --lr 0.1 --gamma 0.01 --centering 0.1 --marginalise false --init normal:0.01 \
+               --bias-from-data --seed 7 --minutes 1 --steps 2 --checkpoint-every 0 -o o.safetensors";
+    line(folder.path(), all).ok();
+    let checkpoint = Checkpoint::load(&folder.path().join("o.safetensors")).unwrap();
+    assert!(checkpoint.parameters.shape().widths().eq([32, 4, 4, 4]));
+    line(folder.path(), "train data.npy --hidden 4 --estimator cd-2 --steps 2 -o c.safetensors").ok();
+}
+
+#[test]
+fn sample_draws_modes_and_samples() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    digits_model(folder.path());
+    line(folder.path(), "export m.safetensors -o m.bbz").ok();
+    let outcome = line(folder.path(), "sample m.safetensors -n 4 -o both.png --npy samples.npy");
+    assert!(outcome.ok().contains("modes: 4 in ") && outcome.stdout.contains("samples: 4 in "), "{}", outcome.stdout);
+    assert_eq!(png_size(&path("both.png")), (118, 234));
+
+    let answer = line(folder.path(), "sample m.safetensors -n 4 --modes -o modes.png --npy modes.npy --json").json();
+    has(&answer, &["modes", "seed"]);
+    assert!(answer["samples"].is_null() && answer["modes"]["count"] == 4);
+    has(&answer["modes"], &["distinct", "seconds"]);
+    assert_eq!(png_size(&path("modes.png")), (118, 118));
+    let answer = line(folder.path(), "sample m.safetensors -n 4 --samples --npy only.npy --json").json();
+    assert!(answer["modes"].is_null() && answer["samples"]["count"] == 4);
+
+    let [modes, samples, only] = ["modes.npy", "samples.npy", "only.npy"].map(|name| bits(&path(name)));
+    assert_eq!(modes.0, [4, 784]);
+    assert!(modes.1.iter().all(|&bit| bit <= 1));
+    // Without --modes or --samples the file holds the samples.
+    assert_eq!(samples, only);
+    assert_ne!(modes, only);
+
+    for threads in [1, 2] {
+        let options = format!("sample m.bbz -n 40 --seed 5 --threads {threads} --npy {threads}.npy");
+        line(folder.path(), &options).ok();
+    }
+    assert_eq!(fs::read(path("1.npy")).unwrap(), fs::read(path("2.npy")).unwrap());
+    line(folder.path(), "sample m.bbz -n 40 --seed 6 --npy 3.npy").ok();
+    assert_ne!(fs::read(path("1.npy")).unwrap(), fs::read(path("3.npy")).unwrap());
+}
+
+#[test]
+fn inpaint_restores_what_every_mask_hides() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    digits_model(folder.path());
+    line(folder.path(), "export m.safetensors -o m.bbz").ok();
+    npy::write_u8(&path("mask.npy"), 28, 28, &[[1; 28], [0; 28]].concat().repeat(14)).unwrap();
+    for (mask, hidden) in [
+        ("half-left", 392),
+        ("half-bottom", 392),
+        ("box:1,2,3,4", 12),
+        ("random:0", 0),
+        ("random:1", 784),
+        ("mask.npy", 392),
+    ] {
+        for model in ["m.safetensors", "m.bbz"] {
+            let answer = line(folder.path(), &format!("inpaint {model} digits --mask {mask} -n 3 --json")).json();
+            assert_eq!((&answer["images"], &answer["hidden_units"]), (&3.into(), &(3 * hidden).into()), "{mask}");
+            has(&answer, &["mask", "seconds", "seed"]);
+            // Of nothing there is no share; the box is in a corner, where no pixel is on.
+            assert_eq!(answer["restored"]["all"].is_null(), hidden == 0, "{mask}: {answer}");
+            assert_eq!(answer["restored"]["on"].is_null(), hidden < 100, "{mask}: {answer}");
+        }
+    }
+
+    let outcome = line(folder.path(), "inpaint m.bbz digits --mask half-left -n 3 -o grid.png --npy restored.npy");
+    assert!(outcome.ok().contains("restored") && outcome.stdout.contains('%'), "{}", outcome.stdout);
+    assert_eq!(png_size(&path("grid.png")), (176, 176));
+    let (shape, restored) = bits(&path("restored.npy"));
+    assert_eq!(shape, [3, 784]);
+    // Known pixels are the image's own: hiding nothing gives them all.
+    line(folder.path(), "inpaint m.bbz digits --mask random:0 -n 3 --npy original.npy").ok();
+    let (_, original) = bits(&path("original.npy"));
+    let right = |bits: &[u8]| -> Vec<u8> { bits.chunks(28).flat_map(|row| row[14..].to_vec()).collect() };
+    assert_eq!(right(&restored), right(&original));
+    assert_ne!(restored, original);
+
+    line(folder.path(), "inpaint m.bbz digits --mask half-left -n 2 --mean 5 --burn-in 2 --npy mean.npy -o mean.png")
+        .ok();
+    let mean = npy::read(&path("mean.npy")).unwrap();
+    let Values::F32(values) = mean.values else { panic!("expected f32") };
+    assert_eq!(mean.shape, [2, 784]);
+    assert!(values.iter().all(|p| (0.0..=1.0).contains(p)));
+}
+
+/// Three layers whose numbers are multiples of 1/64 and 1/128, but for one bias of a tenth.
+fn tiny() -> Parameters {
+    let weights = vec![vec![1.0, -0.5, 0.25, 127.0 / 64.0, -1.5, 0.75], vec![0.5, -127.0 / 128.0]];
+    let biases = vec![vec![0.125, -0.25, 0.5], vec![1.0, 0.1], vec![0.375]];
+    Parameters::new(weights, biases, Geometry::default()).unwrap()
+}
+
+#[test]
+fn energy_is_the_sum_that_the_definition_says() {
+    let folder = tempfile::tempdir().unwrap();
+    save(&folder.path().join("tiny.safetensors"), tiny());
+    // The bits of all layers, visible first.
+    let states = [[1, 0, 1, 1, 0, 1], [0, 0, 0, 0, 1, 0], [0; 6]].concat();
+    npy::write_u8(&folder.path().join("states.npy"), 3, 6, &states).unwrap();
+
+    // By hand, for the first: biases 0.125 + 0.5 + 1 + 0.375, weights 1 − 1.5 + 0.5; the second is its bias, and the
+    // `f32` next to a tenth comes out in all its digits.
+    let outcome = line(folder.path(), "energy tiny.safetensors states.npy");
+    assert_eq!(outcome.ok(), "-2\n-0.10000000149011612\n0\n");
+    let answer = line(folder.path(), "energy tiny.safetensors states.npy --json").json();
+    assert_eq!(answer, serde_json::json!([-2.0, -0.10000000149011612, 0.0]));
+
+    // 8 bits: the scale is 1/128, which all numbers are multiples of but the tenth, which becomes 13/128.
+    for (weights, tenth) in [("i8", 13.0 / 128.0), ("i16", 0.1), ("f32", f64::from(0.1_f32))] {
+        line(folder.path(), &format!("export tiny.safetensors --weights {weights} -o {weights}.bbz")).ok();
+        let outcome = line(folder.path(), &format!("energy {weights}.bbz states.npy"));
+        let found: Vec<f64> = outcome.ok().lines().map(|line| line.parse().unwrap()).collect();
+        if weights == "i16" {
+            assert!((found[0] + 2.0).abs() < 2e-4 && (found[1] + tenth).abs() < 2e-5, "{found:?}");
+        } else {
+            assert_eq!(found, [-2.0, -tenth, 0.0], "{weights}");
+        }
+    }
+}
+
+#[test]
+fn exact_compares_every_estimator() {
+    let folder = tempfile::tempdir().unwrap();
+    let all = "exact --layers 3,3,3 --weight-std 1 --replicates 200 --k 1 --m 2 --lag 2 --y0 independent --json";
+    let answer = line(folder.path(), all).json();
+    has(&answer, &["log_z", "exact", "visible", "parameters", "log_likelihood"]);
+    assert_eq!(answer["exact"].as_array().unwrap().len(), 9 + 9 + 9);
+    for name in ["cd-1", "cd-10", "ucd-gibbs", "ucd-lmi", "ucd-lmi-gibbs"] {
+        let found = &answer["estimators"][name];
+        assert_eq!(
+            (found["mean"].as_array().unwrap().len(), found["se"].as_array().unwrap().len()),
+            (27, 27),
+            "{name}"
+        );
+        has(found, &["bias", "z", "cap_hits"]);
+        if name.starts_with("ucd") {
+            has(found, &["tau_mean", "p_tau_1", "tau_quantiles", "tau_max"]);
+        }
+    }
+
+    // A checkpoint, whose log Z is known by hand: without weights every unit counts for itself.
+    let biases = vec![vec![0.0, 1.0], vec![-1.0]];
+    let parameters = Parameters::new(vec![vec![0.0; 2]], biases, Geometry::default()).unwrap();
+    save(&folder.path().join("free.safetensors"), parameters);
+    let one = "exact free.safetensors --visible 10 --replicates 100 --estimators ucd-lmi --json";
+    let answer = line(folder.path(), one).json();
+    let by_hand = 2.0_f64.ln() + (1.0 + 1.0_f64.exp()).ln() + (1.0 + (-1.0_f64).exp()).ln();
+    assert!((answer["log_z"].as_f64().unwrap() - by_hand).abs() < 1e-9);
+    // d log p(v) / d bias.0 = v − σ(b), for v = 10.
+    assert!((answer["exact"][2].as_f64().unwrap() - 0.5).abs() < 1e-9);
+    let table = line(folder.path(), "exact --layers 2,2 --replicates 50 --weights i8");
+    assert!(table.ok().contains("log Z") && table.stdout.contains("ucd-lmi-gibbs"), "{}", table.stdout);
+}
+
+#[test]
+fn export_says_what_rounding_did_and_inspect_what_the_files_hold() {
+    let folder = tempfile::tempdir().unwrap();
+    digits_model(folder.path());
+    let outcome = line(folder.path(), "export m.safetensors --weights i8 -o m.bbz --board mps2-an386");
+    for word in
+        ["m.bbz: i8 weights", "fields", "energies", "modes", "bytes of flash", "bytes of RAM", "fits mps2-an386"]
+    {
+        assert!(outcome.ok().contains(word), "{word}\n{}", outcome.stdout);
+    }
+    for weights in ["i8", "i16", "f32"] {
+        let export = format!("export m.safetensors --weights {weights} -o {weights}.bbz --data digits --json");
+        let export = line(folder.path(), &export).json();
+        has(&export, &["flash_bytes", "ram_bytes", "scale", "crc"]);
+        let size = fs::metadata(folder.path().join(format!("{weights}.bbz"))).unwrap().len();
+        assert_eq!((&export["flash_bytes"], &export["data"]), (&size.into(), &"digits".into()));
+        assert_eq!(export["agreement"].is_null(), weights == "f32");
+
+        let inspect = line(folder.path(), &format!("inspect {weights}.bbz --json")).json();
+        assert_eq!((&inspect["weights"], &inspect["image"]["crc"]), (&weights.into(), &export["crc"]));
+        assert_eq!((&inspect["image_bytes"], &inspect["ram_bytes"]), (&size.into(), &export["ram_bytes"]));
+        assert_eq!(inspect["widths"], serde_json::json!([784, 24, 9]));
+        assert_eq!(inspect["picture"], serde_json::json!({"width": 28, "height": 28, "channels": 1, "bits": 1}));
+    }
+    // The same model gives the same bytes.
+    assert_eq!(fs::read(folder.path().join("m.bbz")).unwrap(), fs::read(folder.path().join("i8.bbz")).unwrap());
+    let outcome = line(folder.path(), "inspect i8.bbz");
+    assert!(outcome.ok().contains("i8.bbz: image") && outcome.stdout.contains("CRC"), "{}", outcome.stdout);
+
+    small_data(folder.path());
+    line(folder.path(), "train data.npy --hidden 6 --batch 4 --steps 2 -o t.safetensors").ok();
+    let outcome = line(folder.path(), "inspect t.safetensors");
+    for word in ["t.safetensors: checkpoint", "4 × 4", "trained: 2 updates", "weight.0", "bias.1", "learning_rate"] {
+        assert!(outcome.ok().contains(word), "{word}\n{}", outcome.stdout);
+    }
+    let inspect = line(folder.path(), "inspect t.safetensors --json").json();
+    has(&inspect["training"], &["step", "seconds", "config", "data"]);
+    assert_eq!(inspect["tensors"][0]["shape"], serde_json::json!([6, 16]));
+    has(&inspect["tensors"][0], &["min", "max", "mean", "std", "histogram"]);
+}
