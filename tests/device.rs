@@ -1,0 +1,60 @@
+//! `bitboltz device` against `serve` in QEMU: what a user types, and the same files as the native commands write.
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use bitboltz_tests::{command, firmware};
+use xtask::qemu::Serial;
+
+/// The committed digits model.
+const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/digits-i8.bbz");
+/// Pairs of `device` and native arguments that must write the same file.
+const ASKED: &[&str] = &[
+    "sample -n 4 --modes --seed 3",
+    "sample -n 4 --samples --sweeps 2 --seed 3",
+    "inpaint digits --mask half-left -n 3",
+    "inpaint digits --mask random:0.5 -n 3 --restarts 2 --sweeps 2 --seed 9",
+    "inpaint digits --mask box:4,4,12,12 -n 2 --mean 20 --burn-in 3",
+];
+
+/// A free port. QEMU has to listen, as in README.md; nobody else here asks for ports in between.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+#[test]
+fn a_device_answers_as_the_native_commands_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = format!("127.0.0.1:{}", free_port());
+    let serve = firmware::run("serve").image(Path::new(MODEL)).timeout(None).serial(Serial::Listen(address.clone()));
+    let _running = serve.start().unwrap_or_else(|error| panic!("{error:#}"));
+    let device = |arguments: &str| command::line(folder.path(), &format!("device --port tcp:{address} {arguments}"));
+
+    // QEMU takes a moment until it listens.
+    let start = Instant::now();
+    let info = loop {
+        let outcome = device("info --json");
+        if outcome.status.success() {
+            break outcome.json();
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "{}", outcome.stderr);
+    };
+    assert_eq!((&info["widths"], &info["weights"]), (&serde_json::json!([784, 128, 64]), &"i8".into()));
+
+    for (at, asked) in ASKED.iter().enumerate() {
+        let (theirs, ours) = (format!("device-{at}.npy"), format!("native-{at}.npy"));
+        device(&format!("{asked} --npy {theirs}")).ok();
+        let (verb, rest) = asked.split_once(' ').unwrap();
+        command::line(folder.path(), &format!("{verb} {MODEL} {rest} --npy {ours}")).ok();
+        let read = |name: &str| fs::read(folder.path().join(name)).unwrap();
+        assert!(read(&theirs) == read(&ours), "{asked}");
+    }
+
+    let picture = device("inpaint digits --mask half-left -n 2 -o device.png");
+    picture.ok();
+    assert!(folder.path().join("device.png").is_file());
+}
