@@ -74,7 +74,7 @@ fn a_run_that_is_killed_again_and_again_ends_like_one_that_is_not() {
         let mut running = start(folder.path(), &arguments);
         // The moments spread over start, updates and writes; the last turn runs to its end.
         if kills < 8 {
-            if rng.next_u32() % 4 > 0 {
+            if !rng.next_u32().is_multiple_of(4) {
                 until(&mut running, || modified(&parts) != before);
             }
             thread::sleep(Duration::from_micros(u64::from(rng.next_u32() % 40_000)));
