@@ -54,7 +54,7 @@ fn assert_equal(whole: &Path, parts: &Path) {
 
 #[test]
 fn a_run_that_is_killed_again_and_again_ends_like_one_that_is_not() {
-    const STEPS: u64 = 400;
+    const STEPS: u64 = 800;
     let folder = tempfile::tempdir().unwrap();
     let [whole, parts, metrics] =
         ["whole.safetensors", "parts.safetensors", "parts.jsonl"].map(|n| folder.path().join(n));
