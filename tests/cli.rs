@@ -4,10 +4,12 @@ use std::{fs, path::Path};
 
 use bitboltz::{
     checkpoint::Checkpoint,
+    estimator::{Estimator, SecondStart, StartPolicy, TransitionPolicy},
     npy::{self, Values},
     parameters::Parameters,
+    train::config::CAP,
 };
-use bitboltz_core::image::Geometry;
+use bitboltz_core::{coupling::Horizon, image::Geometry};
 use bitboltz_tests::command::{digits_model, line, png_size, save, small_data};
 use serde_json::Value;
 
@@ -101,12 +103,64 @@ fn train_takes_every_setting() {
     let config = Checkpoint::load(&folder.path().join("p.safetensors")).unwrap().training.unwrap().config;
     assert_eq!((config.learning_rate, config.gamma, config.centering, config.batch), (0.01, 0.001, None, 4));
     let all = "train data.npy --hidden 4,4,4 --bits 2 --threshold 9 --estimator ucd-lmi-gibbs --k 1 --m 2 --lag 2 \
-               --cap 500 --batch 3 --lr 0.1 --gamma 0.01 --centering 0.1 --marginalise false --init normal:0.01 \
+               --y0 independent --cap 500 --batch 3 --lr 0.1 --gamma 0.01 --centering 0.1 --marginalise false --init normal:0.01 \
                --bias-from-data --seed 7 --minutes 1 --steps 2 --checkpoint-every 0 -o o.safetensors";
     line(folder.path(), all).ok();
     let checkpoint = Checkpoint::load(&folder.path().join("o.safetensors")).unwrap();
     assert!(checkpoint.parameters.shape().widths().eq([32, 4, 4, 4]));
+    let config = checkpoint.training.unwrap().config;
+    assert_eq!(config.data_set.as_deref(), Some("data.npy"));
+    let horizon = Horizon { k: 1, m: 2, lag: 2, cap: 500 };
+    let (start, transition) = (StartPolicy::LocalMode, TransitionPolicy::Gibbs);
+    assert_eq!(config.estimator, Estimator::Ucd { start, transition, second: SecondStart::Independent, horizon });
+
     line(folder.path(), "train data.npy --hidden 4 --estimator cd-2 --steps 2 -o c.safetensors").ok();
+    // A run that was resumed with another estimator: it is the checkpoint's from there on.
+    let estimator = |rest: &str| {
+        let steps = Checkpoint::load(&folder.path().join("c.safetensors")).unwrap().training.unwrap().step + 1;
+        line(folder.path(), &format!("train data.npy -o c.safetensors --resume --steps {steps} {rest}")).ok();
+        let training = Checkpoint::load(&folder.path().join("c.safetensors")).unwrap().training.unwrap();
+        assert_eq!(training.step, steps);
+        training.config.estimator
+    };
+    let expected = |name: &str, horizon| name.parse::<Estimator>().unwrap().with_horizon(horizon);
+    let horizon = Horizon { k: 0, m: 0, lag: 1, cap: CAP };
+    assert_eq!(estimator(""), Estimator::Cd { k: 2 });
+    assert_eq!(estimator("--estimator ucd-lmi"), expected("ucd-lmi", horizon));
+    let horizon = Horizon { k: 2, m: 2, lag: 1, cap: 700 };
+    assert_eq!(estimator("--k 2 --cap 700"), expected("ucd-lmi", horizon));
+    let second = SecondStart::Independent;
+    let gibbs = expected("ucd-lmi-gibbs", horizon).with_second(second);
+    assert_eq!(estimator("--estimator ucd-lmi-gibbs --y0 independent"), gibbs);
+    assert_eq!(estimator(""), gibbs);
+}
+
+#[test]
+fn a_new_run_keeps_what_an_old_one_wrote() {
+    let folder = tempfile::tempdir().unwrap();
+    let read = |name: &str| fs::read(folder.path().join(name)).ok();
+    small_data(folder.path());
+    let train = |rest: &str| line(folder.path(), &format!("train data.npy --hidden 4 --batch 4 {rest}"));
+    let first = train("--steps 3 -o m.safetensors");
+    assert!(!first.ok().is_empty() && !first.stderr.contains(".old"), "{}", first.stderr);
+    let (model, metrics) = (read("m.safetensors"), read("m.jsonl"));
+    // A run that fails at its first update leaves them as they were.
+    train("--steps 3 -o m.safetensors --lag 2 --cap 1").fails_late(&["no chain"]);
+    assert_eq!((read("m.safetensors"), read("m.jsonl")), (model.clone(), metrics.clone()));
+    let second = train("--steps 2 --seed 5 -o m.safetensors");
+    second.ok();
+    for kept in ["kept as m.safetensors.old", "kept as m.jsonl.old"] {
+        assert!(second.stderr.contains(kept), "{}", second.stderr);
+    }
+    assert_eq!((read("m.safetensors.old"), read("m.jsonl.old")), (model, metrics));
+    assert!(read("m.safetensors") != read("m.safetensors.old"));
+    // What goes on replaces nothing, and what is no checkpoint is not kept.
+    let before = read("m.safetensors.old");
+    line(folder.path(), "train data.npy --steps 4 -o m.safetensors --resume").ok();
+    assert_eq!(read("m.safetensors.old"), before);
+    fs::write(folder.path().join("text"), "no checkpoint").unwrap();
+    train("--steps 1 -o text --metrics /dev/null").ok();
+    assert!(read("text.old").is_none() && Checkpoint::load(&folder.path().join("text")).is_ok());
 }
 
 #[test]

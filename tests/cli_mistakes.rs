@@ -6,9 +6,9 @@ use std::{fs, io, net::TcpListener, path::Path, process::Stdio};
 use bitboltz::{
     npy,
     parameters::Parameters,
-    train::{Init, TrainConfig},
+    train::{Init, TrainConfig, config::CAP},
 };
-use bitboltz_core::{coupling::Horizon, image::Geometry};
+use bitboltz_core::image::Geometry;
 use bitboltz_tests::command::{bitboltz, digits_model, line, run, save, small_data};
 
 /// A folder with a checkpoint `m.safetensors`, its image `m.bbz`, damaged ones `cut.*`, and a small data set.
@@ -132,6 +132,12 @@ fn train() {
         ("--estimator sgd", "--estimator"),
         ("--minutes 0", "--minutes"),
         ("--bits 9", "--bits"),
+        ("--estimator cd-1 --cap 9", "--cap: cd-1 couples no chains"),
+        ("--estimator cd-2 --k 1", "--k, "),
+        ("--estimator cd-2 --m 1", "--m, "),
+        ("--estimator cd-2 --lag 2", "--lag, "),
+        ("--estimator cd-2 --y0 same", "--y0, "),
+        ("--y0 other", "independent"),
     ] {
         train(&format!("data.npy -o t.safetensors --steps 1 {options}")).misused(&[words]);
     }
@@ -141,6 +147,17 @@ fn train() {
     assert!(!folder.path().join("t.safetensors").exists() && !folder.path().join("t.jsonl").exists());
     train("data.npy -o t.safetensors --hidden 4 --steps 500 --lr 1e38")
         .fails_late(&["diverged", "lower learning rate"]);
+    // Pairs that can't meet; and metrics that would replace something else.
+    train("data.npy -o n.safetensors --hidden 4 --lag 2 --cap 1").fails_late(&["no chain", "--cap", "ucd-lmi first"]);
+    assert!(!folder.path().join("n.safetensors").exists());
+    train("data.npy -o u.safetensors --hidden 4 --steps 2 --metrics text.txt")
+        .fails_late(&["text.txt: expected metrics"]);
+    train("data.npy -o u.safetensors --hidden 4 --steps 2").ok();
+    train("data.npy -o u.safetensors --steps 9 --metrics text.txt --resume")
+        .fails_late(&["text.txt: expected metrics", "left as it is"]);
+    assert_eq!(fs::read_to_string(folder.path().join("text.txt")).unwrap(), "no model, and no image");
+    train("data.npy -o u.safetensors --steps 9 --resume --estimator cd-1 --cap 9").misused(&["--cap"]);
+    train("data.npy -o u.safetensors --steps 9 --resume --k 2 --m 1").misused(&["--k, --m, --lag"]);
 }
 
 #[test]
@@ -247,7 +264,7 @@ const OPTIONS: &[(&str, &str)] = &[
     ("data get", "<NAME>"),
     (
         "train",
-        "<DATA> --output --resume --hidden --bits --paper-defaults --estimator --k --m --lag --cap --batch --lr --gamma \
+        "<DATA> --output --resume --hidden --bits --paper-defaults --estimator --k --m --lag --y0 --cap --batch --lr --gamma \
          --centering --marginalise --init --bias-from-data --seed --steps --minutes --threshold --checkpoint-every \
          --metrics --grids --grid-every --json --threads",
     ),
@@ -314,7 +331,8 @@ fn help_teaches() {
         ("--marginalise", marginalise.to_string()),
         ("--estimator", estimator.to_string()),
         ("--init", "orthogonal".to_owned()),
-        ("--cap", Horizon::default().cap.to_string()),
+        ("--cap", CAP.to_string()),
+        ("--y0", "same".to_owned()),
     ] {
         let (_, after) = train.split_once(&format!(" {option} <")).unwrap();
         let (_, told) = after.split_once("[default: ").unwrap();

@@ -2,7 +2,8 @@
 //!
 //! A checkpoint of a long run must survive a full disk and a killed process: the new content goes to a temporary file in
 //! the same folder (a rename is atomic only within one file system), is synced, and takes the name in one step. Until
-//! then the old file is untouched; after an error the temporary file is removed.
+//! then the old file is untouched; after an error the temporary file is removed. A process that is killed in between
+//! (SIGKILL, a power cut) leaves its temporary file, `.bitboltz-*.part`, which nothing reads and anyone may delete.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -56,6 +57,16 @@ where
     Ok(())
 }
 
+/// Copies the content of a file to `to`, which appears whole or not at all.
+///
+/// # Errors
+///
+/// Those of the file system. `to` is then as it was before.
+pub fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    let mut from = File::open(from)?;
+    write(to, |out| io::copy(&mut from, out).map(drop))
+}
+
 /// A temporary file with the permissions of an ordinary new file: by default it would be for its owner only.
 fn new_temp(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
@@ -87,6 +98,8 @@ mod tests {
         write(&path, |out| out.write_all(b"two!")).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"two!");
         assert_eq!(names(folder.path()), ["a.bin"]);
+        copy(&path, &folder.path().join("b.bin")).unwrap();
+        assert_eq!(std::fs::read(folder.path().join("b.bin")).unwrap(), b"two!");
     }
 
     #[test]

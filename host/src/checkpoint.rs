@@ -18,6 +18,7 @@ use bitboltz_core::{
 };
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use thiserror::Error;
 
 use crate::{
@@ -29,6 +30,8 @@ use crate::{
 
 /// The metadata key of this program's record. One key, so that equal checkpoints are equal files.
 const METADATA_KEY: &str = "bitboltz";
+/// Version of the record. A change of what a field means, a new field, or one that goes makes another version.
+const VERSION: u64 = 1;
 
 /// A model, and the state of the run that made it.
 #[derive(Clone, Debug, PartialEq)]
@@ -134,13 +137,23 @@ pub enum CheckpointError {
         /// Why.
         reason: String,
     },
+    /// This program's record in the metadata has another version.
+    #[error("{}: metadata `bitboltz`: expected version {VERSION}, found {found}", path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Version found, or `none`.
+        found: String,
+    },
 }
 
 /// The JSON under [`METADATA_KEY`].
 #[derive(Serialize, Deserialize)]
 struct Record {
+    version: u64,
     geometry: GeometryRecord,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// `null` for a model without a run.
+    #[serde(deserialize_with = "Option::deserialize")]
     training: Option<TrainingRecord>,
 }
 
@@ -187,8 +200,17 @@ impl Checkpoint {
         let file = File { path, tensors: SafeTensors::deserialize(bytes).map_err(damaged)? };
         let record = metadata.metadata().as_ref().and_then(|metadata| metadata.get(METADATA_KEY));
         let bad_record = |reason: String| CheckpointError::Metadata { path: path.to_owned(), reason };
-        let record: Option<Record> =
-            record.map(|json| serde_json::from_str(json).map_err(|error| bad_record(error.to_string()))).transpose()?;
+        let record = record
+            .map(|json| {
+                let json: Value = serde_json::from_str(json).map_err(|error| bad_record(error.to_string()))?;
+                // Before the rest, which another version may have changed.
+                if json["version"] != VERSION {
+                    let found = if json["version"].is_null() { "none".into() } else { json["version"].to_string() };
+                    return Err(CheckpointError::Version { path: path.to_owned(), found });
+                }
+                serde_json::from_value::<Record>(json).map_err(|error| bad_record(error.to_string()))
+            })
+            .transpose()?;
 
         let shape = file.shape()?;
         let geometry = match &record {
@@ -270,7 +292,7 @@ impl Checkpoint {
             step: state.step,
             seconds: state.seconds,
         });
-        Record { geometry: GeometryRecord { width, height, channels, bits }, training }
+        Record { version: VERSION, geometry: GeometryRecord { width, height, channels, bits }, training }
     }
 
     /// Writes the checkpoint: whole, or not at all. An older file of this name stays as it is if anything fails.

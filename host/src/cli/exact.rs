@@ -14,10 +14,10 @@ use thiserror::Error;
 
 use answer::{Answer, EstimatorAnswer};
 
-use super::print_json;
+use super::{Y0, print_json};
 use crate::{
     checkpoint::Checkpoint,
-    estimator::{Estimator, SecondStart},
+    estimator::Estimator,
     eval::{
         exact::{Given, LIMIT, Oracle, TooLarge},
         random::{random_bits, random_parameters},
@@ -75,7 +75,7 @@ pub(super) struct ExactArgs {
     pub(super) lag: u32,
     /// Where the second chain starts.
     #[arg(long, value_enum, default_value_t)]
-    pub(super) y0: Y0Arg,
+    pub(super) y0: Y0,
     /// Most steps for a pair to meet.
     #[arg(long, default_value_t = 100_000)]
     pub(super) cap: u32,
@@ -100,16 +100,6 @@ pub(super) enum WeightsArg {
     I16,
     /// 8-bit integers.
     I8,
-}
-
-/// Where the second chain starts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum Y0Arg {
-    /// Where the first one does.
-    #[default]
-    Same,
-    /// Drawn independently.
-    Independent,
 }
 
 /// Why there is no answer.
@@ -202,10 +192,6 @@ where
     let code = visible.iter().rev().fold(0, |code, &bit| code << 1 | u32::from(bit));
 
     let horizon = Horizon { k: args.k, m: args.m.unwrap_or(args.k), lag: args.lag, cap: args.cap };
-    let second = match args.y0 {
-        Y0Arg::Same => SecondStart::Same,
-        Y0Arg::Independent => SecondStart::Independent,
-    };
     let exact = oracle.gradient(code);
     let runs = Runs { replicates: args.replicates, seed: args.seed };
     let mut estimators: Vec<(String, EstimatorAnswer)> = Vec::new();
@@ -214,7 +200,7 @@ where
         if estimators.iter().any(|(known, _)| *known == name) {
             continue;
         }
-        let estimator = estimator.with_horizon(horizon).with_second(second);
+        let estimator = estimator.with_horizon(horizon).with_second(args.y0.into());
         let found = GradientRun::new(estimator, &[code]).replicate(&model, runs)?;
         estimators.push((name, EstimatorAnswer::new(found, &exact)));
     }
@@ -232,8 +218,8 @@ where
         m: horizon.m,
         lag: horizon.lag,
         y0: match args.y0 {
-            Y0Arg::Same => "same",
-            Y0Arg::Independent => "independent",
+            Y0::Same => "same",
+            Y0::Independent => "independent",
         },
         cap: horizon.cap,
         estimators,

@@ -24,8 +24,10 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use thiserror::Error;
+
+use crate::estimator::SecondStart;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -55,6 +57,25 @@ enum Command {
     Export(export::Args),
     Inspect(inspect::Args),
     Device(device::Args),
+}
+
+/// Where the second chain of a pair starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Y0 {
+    /// Where the first one does.
+    #[default]
+    Same,
+    /// Drawn independently.
+    Independent,
+}
+
+impl From<Y0> for SecondStart {
+    fn from(y0: Y0) -> Self {
+        match y0 {
+            Y0::Same => Self::Same,
+            Y0::Independent => Self::Independent,
+        }
+    }
 }
 
 /// Arguments that can be read, but contradict each other or make no sense.

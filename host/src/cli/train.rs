@@ -14,14 +14,17 @@ use anyhow::{Context as _, ensure};
 use bitboltz_core::{coupling::Horizon, image::Geometry, shape::Shape};
 use serde_json::json;
 
-use super::{Usage, check_outputs, print_json, progress::Shown, say};
+use super::{Usage, Y0, check_outputs, print_json, progress::Shown, say};
 use crate::{
+    atomic,
     bits::BitMatrix,
-    checkpoint::Checkpoint,
+    checkpoint::{Checkpoint, CheckpointError, TrainingState},
     dataset::{self, Encoding, Images, Split},
-    estimator::Estimator,
+    estimator::{Estimator, SecondStart},
     train::{
         Budget, Init, TrainConfig, Trainer,
+        config::{CAP, ConfigError},
+        metrics::holds_metrics,
         run::{Ending, RunOptions, RunReport, run as run_training},
     },
 };
@@ -33,11 +36,14 @@ const MINUTES: f64 = 10.0;
 ///
 /// Ends when the first limit of --steps and --minutes is reached (10 minutes if neither is given), or at Ctrl-C; the
 /// checkpoint is written in each case, and every --checkpoint-every seconds on the way. --resume continues the run of the
-/// output file, bit for bit; give it the same DATA.
+/// output file, bit for bit; give it the same DATA. Without --resume the run begins anew: a checkpoint that the output
+/// file holds already is kept beside it with .old at the end of its name, and so are its metrics; what those two held
+/// before is replaced.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  bitboltz train digits --hidden 500,500 --minutes 2 -o m.safetensors\n  \
                         bitboltz train mnist --minutes 20 -o mnist.safetensors --grids grids\n  \
                         bitboltz train mnist --minutes 40 -o mnist.safetensors --resume\n  \
+                        bitboltz train mnist --minutes 60 -o mnist.safetensors --resume --estimator ucd-lmi-gibbs\n  \
                         bitboltz train mnist --paper-defaults --hidden 784,784 -o paper.safetensors")]
 pub(super) struct Args {
     /// A known data set (its training images), or a path.
@@ -46,7 +52,8 @@ pub(super) struct Args {
     #[arg(short, long)]
     output: PathBuf,
     /// Continue the run of the output file. Its settings are kept, and its limits unless others are given; both count
-    /// from its beginning.
+    /// from its beginning. --estimator, --k, --m, --lag, --y0 and --cap may be changed: from here on, and in the
+    /// checkpoint; the run is then no longer the one that it would have been without the stop.
     #[arg(long)]
     resume: bool,
     #[command(flatten)]
@@ -77,9 +84,11 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// What a new run is made of; a resumed one has it in its checkpoint.
+/// What a new run is made of; a resumed one has it in its checkpoint, where only the estimator may change.
 #[derive(Debug, clap::Args)]
 struct Settings {
+    #[command(flatten)]
+    estimator: EstimatorSettings,
     /// Widths of the hidden layers, lowest first [default: 500,500].
     #[arg(long, value_delimiter = ',', value_name = "WIDTHS", conflicts_with = "resume")]
     hidden: Option<Vec<usize>>,
@@ -90,22 +99,6 @@ struct Settings {
     /// marginalisation. Other options still override.
     #[arg(long, conflicts_with = "resume")]
     paper_defaults: bool,
-    /// Gradient estimator: ucd-lmi (the paper's: local-mode start, coupled Metropolis-Hastings), ucd-lmi-gibbs, ucd-gibbs,
-    /// ucd-mh, or cd-K for K Gibbs sweeps from the data [default: ucd-lmi].
-    #[arg(long, conflicts_with = "resume")]
-    estimator: Option<Estimator>,
-    /// First step of a chain whose state counts (H_{k:m}) [default: 0].
-    #[arg(long, conflicts_with = "resume")]
-    k: Option<u32>,
-    /// Last step that starts an H; as k if not given.
-    #[arg(long, conflicts_with = "resume")]
-    m: Option<u32>,
-    /// Steps by which the first chain of a pair is ahead [default: 1].
-    #[arg(long, conflicts_with = "resume", value_parser = clap::value_parser!(u32).range(1..))]
-    lag: Option<u32>,
-    /// Most steps for a pair to meet; chains that do not are left out and counted [default: 100000].
-    #[arg(long, conflicts_with = "resume")]
-    cap: Option<u32>,
     /// Data vectors, and free chains, of an update [default: 25].
     #[arg(long, conflicts_with = "resume")]
     batch: Option<usize>,
@@ -132,6 +125,55 @@ struct Settings {
     seed: u64,
 }
 
+/// The estimator; all but its name is for those that couple chains.
+#[derive(Debug, clap::Args)]
+struct EstimatorSettings {
+    /// Gradient estimator: ucd-lmi (the paper's: local-mode start, coupled Metropolis-Hastings), ucd-lmi-gibbs, ucd-gibbs,
+    /// ucd-mh, or cd-K for K Gibbs sweeps from the data [default: ucd-lmi].
+    #[arg(long)]
+    estimator: Option<Estimator>,
+    /// First step of a chain whose state counts (H_{k:m}) [default: 0].
+    #[arg(long)]
+    k: Option<u32>,
+    /// Last step that starts an H; as k if not given.
+    #[arg(long)]
+    m: Option<u32>,
+    /// Steps by which the first chain of a pair is ahead [default: 1].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    lag: Option<u32>,
+    /// Where the second chain of a pair starts [default: same].
+    #[arg(long, value_enum)]
+    y0: Option<Y0>,
+    /// Most steps for a pair to meet; chains that do not are left out and counted. All their states are kept until then,
+    /// so that memory grows with it [default: 1000].
+    #[arg(long)]
+    cap: Option<u32>,
+}
+
+impl EstimatorSettings {
+    /// These settings, and `base` for what they leave open.
+    fn over(&self, base: Estimator) -> Result<Estimator, Usage> {
+        let name = self.estimator.unwrap_or(base);
+        let coupling = self.k.or(self.m).or(self.lag).or(self.cap).is_some() || self.y0.is_some();
+        if matches!(name, Estimator::Cd { .. }) {
+            let refused = || Usage(format!("--k, --m, --lag, --y0, --cap: {name} couples no chains"));
+            return if coupling { Err(refused()) } else { Ok(name) };
+        }
+        // What replaces contrastive divergence begins with the defaults.
+        let (horizon, second) = match base {
+            Estimator::Ucd { horizon, second, .. } => (horizon, second),
+            Estimator::Cd { .. } => (Horizon { cap: CAP, ..Horizon::default() }, SecondStart::Same),
+        };
+        let horizon = Horizon {
+            k: self.k.unwrap_or(horizon.k),
+            m: self.m.or(self.k).unwrap_or(horizon.m),
+            lag: self.lag.unwrap_or(horizon.lag),
+            cap: self.cap.unwrap_or(horizon.cap),
+        };
+        Ok(name.with_horizon(horizon).with_second(self.y0.map_or(second, Y0::into)))
+    }
+}
+
 fn positive(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(number) if number.is_finite() && number > 0.0 => Ok(number),
@@ -149,19 +191,12 @@ fn init(text: &str) -> Result<Init, String> {
 }
 
 impl Settings {
-    fn config(&self, budget: Budget) -> TrainConfig {
+    fn config(&self, data_set: &str, budget: Budget) -> Result<TrainConfig, Usage> {
         let base = if self.paper_defaults { TrainConfig::paper_defaults() } else { TrainConfig::default() };
-        let default = Horizon::default();
-        let k = self.k.unwrap_or(default.k);
-        let horizon = Horizon {
-            k,
-            m: self.m.unwrap_or(k),
-            lag: self.lag.unwrap_or(default.lag),
-            cap: self.cap.unwrap_or(default.cap),
-        };
-        TrainConfig {
+        Ok(TrainConfig {
+            data_set: Some(data_set.to_owned()),
             hidden: self.hidden.clone().unwrap_or(base.hidden),
-            estimator: self.estimator.unwrap_or(base.estimator).with_horizon(horizon),
+            estimator: self.estimator.over(base.estimator)?,
             batch: self.batch.unwrap_or(base.batch),
             learning_rate: self.lr.unwrap_or(base.learning_rate),
             gamma: self.gamma.unwrap_or(base.gamma),
@@ -171,7 +206,7 @@ impl Settings {
             bias_from_data: self.bias_from_data,
             seed: self.seed,
             budget,
-        }
+        })
     }
 }
 
@@ -194,12 +229,18 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     check_outputs(&[Path::new(&args.data)], [args.output.as_path(), metrics.as_path()])?;
     let given = Budget { steps: args.steps, minutes: args.minutes };
     let budget = if given == Budget::default() { Budget { steps: None, minutes: Some(MINUTES) } } else { given };
-    let config = args.settings.config(budget);
-    config.check().map_err(|error| Usage(format!("{}: expected {}", option(error.field), error.expected)))?;
+    let impossible = |error: ConfigError| Usage(format!("{}: expected {}", option(error.field), error.expected));
+    // Of a run that is resumed only the estimator is asked for here, and over the checkpoint's.
+    let config = if args.resume { TrainConfig::default() } else { args.settings.config(&args.data, budget)? };
+    config.check().map_err(impossible)?;
     // The visible width does not matter here.
     let widths: Vec<usize> = std::iter::once(1).chain(config.hidden.iter().copied()).collect();
     Shape::new(&widths).map_err(|error| Usage(format!("--hidden: {error}")))?;
-    let resumed = args.resume.then(|| Checkpoint::load(&args.output)).transpose()?;
+    let mut resumed = args.resume.then(|| Checkpoint::load(&args.output)).transpose()?;
+    if let Some(TrainingState { config, .. }) = resumed.as_mut().and_then(|checkpoint| checkpoint.training.as_mut()) {
+        config.estimator = args.settings.estimator.over(config.estimator)?;
+        config.check().map_err(impossible)?;
+    }
     let bits = resumed.as_ref().map_or(args.settings.bits, |checkpoint| checkpoint.parameters.geometry().bits.max(1));
     let images = dataset::load(&args.data, Split::Train)?;
     let (data, geometry) = encode(&images, bits, args.threshold)?;
@@ -213,6 +254,9 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         }
         None => Trainer::new(config, data, geometry)?,
     };
+    if !args.resume {
+        keep_old(&args.output, &metrics)?;
+    }
     if let Some(folder) = &args.grids {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
@@ -245,7 +289,35 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs a trainer with a display on standard error.
+/// Keeps what a new run would replace: a checkpoint and the metrics of the run that made it. Other files are not the
+/// business of this: outputs of that name are replaced, and metrics that are none are refused by the run.
+fn keep_old(checkpoint: &Path, metrics: &Path) -> anyhow::Result<()> {
+    let old = |path: &Path| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".old");
+        PathBuf::from(name)
+    };
+    if metrics.is_file() && holds_metrics(metrics).with_context(|| metrics.display().to_string())? {
+        let old = old(metrics);
+        // Contents and not names: whatever the path is, a link perhaps, it stays.
+        atomic::copy(metrics, &old).with_context(|| old.display().to_string())?;
+        say(format_args!("{}: the metrics of an earlier run are kept as {}", metrics.display(), old.display()));
+    }
+    if checkpoint.is_file() && is_checkpoint(checkpoint) {
+        let old = old(checkpoint);
+        atomic::copy(checkpoint, &old).with_context(|| old.display().to_string())?;
+        say(format_args!("{}: an earlier checkpoint is kept as {}", checkpoint.display(), old.display()));
+    }
+    Ok(())
+}
+
+/// Whether a file is a checkpoint, if perhaps one that this version cannot read.
+fn is_checkpoint(path: &Path) -> bool {
+    use CheckpointError as E;
+    !matches!(Checkpoint::load(path), Err(E::Io { .. } | E::NotSafetensors { .. } | E::Image { .. }))
+}
+
+/// Runs a trainer with a display on standard error. Once it has ended, Ctrl-C ends the program.
 pub(super) fn train(
     trainer: &mut Trainer,
     options: &RunOptions<'_>,
@@ -254,6 +326,8 @@ pub(super) fn train(
     let mut shown = Shown::new(&trainer.config().budget, trainer.parameters().geometry(), grids);
     let result = run_training(trainer, options, &mut shown);
     shown.finish();
+    // As if Ctrl-C had been pressed once: the next one does not wait for an update that never comes.
+    options.stop.store(true, Ordering::Relaxed);
     Ok(result?)
 }
 

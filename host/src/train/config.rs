@@ -32,6 +32,11 @@ use thiserror::Error;
 use super::optimiser::Schedule;
 use crate::estimator::{Estimator, SecondStart, UnknownEstimator};
 
+/// Most steps for a pair to meet in training, unless told otherwise. Chains are recorded until they have met, two states
+/// a step, with a float for each hidden unit: at 784-500-500 a thousand steps are some megabytes for each of the chains
+/// that run at once, and the 100,000 of [`Horizon::default`] would be gigabytes.
+pub const CAP: u32 = 1000;
+
 /// Initial weights. Biases start at zero, or (the visible ones) at the data's log odds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -47,18 +52,24 @@ pub enum Init {
 
 /// How long to train: the whole run, earlier parts of a resumed one included. The first limit that is reached ends it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
 pub struct Budget {
     /// Updates.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub steps: Option<u64>,
     /// Minutes of training.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub minutes: Option<f64>,
 }
 
 /// The configuration of a run. With the data and the parameters it determines every update.
+///
+/// A record must hold every field, `null` ones too: what a resumed run does must not depend on the defaults of the
+/// program that resumes it. Plain `Option`s would be taken for `None` where they are missing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
 pub struct TrainConfig {
+    /// What the data set was called, for commands that want the same data again; no update depends on it.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub data_set: Option<String>,
     /// Widths of the hidden layers, lowest first.
     pub hidden: Vec<usize>,
     /// The estimator of both phases.
@@ -71,6 +82,7 @@ pub struct TrainConfig {
     /// The rate of update t is `learning_rate / √(1 + gamma · t)`.
     pub gamma: f64,
     /// Rate of the moving averages that the gradient is centered by; `None` for the plain gradient.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub centering: Option<f64>,
     /// Conditional means instead of bits in the odd layers' statistics.
     pub marginalise: bool,
@@ -88,8 +100,9 @@ impl Default for TrainConfig {
     /// What was found to learn digits in about a minute: see the [table](self) above.
     fn default() -> Self {
         Self {
+            data_set: None,
             hidden: vec![500, 500],
-            estimator: Estimator::UCD_LMI,
+            estimator: Estimator::UCD_LMI.with_horizon(Horizon { cap: CAP, ..Horizon::default() }),
             batch: 25,
             learning_rate: 0.05,
             gamma: 0.001,
@@ -169,9 +182,9 @@ pub struct ConfigError {
 #[derive(Serialize, Deserialize)]
 struct EstimatorText {
     name: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// `null` for contrastive divergence, which has none.
+    #[serde(deserialize_with = "Option::deserialize")]
     horizon: Option<HorizonText>,
-    #[serde(default)]
     independent_start: bool,
 }
 
@@ -194,16 +207,24 @@ impl From<Estimator> for EstimatorText {
     }
 }
 
-impl TryFrom<EstimatorText> for Estimator {
-    type Error = UnknownEstimator;
+#[derive(Debug, Error)]
+enum EstimatorTextError {
+    #[error(transparent)]
+    Unknown(#[from] UnknownEstimator),
+    #[error("estimator {name}: expected a horizon, found none")]
+    NoHorizon { name: String },
+}
 
-    fn try_from(text: EstimatorText) -> Result<Self, UnknownEstimator> {
+impl TryFrom<EstimatorText> for Estimator {
+    type Error = EstimatorTextError;
+
+    fn try_from(text: EstimatorText) -> Result<Self, EstimatorTextError> {
         let second = if text.independent_start { SecondStart::Independent } else { SecondStart::Same };
-        let estimator = text.name.parse::<Self>()?.with_second(second);
-        Ok(match text.horizon {
-            Some(HorizonText { k, m, lag, cap }) => estimator.with_horizon(Horizon { k, m, lag, cap }),
-            None => estimator,
-        })
+        match (text.name.parse::<Self>()?.with_second(second), text.horizon) {
+            (Self::Ucd { .. }, None) => Err(EstimatorTextError::NoHorizon { name: text.name }),
+            (estimator, None) => Ok(estimator),
+            (estimator, Some(HorizonText { k, m, lag, cap })) => Ok(estimator.with_horizon(Horizon { k, m, lag, cap })),
+        }
     }
 }
 
@@ -223,6 +244,8 @@ mod estimator_as_text {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     #[test]
@@ -252,10 +275,45 @@ mod tests {
     }
 
     #[test]
-    fn missing_fields_take_their_defaults_and_unknown_estimators_fail() {
-        assert_eq!(serde_json::from_str::<TrainConfig>("{}").unwrap(), TrainConfig::default());
-        let error = serde_json::from_str::<TrainConfig>(r#"{"estimator":{"name":"sgd"}}"#).unwrap_err();
-        assert!(error.to_string().contains("no estimator `sgd`"), "{error}");
+    fn a_record_without_any_one_of_its_fields_is_refused() {
+        /// Every value of the record with one field of one object left out.
+        fn without_one(value: &Value) -> Vec<(String, Value)> {
+            let Value::Object(fields) = value else { return Vec::new() };
+            let mut less = Vec::new();
+            for (name, inner) in fields {
+                let mut rest = fields.clone();
+                rest.remove(name);
+                less.push((name.clone(), Value::Object(rest)));
+                for (name_inside, inner) in without_one(inner) {
+                    let mut changed = fields.clone();
+                    changed[name] = inner;
+                    less.push((name_inside, Value::Object(changed)));
+                }
+            }
+            less
+        }
+        let init = Init::Normal { std: 0.5 };
+        let record = serde_json::to_value(TrainConfig { init, ..TrainConfig::default() }).unwrap();
+        let mut names = Vec::new();
+        for (name, less) in without_one(&record) {
+            let error = serde_json::from_value::<TrainConfig>(less).expect_err(&name).to_string();
+            assert!(error.contains(&name) || name == "normal", "{name}: {error}");
+            names.push(name);
+        }
+        for name in ["hidden", "centering", "data_set", "minutes", "cap", "horizon", "independent_start", "std"] {
+            assert!(names.iter().any(|found| found == name), "{name}");
+        }
+    }
+
+    #[test]
+    fn impossible_estimators_are_named() {
+        let mut record = serde_json::to_value(TrainConfig::default()).unwrap();
+        record["estimator"]["name"] = "sgd".into();
+        let error = serde_json::from_value::<TrainConfig>(record.clone()).unwrap_err().to_string();
+        assert!(error.contains("no estimator `sgd`"), "{error}");
+        record["estimator"] = serde_json::json!({"name": "ucd-mh", "horizon": null, "independent_start": false});
+        let error = serde_json::from_value::<TrainConfig>(record).unwrap_err().to_string();
+        assert!(error.contains("ucd-mh: expected a horizon"), "{error}");
     }
 
     #[test]

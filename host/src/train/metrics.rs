@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead as _, BufReader, LineWriter, Seek as _, SeekFrom, Write as _},
+    io::{self, BufRead as _, BufReader, LineWriter, Read as _, Seek as _, SeekFrom, Write as _},
     path::Path,
 };
 
@@ -15,24 +15,30 @@ use super::trainer::UpdateReport;
 #[derive(Debug)]
 pub struct MetricsFile {
     out: LineWriter<File>,
+    /// How much of what the file held is kept, until the first line is appended.
+    keep: Option<u64>,
 }
 
 impl MetricsFile {
     /// Opens the file for a run that is at `step`: what was recorded after that step, or was cut off in the middle of a
-    /// line when a run was killed, is removed, and the rest is kept. Step 0 begins an empty file.
+    /// line when a run was killed, is removed with the first line that is appended, and the rest is kept. Step 0 keeps
+    /// nothing.
     ///
     /// # Errors
-    /// Those of the file system.
+    /// Those of the file system; a file that holds anything but metrics, which is left as it is.
     pub fn open(path: &Path, step: u64) -> io::Result<Self> {
         if path.metadata().is_ok_and(|meta| !meta.is_file() && !meta.is_dir()) {
             // `/dev/null`, a pipe: there is nothing to keep, nor to cut.
-            return Ok(Self { out: LineWriter::new(File::options().write(true).open(path)?) });
+            return Ok(Self { out: LineWriter::new(File::options().write(true).open(path)?), keep: None });
         }
         let mut file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        if !is_empty_or_metrics(&file)? {
+            let reason = "expected metrics (JSON lines with `step`), found something else, which is left as it is";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+        }
+        file.rewind()?;
         let keep = length_up_to(&file, step)?;
-        file.set_len(keep)?;
-        file.seek(SeekFrom::Start(keep))?;
-        Ok(Self { out: LineWriter::new(file) })
+        Ok(Self { out: LineWriter::new(file), keep: Some(keep) })
     }
 
     /// Appends a line.
@@ -40,17 +46,45 @@ impl MetricsFile {
     /// # Errors
     /// Those of the file system.
     pub fn append(&mut self, report: &UpdateReport) -> io::Result<()> {
+        if let Some(keep) = self.keep.take() {
+            let mut file = self.out.get_ref();
+            file.set_len(keep)?;
+            file.seek(SeekFrom::Start(keep))?;
+        }
         serde_json::to_writer(&mut self.out, report)?;
         self.out.write_all(b"\n")
     }
 }
 
+/// Whether a file holds metrics: its first line is one of ours, or was one before it was cut off.
+///
+/// # Errors
+/// Those of the file system.
+pub fn holds_metrics(path: &Path) -> io::Result<bool> {
+    let file = File::open(path)?;
+    Ok(file.metadata()?.len() > 0 && is_empty_or_metrics(&file)?)
+}
+
+fn is_empty_or_metrics(file: &File) -> io::Result<bool> {
+    let mut line = Vec::new();
+    // No line of ours is nearly as long, and a file without line ends may be of any size.
+    BufReader::new(file).take(1 << 16).read_until(b'\n', &mut line)?;
+    let ours = line.starts_with(START) || START.starts_with(&line);
+    let whole = line.last() == Some(&b'\n');
+    Ok(ours && (!whole || serde_json::from_slice::<Line>(&line).is_ok()))
+}
+
+/// What every line begins with.
+const START: &[u8] = b"{\"step\":";
+
+/// As much of a line as is needed to continue a file.
+#[derive(Deserialize)]
+struct Line {
+    step: u64,
+}
+
 /// Bytes of the whole lines at the front whose step is at most `step`.
 fn length_up_to(file: &File, step: u64) -> io::Result<u64> {
-    #[derive(Deserialize)]
-    struct Line {
-        step: u64,
-    }
     let (mut reader, mut line, mut length) = (BufReader::new(file), Vec::new(), 0);
     loop {
         line.clear();
@@ -99,7 +133,35 @@ mod tests {
             let steps = text.lines().map(|line| serde_json::from_str::<UpdateReport>(line).unwrap().step);
             assert!(steps.eq((1..=resumed).chain([100])), "{text}");
         }
-        MetricsFile::open(&path, 0).unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().len(), 0);
+        // A new run empties the file when it has something to write.
+        let before = std::fs::read(&path).unwrap();
+        let mut file = MetricsFile::open(&path, 0).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+        file.append(&report(1)).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 1);
+        std::fs::write(&path, "").unwrap();
+        assert!(!holds_metrics(&path).unwrap());
+    }
+
+    #[test]
+    fn a_file_of_anything_else_is_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notes.txt");
+        for text in ["notes\n", "\n", "[1]", "{\"steps\":1}\n", "{\"step\":\"one\"}\n", "1,2\n3,4\n"] {
+            std::fs::write(&path, text).unwrap();
+            for step in [0, 3] {
+                assert_eq!(MetricsFile::open(&path, step).unwrap_err().kind(), io::ErrorKind::InvalidData, "{text:?}");
+                assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+            }
+            assert!(!holds_metrics(&path).unwrap());
+        }
+        // A first line that was cut off is ours.
+        for text in ["{\"st", "{\"step\":1,\"learn"] {
+            std::fs::write(&path, text).unwrap();
+            assert!(holds_metrics(&path).unwrap());
+            MetricsFile::open(&path, 3).unwrap().append(&report(4)).unwrap();
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert!(text.as_bytes().starts_with(START) && text.lines().count() == 1, "{text}");
+        }
     }
 }

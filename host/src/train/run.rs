@@ -1,7 +1,7 @@
 //! Many updates: until the budget is spent or someone stops them, with checkpoints on the way.
 //!
 //! Whatever happens, the checkpoint's file holds the last good state that could be written: it is replaced whole, a
-//! state that is not finite is never written, and an error in between saves first where there is something to save.
+//! state that is not finite is never written, and an error in between saves first where this run made an update.
 
 use std::{
     io,
@@ -28,7 +28,8 @@ use crate::{
 pub struct RunOptions<'a> {
     /// The checkpoint's file.
     pub checkpoint: &'a Path,
-    /// The metrics' file. Continued if the trainer was resumed, begun anew if not.
+    /// The metrics' file. Continued if the trainer was resumed, begun anew if not. A file that holds anything else is an
+    /// error before the first update.
     pub metrics: Option<&'a Path>,
     /// Wall time between checkpoints.
     pub checkpoint_every: Duration,
@@ -127,7 +128,9 @@ pub fn run(
     let result = updates(trainer, options, progress, &mut saved, &mut cap_hits);
     let (step, seconds) = (trainer.step(), trainer.seconds());
     let diverged = matches!(result, Err(RunError::Train(TrainError::Diverged { .. })));
-    if !diverged && saved != Some(step) {
+    // A run that failed before its first update has made nothing, and must not replace what another one made.
+    let anything = result.is_ok() || step > first;
+    if anything && !diverged && saved != Some(step) {
         let written = trainer.checkpoint().save(options.checkpoint);
         // The first error is the one to tell; a second one says no more than that the older file is still there.
         match (&result, written) {
@@ -198,7 +201,7 @@ fn show_samples(trainer: &Trainer, count: usize, progress: &mut impl Progress) {
 mod tests {
     use super::*;
     use crate::{bits::BitMatrix, checkpoint::Checkpoint, train::TrainConfig};
-    use bitboltz_core::image::Geometry;
+    use bitboltz_core::{coupling::Horizon, image::Geometry};
 
     fn data() -> BitMatrix {
         BitMatrix::from_words(3, 6, vec![0b111, 0b111_000, 0b101_010]).unwrap()
@@ -278,6 +281,34 @@ mod tests {
         let error = run(&mut resumed, &options(&path, None, &go), &mut ()).unwrap_err();
         assert!(matches!(error, RunError::Train(TrainError::Diverged { step: 3.. })), "{error}");
         assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+
+    #[test]
+    fn a_run_that_fails_at_its_first_update_leaves_every_file_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, metrics) = (folder.path().join("m"), folder.path().join("notes.txt"));
+        let go = AtomicBool::new(false);
+        run(&mut trainer(2), &options(&path, None, &go), &mut ()).unwrap();
+        std::fs::write(&metrics, "what I must not forget\n").unwrap();
+        let before = std::fs::read(&path).unwrap();
+
+        // A pair that is ahead by more steps than it may take never meets.
+        let mut config = trainer(9).config().clone();
+        config.estimator = config.estimator.with_horizon(Horizon { k: 0, m: 0, lag: 5, cap: 3 });
+        let mut hopeless = Trainer::new(config, data(), Geometry::default()).unwrap();
+        let error = run(&mut hopeless, &options(&path, None, &go), &mut ()).unwrap_err();
+        assert!(matches!(error, RunError::Train(TrainError::NoEstimate { step: 1, .. })), "{error}");
+        assert!(error.to_string().contains("larger cap"), "{error}");
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+
+        let mut resumed = Trainer::resume(Checkpoint::load(&path).unwrap(), data()).unwrap();
+        resumed.set_budget(Budget { steps: Some(9), minutes: None });
+        for mut trainer in [trainer(9), resumed] {
+            let error = run(&mut trainer, &options(&path, Some(&metrics), &go), &mut ()).unwrap_err();
+            assert!(matches!(error, RunError::Metrics { .. }) && error.to_string().contains("notes.txt"), "{error}");
+            assert_eq!(std::fs::read(&path).unwrap(), before);
+            assert_eq!(std::fs::read_to_string(&metrics).unwrap(), "what I must not forget\n");
+        }
     }
 
     #[test]

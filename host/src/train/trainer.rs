@@ -60,7 +60,11 @@ pub enum TrainError {
         found: Fingerprint,
     },
     /// Every chain of a phase was left out.
-    #[error("step {step}: no chain of the {phase} phase gave an estimate; all {chains} hit their cap")]
+    #[error(
+        "step {step}: no chain of the {phase} phase gave an estimate; all {chains} hit their cap: take a larger cap \
+         (--cap), or train with ucd-lmi first and resume with this estimator (--resume --estimator), since chains hardly \
+         couple under fresh orthogonal weights"
+    )]
     NoEstimate {
         /// Step, counted from 1.
         step: u64,
