@@ -281,8 +281,9 @@ const OPTIONS: &[(&str, &str)] = &[
     ),
     ("export", "<MODEL> --weights --output --board --data --threshold --json mps2-an386"),
     ("inspect", "<FILE> --json"),
-    ("device", "--port --baud --timeout info sample inpaint"),
+    ("device", "--port --baud --timeout info sample inpaint energy"),
     ("device info", "--json"),
+    ("device energy", "<STATES> --json"),
     ("device sample", "--count --modes --samples --sweeps --seed --output --npy --json"),
     ("device inpaint", "<IMAGES> --mask --count --restarts --mean --seed --output --npy --json"),
 ];

@@ -7,11 +7,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bitboltz_tests::{command, firmware};
+use bitboltz::npy;
+use bitboltz_core::rng::{Rng as _, stream};
+use bitboltz_tests::{
+    command::{self, line},
+    firmware,
+};
 use xtask::qemu::Serial;
 
 /// The committed digits model.
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/digits-i8.bbz");
+/// Its units.
+const UNITS: usize = 784 + 128 + 64;
 /// Pairs of `device` and native arguments that must write the same file.
 const ASKED: &[&str] = &[
     "sample -n 4 --modes --seed 3",
@@ -52,6 +59,26 @@ fn a_device_answers_as_the_native_commands_do() {
         command::line(folder.path(), &format!("{verb} {MODEL} {rest} --npy {ours}")).ok();
         let read = |name: &str| fs::read(folder.path().join(name)).unwrap();
         assert!(read(&theirs) == read(&ours), "{asked}");
+    }
+
+    // Energies, to the last digit.
+    let mut rng = stream(5, 0);
+    let states: Vec<u8> = (0..3 * UNITS).map(|_| (rng.next_u32() & 1) as u8).collect();
+    npy::write_u8(&folder.path().join("states.npy"), 3, UNITS, &states).unwrap();
+    for json in ["", " --json"] {
+        let ours = line(folder.path(), &format!("energy {MODEL} states.npy{json}"));
+        assert_eq!(device(&format!("energy states.npy{json}")).ok(), ours.ok());
+    }
+    npy::write_u8(&folder.path().join("short.npy"), 1, 9, &[1; 9]).unwrap();
+    device("energy short.npy").fails(&["short.npy", "976 columns", "found 9"]);
+
+    // What the device is, in words.
+    let text = device("info");
+    let inspect = line(folder.path(), &format!("inspect {MODEL} --json")).json();
+    let crc = format!("CRC {}", inspect["image"]["crc"].as_str().unwrap());
+    let ram = format!("{} bytes", inspect["ram_bytes"]);
+    for word in ["[784, 128, 64]", "i8 weights", "scale ", &crc, &ram, "protocol version 1"] {
+        assert!(text.ok().contains(word), "{word}\n{}", text.stdout);
     }
 
     let picture = device("inpaint digits --mask half-left -n 2 -o device.png");

@@ -2,16 +2,17 @@
 
 use std::{io::Write, time::Duration};
 
-use bitboltz_core::{bits::word_mask, session::message::Request};
+use anyhow::bail;
+use bitboltz_core::{bits::word_mask, fixed::Scale, session::message::Request};
 use serde_json::json;
 
-use super::{inpaint, print_json, sample};
+use super::{energy, inpaint, print_json, sample};
 use crate::{
     bits::BitMatrix,
     device::{Client, Port},
 };
 
-/// Ask a device that runs the `serve` program: what its model is, samples, inpainting.
+/// Ask a device that runs the `serve` program: what its model is, samples, inpainting, energies.
 ///
 /// The answers equal those of the native commands on the same image, bit for bit.
 #[derive(Debug, clap::Args)]
@@ -43,13 +44,15 @@ enum Verb {
     Sample(sample::Options),
     /// Hide a part of images and restore it on the device.
     Inpaint(inpaint::Options),
+    /// Print the energy of each of many whole states, one a line, as the device computes it.
+    Energy(energy::Options),
 }
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     match &args.verb {
         Verb::Sample(options) => options.check(&[])?,
         Verb::Inpaint(options) => options.check(&[])?,
-        Verb::Info { .. } => {}
+        Verb::Info { .. } | Verb::Energy(_) => {}
     }
     let mut client = Client::connect(&args.port, args.baud, Duration::from_secs(args.timeout.into()))?;
     let (info, shape) = client.info()?;
@@ -70,6 +73,12 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
             writeln!(out, "layers {widths:?}, {} weights, scale {scale:e}, CRC {:08x}", info.kind, info.crc)?;
             writeln!(out, "RAM of the session {} bytes, protocol version {}", info.ram, info.protocol)?;
             Ok(())
+        }
+        Verb::Energy(options) => {
+            let Some(scale) = Scale::from_bits(info.scale) else {
+                bail!("{}: the device states an impossible scale, {:e}", args.port, f32::from_bits(info.scale))
+            };
+            options.run(&shape, out, |states| states.map(|words| Ok(client.energy(&words)?.to_real(scale))).collect())
         }
         Verb::Sample(options) => options.run(&args.port, info.geometry, out, |count, sweeps, seed| {
             let mut words = Vec::new();

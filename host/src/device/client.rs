@@ -7,7 +7,7 @@ use std::{
 
 use bitboltz_core::session::{
     frame::{self, Receiver},
-    message::{Answer, Call, Failure, Info, PROTOCOL, Request, Response},
+    message::{Answer, Call, Failure, Info, PROTOCOL, Request, Response, message_bytes},
 };
 use bitboltz_core::{
     shape::{Shape, ShapeError},
@@ -19,6 +19,9 @@ use super::port::{Link, Port, PortError};
 
 /// Tries of one request before giving up on a noisy line.
 const TRIES: u32 = 3;
+
+/// Bytes of the buffers until the model's shape is known: far more than [`Info`] and any failure take.
+const INFO_BYTES: usize = 1024;
 
 /// Why a device gave no usable answer.
 #[derive(Debug, Error)]
@@ -108,12 +111,11 @@ impl Client {
     pub fn connect(port: &Port, baud: u32, patience: Duration) -> Result<Self, DeviceError> {
         // Short reads, so that the deadline of a request is kept to.
         let link = port.open(baud, Duration::from_millis(100).min(patience))?;
-        // Frames are at most this long for the widest visible layer that any of the known devices could hold.
-        let buffer = || vec![0; 1 << 16];
+        let buffer = || vec![0; INFO_BYTES];
         Ok(Self { port: port.clone(), link, patience, seq: 0, scratch: buffer(), frame: buffer(), received: buffer() })
     }
 
-    /// What the device's model is.
+    /// What the device's model is. To be asked first: the answer says how long the frames of all other requests are.
     ///
     /// # Errors
     /// [`DeviceError`].
@@ -131,6 +133,12 @@ impl Client {
             match Shape::new(&widths) {
                 Ok(shape) => Ok((info, shape)),
                 Err(source) => Err(DeviceError::Shape { port, source }),
+            }
+        })
+        .inspect(|(_, shape)| {
+            let bytes = frame::frame_bytes(message_bytes(shape)).max(INFO_BYTES);
+            for buffer in [&mut self.scratch, &mut self.frame, &mut self.received] {
+                buffer.resize(bytes, 0);
             }
         })
     }
@@ -180,24 +188,27 @@ impl Client {
         request: &Request<'_>,
         mut take: impl FnMut(&Response<'_>) -> Option<T>,
     ) -> Result<T, DeviceError> {
-        let port = self.port.clone();
-        for _ in 0..TRIES {
-            self.seq += 1;
-            let call = Call { seq: self.seq, request: *request };
-            let Some(length) = frame::encode(&call, &mut self.scratch, &mut self.frame) else {
-                let failure = Failure::TooLong { limit: self.frame.len() as u32 };
-                return Err(DeviceError::Refused { port, failure });
+        let Self { port, link, patience, seq, scratch, frame, received } = self;
+        let line = |source| DeviceError::Line { port: port.clone(), source };
+        let refused = |failure| DeviceError::Refused { port: port.clone(), failure };
+        let first = *seq + 1;
+        // One for all tries: an answer may be in the middle of its way when its time is over.
+        let mut receiver = Receiver::new(received);
+        let mut bytes = [0; 256];
+        for left in (0..TRIES).rev() {
+            *seq += 1;
+            let call = Call { seq: *seq, request: *request };
+            let Some(length) = frame::encode(&call, scratch, frame) else {
+                return Err(refused(Failure::TooLong { limit: frame.len() as u32 }));
             };
-            let line = |source| DeviceError::Line { port: port.clone(), source };
             // The leading zero ends whatever noise the device may have heard before.
-            self.link.write_all(&[0]).map_err(line)?;
-            self.link.write_all(&self.frame[..length]).map_err(line)?;
-            self.link.flush().map_err(line)?;
-            let deadline = Instant::now() + self.patience;
-            let mut receiver = Receiver::new(&mut self.received);
-            let mut bytes = [0; 256];
-            'waiting: while Instant::now() < deadline {
-                let count = match self.link.read(&mut bytes) {
+            link.write_all(&[0]).map_err(line)?;
+            link.write_all(&frame[..length]).map_err(line)?;
+            link.flush().map_err(line)?;
+            let deadline = Instant::now() + *patience;
+            let mut again = false;
+            while !again && Instant::now() < deadline {
+                let count = match link.read(&mut bytes) {
                     Ok(0) => return Err(line(ErrorKind::UnexpectedEof.into())),
                     Ok(count) => count,
                     Err(e)
@@ -208,22 +219,247 @@ impl Client {
                     Err(source) => return Err(line(source)),
                 };
                 for &byte in &bytes[..count] {
-                    // Damaged frames are noise, and answers to earlier requests come too late.
+                    // What cannot be read is noise.
                     let Some(Ok(message)) = receiver.push(byte) else { continue };
-                    let Ok(answer) = postcard::from_bytes::<Answer<'_>>(message) else { continue };
+                    let Some(answer) = frame::decode::<Answer<'_>>(message) else { continue };
                     match answer.response {
-                        Response::Failure(Failure::Damaged) if answer.seq == 0 => break 'waiting,
-                        Response::Failure(failure) if answer.seq == self.seq || answer.seq == 0 => {
-                            return Err(DeviceError::Refused { port, failure });
+                        // The device heard noise, or noise in the request.
+                        Response::Failure(Failure::Damaged | Failure::TooLong { .. } | Failure::Request)
+                            if answer.seq == 0 && left > 0 =>
+                        {
+                            again = true;
                         }
-                        response if answer.seq == self.seq => {
-                            return take(&response).ok_or(DeviceError::Unexpected { port });
+                        Response::Failure(failure) if answer.seq >= first || answer.seq == 0 => {
+                            return Err(refused(failure));
+                        }
+                        // The answer to any of the tries: it depends on the request alone. Those to earlier requests
+                        // come too late.
+                        response if answer.seq >= first => {
+                            return take(&response).ok_or(DeviceError::Unexpected { port: port.clone() });
                         }
                         _ => {}
                     }
                 }
             }
         }
-        Err(DeviceError::Silent { port, seconds: self.patience.as_secs(), tries: TRIES })
+        Err(DeviceError::Silent { port: port.clone(), seconds: patience.as_secs(), tries: TRIES })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read as _, Write as _},
+        net::{Shutdown, TcpListener, TcpStream},
+        thread::{self, JoinHandle},
+    };
+
+    use bitboltz_core::{
+        image::Geometry,
+        shape::{MAX_LAYERS, MAX_WIDTH},
+        weights::WeightKind,
+    };
+
+    use super::*;
+
+    /// The device's end of the line.
+    struct Fake {
+        line: TcpStream,
+        pending: Vec<u8>,
+    }
+
+    impl Fake {
+        /// The number of the next request.
+        fn hear(&mut self) -> u32 {
+            self.hear_if(|_| true)
+        }
+
+        /// The number of the next request that is one of these.
+        fn hear_if(&mut self, wanted: impl Fn(&Request<'_>) -> bool) -> u32 {
+            loop {
+                while let Some(end) = self.pending.iter().position(|&byte| byte == 0) {
+                    let frame: Vec<u8> = self.pending.drain(..=end).collect();
+                    let mut buffer = vec![0; frame.len()];
+                    let mut receiver = Receiver::new(&mut buffer);
+                    for byte in frame {
+                        if let Some(message) = receiver.push(byte) {
+                            let call = frame::decode::<Call<'_>>(message.unwrap()).unwrap();
+                            if wanted(&call.request) {
+                                return call.seq;
+                            }
+                        }
+                    }
+                }
+                let mut bytes = [0; 4096];
+                let count = self.line.read(&mut bytes).unwrap();
+                assert!(count > 0, "the client has gone");
+                self.pending.extend(&bytes[..count]);
+            }
+        }
+
+        fn say(&mut self, bytes: &[u8]) {
+            self.line.write_all(bytes).unwrap();
+        }
+
+        fn answer(&mut self, seq: u32, response: Response<'_>) {
+            self.say(&encoded(seq, response));
+        }
+    }
+
+    fn encoded(seq: u32, response: Response<'_>) -> Vec<u8> {
+        let (mut scratch, mut frame) = (vec![0; 200_000], vec![0; 200_000]);
+        let length = frame::encode(&Answer { seq, response }, &mut scratch, &mut frame).unwrap();
+        frame[..length].to_vec()
+    }
+
+    fn info(visible: usize) -> Info {
+        let mut widths = [0; MAX_LAYERS];
+        (widths[0], widths[1]) = (visible as u32, 1);
+        let (scale, kind) = (1.0_f32.to_bits(), WeightKind::I8);
+        Info { protocol: PROTOCOL, kind, widths, geometry: Geometry::default(), scale, crc: 1, ram: 2 }
+    }
+
+    /// A client with this patience, and a device that does as `device` says, and stays until the client has gone.
+    fn pair(patience: u64, device: impl FnOnce(&mut Fake) + Send + 'static) -> (Client, JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = Port::Tcp(listener.local_addr().unwrap().to_string());
+        let client = Client::connect(&port, 0, Duration::from_millis(patience)).unwrap();
+        let (line, _) = listener.accept().unwrap();
+        let device = thread::spawn(move || {
+            let mut fake = Fake { line, pending: Vec::new() };
+            device(&mut fake);
+            while fake.line.read(&mut [0; 64]).is_ok_and(|count| count > 0) {}
+        });
+        (client, device)
+    }
+
+    fn end(client: Client, device: JoinHandle<()>) {
+        drop(client);
+        device.join().unwrap();
+    }
+
+    const UNITS: AnyEnergy = AnyEnergy::Units(-7);
+    /// Longer than any test.
+    const PATIENT: u64 = 60_000;
+
+    #[test]
+    fn a_slow_answer_counts_for_the_try_after_it_and_not_for_the_next_request() {
+        let (mut client, device) = pair(150, |device| {
+            let first = device.hear();
+            let second = device.hear();
+            assert_eq!(second, first + 1);
+            device.answer(first, Response::Energy(UNITS));
+            // The other answer comes when the next request is already there.
+            let next = device.hear_if(|request| *request == Request::Info);
+            device.answer(second, Response::Energy(UNITS));
+            device.answer(next, Response::Info(info(3)));
+        });
+        assert_eq!(client.energy(&[1]).unwrap(), UNITS);
+        client.patience = Duration::from_millis(PATIENT);
+        assert_eq!(client.info().unwrap().0, info(3));
+        end(client, device);
+    }
+
+    #[test]
+    fn an_answer_on_its_way_is_not_cut_by_the_next_try() {
+        let (mut client, device) = pair(150, |device| {
+            let first = device.hear();
+            let answer = encoded(first, Response::Energy(UNITS));
+            device.say(&answer[..5]);
+            device.hear();
+            device.say(&answer[5..]);
+        });
+        assert_eq!(client.energy(&[1]).unwrap(), UNITS);
+        end(client, device);
+    }
+
+    #[test]
+    fn a_damaged_answer_is_asked_for_again() {
+        let (mut client, device) = pair(150, |device| {
+            let seq = device.hear();
+            let mut answer = encoded(seq, Response::Energy(UNITS));
+            answer[2] ^= 4;
+            device.say(&answer);
+            // One byte more than an answer has.
+            let (mut scratch, mut frame) = ([0; 64], [0; 64]);
+            let more = (Answer { seq, response: Response::Energy(UNITS) }, 1u8);
+            let length = frame::encode(&more, &mut scratch, &mut frame).unwrap();
+            device.say(&frame[..length]);
+            let seq = device.hear();
+            device.answer(seq, Response::Energy(AnyEnergy::Units(3)));
+        });
+        assert_eq!(client.energy(&[1]).unwrap(), AnyEnergy::Units(3));
+        end(client, device);
+    }
+
+    #[test]
+    fn noise_on_either_side_is_survived() {
+        let (mut client, device) = pair(PATIENT, |device| {
+            device.say(b"booting...\r\n\0");
+            device.hear();
+            // What the device may say to noise, or to a damaged request; asked again at once.
+            device.answer(0, Response::Failure(Failure::Request));
+            device.hear();
+            device.answer(0, Response::Failure(Failure::Damaged));
+            let seq = device.hear();
+            device.answer(seq, Response::Energy(UNITS));
+            // In the end it is the answer.
+            for _ in 0..TRIES {
+                device.hear();
+                device.answer(0, Response::Failure(Failure::Damaged));
+            }
+            // What has a number is an answer at once.
+            let seq = device.hear();
+            device.answer(seq, Response::Failure(Failure::SearchCap { cap: 5 }));
+            let seq = device.hear();
+            device.answer(seq, Response::Info(info(1)));
+        });
+        assert_eq!(client.energy(&[1]).unwrap(), UNITS);
+        let error = client.energy(&[1]).unwrap_err();
+        assert!(matches!(error, DeviceError::Refused { failure: Failure::Damaged, .. }), "{error}");
+        let error = client.energy(&[1]).unwrap_err();
+        assert!(matches!(error, DeviceError::Refused { failure: Failure::SearchCap { cap: 5 }, .. }), "{error}");
+        let error = client.energy(&[1]).unwrap_err();
+        assert!(matches!(error, DeviceError::Unexpected { .. }), "{error}");
+        end(client, device);
+    }
+
+    #[test]
+    fn a_silent_device_is_asked_three_times_and_one_that_vanishes_is_told() {
+        let (mut client, device) = pair(50, |device| (0..TRIES).for_each(|_| _ = device.hear()));
+        let error = client.info().unwrap_err();
+        assert!(matches!(error, DeviceError::Silent { tries: 3, .. }), "{error}");
+        end(client, device);
+        let (mut client, device) = pair(PATIENT, |device| {
+            let seq = device.hear();
+            let answer = encoded(seq, Response::Energy(UNITS));
+            device.say(&answer[..answer.len() / 2]);
+            device.line.shutdown(Shutdown::Both).unwrap();
+        });
+        let error = client.energy(&[1]).unwrap_err();
+        assert!(matches!(error, DeviceError::Line { .. }), "{error}");
+        end(client, device);
+    }
+
+    #[test]
+    fn the_widest_model_fits() {
+        let (mut client, device) = pair(PATIENT, |device| {
+            let seq = device.hear();
+            device.answer(seq, Response::Info(info(MAX_WIDTH)));
+            let seq = device.hear();
+            let on: Vec<u8> = (0..MAX_WIDTH).flat_map(|i| (i as u16 % 11).to_le_bytes()).collect();
+            device.answer(seq, Response::Marginals { samples: 10, on: &on });
+            let seq = device.hear();
+            device.answer(seq, Response::Energy(UNITS));
+        });
+        let (_, shape) = client.info().unwrap();
+        assert_eq!(shape.width(0), MAX_WIDTH);
+        let bits = vec![0x5a; 4 * shape.layer_words(0)];
+        let (known, visible) = (&bits[..], &bits[..]);
+        let request = Request::Marginals { seed: 1, chain: 2, restarts: 3, burn_in: 4, samples: 10, known, visible };
+        let p = client.marginals(&request).unwrap();
+        assert_eq!((p.len(), p[0], p[10], p[12]), (MAX_WIDTH, 0.0, 1.0, 0.1));
+        assert_eq!(client.energy(&vec![0; shape.words()]).unwrap(), UNITS);
+        end(client, device);
     }
 }
