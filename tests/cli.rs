@@ -50,6 +50,7 @@ fn demo_writes_everything_and_answers_in_json() {
     assert_eq!(fs::read_to_string(shown.join("demo.jsonl")).unwrap().lines().count(), 3);
     line(&shown, "inspect demo.safetensors").ok();
     line(&shown, "inspect demo.bbz").ok();
+    assert_eq!(line(&shown, "export demo.safetensors -o again.bbz --json").json()["data"], "digits");
 }
 
 #[test]
@@ -222,6 +223,12 @@ fn inpaint_restores_what_every_mask_hides() {
         }
     }
 
+    // In words, too, there is no share of nothing.
+    let outcome = line(folder.path(), "inpaint m.bbz digits --mask random:0 -n 3");
+    assert!(outcome.ok().starts_with("3 images: nothing was hidden; in "), "{}", outcome.stdout);
+    let outcome = line(folder.path(), "inpaint m.bbz digits --mask box:1,2,3,4 -n 3");
+    assert!(outcome.ok().contains("none of them on in the original") && !outcome.stdout.contains("NaN"));
+
     let outcome = line(folder.path(), "inpaint m.bbz digits --mask half-left -n 3 -o grid.png --npy restored.npy");
     assert!(outcome.ok().contains("restored") && outcome.stdout.contains('%'), "{}", outcome.stdout);
     assert_eq!(png_size(&path("grid.png")), (176, 176));
@@ -305,6 +312,14 @@ fn exact_compares_every_estimator() {
     let answer = line(folder.path(), one).json();
     let by_hand = 2.0_f64.ln() + (1.0 + 1.0_f64.exp()).ln() + (1.0 + (-1.0_f64).exp()).ln();
     assert!((answer["log_z"].as_f64().unwrap() - by_hand).abs() < 1e-9);
+    // The integers that were exported, and their machine.
+    line(folder.path(), "export free.safetensors -o free.bbz").ok();
+    let image = line(folder.path(), &one.replace("safetensors", "bbz")).json();
+    assert_eq!(image["weights"], "i8");
+    assert!((image["log_z"].as_f64().unwrap() - by_hand).abs() < 0.02);
+    let unit = line(folder.path(), "inspect free.bbz --json").json()["image"]["scale"].as_f64().unwrap();
+    let exact = |b: f64| (1.0 + ((b / unit).round() * unit).exp()).ln();
+    assert!((image["log_z"].as_f64().unwrap() - exact(0.0) - exact(1.0) - exact(-1.0)).abs() < 1e-9);
     // d log p(v) / d bias.0 = v − σ(b), for v = 10.
     assert!((answer["exact"][2].as_f64().unwrap() - 0.5).abs() < 1e-9);
     let table = line(folder.path(), "exact --layers 2,2 --replicates 50 --weights i8");
@@ -335,6 +350,9 @@ fn export_says_what_rounding_did_and_inspect_what_the_files_hold() {
         assert_eq!(inspect["widths"], serde_json::json!([784, 24, 9]));
         assert_eq!(inspect["picture"], serde_json::json!({"width": 28, "height": 28, "channels": 1, "bits": 1}));
     }
+    // Without --data it is what the model was trained on, and not what happens to be of its size.
+    let export = line(folder.path(), "export m.safetensors -o m.bbz --json").json();
+    assert_eq!(export["data"], "uniform random bits (the checkpoint names no data set)");
     // The same model gives the same bytes.
     assert_eq!(fs::read(folder.path().join("m.bbz")).unwrap(), fs::read(folder.path().join("i8.bbz")).unwrap());
     let outcome = line(folder.path(), "inspect i8.bbz");
@@ -342,6 +360,11 @@ fn export_says_what_rounding_did_and_inspect_what_the_files_hold() {
 
     small_data(folder.path());
     line(folder.path(), "train data.npy --hidden 6 --batch 4 --steps 2 -o t.safetensors").ok();
+    let outcome = line(folder.path(), "export t.safetensors -o t.bbz");
+    assert!(outcome.ok().contains("on 12 vectors of data.npy:"), "{}", outcome.stdout);
+    fs::remove_file(folder.path().join("data.npy")).unwrap();
+    let outcome = line(folder.path(), "export t.safetensors -o t.bbz");
+    assert!(outcome.ok().contains("uniform random bits (not of data.npy: data.npy: "), "{}", outcome.stdout);
     let outcome = line(folder.path(), "inspect t.safetensors");
     for word in ["t.safetensors: checkpoint", "4 × 4", "trained: 2 updates", "weight.0", "bias.1", "learning_rate"] {
         assert!(outcome.ok().contains(word), "{word}\n{}", outcome.stdout);

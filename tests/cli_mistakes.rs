@@ -45,7 +45,7 @@ fn damaged_and_missing_models_are_named() {
         with("cut.safetensors").fails(&["cut.safetensors", "damaged"]);
         with("text.txt").fails(&["text.txt", "not a safetensors file"]);
         with(".").fails(&[".: "]);
-        if command.starts_with("export") || command.starts_with("exact") {
+        if command.starts_with("export") {
             with("m.bbz").fails(&["m.bbz", "expected a checkpoint", "found a device image"]);
         } else {
             with("cut.bbz").fails(&["cut.bbz", "expected", "found"]);
@@ -207,6 +207,8 @@ fn energy() {
 fn exact() {
     let folder = folder();
     line(folder.path(), "exact m.safetensors").fails(&["m.safetensors", "817 units", "24"]);
+    line(folder.path(), "exact m.bbz").fails(&["m.bbz", "817 units", "24"]);
+    line(folder.path(), "exact m.bbz --weights i8").misused(&["--weights", "[MODEL]"]);
     line(folder.path(), "exact").misused(&["--layers"]);
     line(folder.path(), "exact --layers 3,3 --visible 10").misused(&["--visible", "3 digits", "`10`"]);
     line(folder.path(), "exact --layers 3,3 --estimators lmi").misused(&["lmi", "ucd-lmi"]);

@@ -129,6 +129,19 @@ fn interrupted_runs_save_and_go_on() {
 }
 
 #[test]
+fn an_interrupt_after_the_training_of_a_demo_ends_it() {
+    let folder = tempfile::tempdir().unwrap();
+    // Written between the training and 2,000 inpaintings.
+    let picture = folder.path().join("out/samples.png");
+    let mut running = start(folder.path(), "demo --steps 1 --threads 1");
+    until(&mut running, || picture.exists());
+    assert!(Command::new("kill").args(["-INT", &running.id().to_string()]).status().unwrap().success());
+    let outcome = running.wait();
+    assert_eq!((outcome.status.code(), &*outcome.stdout), (Some(130), ""), "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("stopping after this update"), "{}", outcome.stderr);
+}
+
+#[test]
 fn where_nothing_can_be_written_the_old_file_stays() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);

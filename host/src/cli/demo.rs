@@ -16,7 +16,6 @@ use crate::{
     atomic,
     bits::BitMatrix,
     dataset::{self, Mask, Split},
-    dual::DualMatrices,
     image::{self, AlignedBytes},
     inpainting::{self, Restored},
     quantise::Quantised,
@@ -66,7 +65,8 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         Some(steps) => Budget { steps: Some(steps), minutes: None },
         None => Budget { steps: None, minutes: Some(f64::from(args.seconds) / 60.0) },
     };
-    let config = TrainConfig { seed: args.seed, budget, ..TrainConfig::default() };
+    let data_set = Some("digits".to_owned());
+    let config = TrainConfig { data_set, seed: args.seed, budget, ..TrainConfig::default() };
     say(format_args!("training on {} digits, layers 784 and {:?}; Ctrl-C ends it early", data.rows(), config.hidden));
     let mut trainer = Trainer::new(config, data.clone(), geometry)?;
     let (checkpoint, metrics) = (path("demo.safetensors"), path("demo.jsonl"));
@@ -80,8 +80,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     };
     let report = train::train(&mut trainer, &options, None)?;
     let parameters = trainer.parameters();
-    let dual = DualMatrices::new(parameters);
-    let model = dual.dbm(parameters)?;
+    let model = trainer.dual().dbm(parameters)?;
 
     let modes = sampling::local_modes(&model, MODES, 0, args.seed)?.visible;
     let samples = sampling::local_modes(&model, MODES, 1, args.seed)?.visible;

@@ -5,9 +5,11 @@ mod answer;
 use std::{io::Write, path::PathBuf};
 
 use bitboltz_core::{
+    connection::Connection,
     coupling::{CouplingError, Horizon},
-    model::ModelError,
+    model::{Dbm, ModelError},
     shape::{Shape, ShapeError},
+    weights::WeightKind,
 };
 use clap::{Args, ValueEnum};
 use thiserror::Error;
@@ -16,7 +18,6 @@ use answer::{Answer, EstimatorAnswer};
 
 use super::{Y0, print_json};
 use crate::{
-    checkpoint::Checkpoint,
     estimator::Estimator,
     eval::{
         exact::{Given, LIMIT, Oracle, TooLarge},
@@ -24,7 +25,9 @@ use crate::{
         replicates::{GradientRun, Runs},
         rounded::{Rounded, Rounding, WeightTooLarge},
     },
+    model_file::ModelFile,
     parameters::Parameters,
+    with_model,
 };
 
 /// Enumerate a small machine (24 units at most): log Z, the exact gradient of log p(v), and how far each estimator's
@@ -35,12 +38,14 @@ use crate::{
 /// the cap gives no estimate, and is counted.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Examples:\n  bitboltz exact --layers 3,3,3\n  \
+                        bitboltz exact m.bbz --estimators ucd-lmi-gibbs\n  \
                         bitboltz exact --layers 6,4 --visible 110000 --estimators ucd-lmi-gibbs --k 5 --m 10 --json")]
 pub(super) struct ExactArgs {
-    /// A checkpoint (.safetensors).
+    /// Checkpoint (.safetensors), whose floats are enumerated, or image (.bbz), whose integers are: the very ones that
+    /// were exported.
     #[arg(value_name = "MODEL", conflicts_with = "layers")]
     pub(super) model: Option<PathBuf>,
-    /// Instead of a checkpoint, a random machine with these layers, visible layer first: 3,3,3.
+    /// Instead of a file, a random machine with these layers, visible layer first: 3,3,3.
     #[arg(long, value_delimiter = ',', value_name = "WIDTHS")]
     pub(super) layers: Option<Vec<usize>>,
     /// Standard deviation of the random machine's weights.
@@ -49,8 +54,9 @@ pub(super) struct ExactArgs {
     /// Standard deviation of the random machine's biases.
     #[arg(long, default_value_t = 0.0, value_name = "STD")]
     pub(super) bias_std: f64,
-    /// Weight type; integers are rounded from the floats, and everything is then exact for the rounded machine.
-    #[arg(long, value_enum, default_value_t)]
+    /// Weight type of the random machine; integers are rounded from the floats, and everything is then exact for the
+    /// rounded machine. A file has its own.
+    #[arg(long, value_enum, default_value_t, conflicts_with = "model")]
     pub(super) weights: WeightsArg,
     /// The data vector v, as 0s and 1s; random if not given.
     #[arg(long, value_name = "BITS")]
@@ -143,13 +149,23 @@ impl ExactError {
 
 /// Runs the command and prints the answer.
 pub(super) fn run(args: &ExactArgs, out: &mut dyn Write) -> anyhow::Result<()> {
-    let parameters = match (&args.model, &args.layers) {
-        (Some(path), _) => Checkpoint::load(path)?.parameters,
-        (None, Some(widths)) => random_machine(widths, args)?,
-        (None, None) => return Err(ExactError::NoModel.into()),
+    let answer = match (&args.model, &args.layers) {
+        (Some(path), _) => {
+            let file = ModelFile::load(path)?;
+            with_model!(&file, model => answer(&model, file.kind(), args))
+        }
+        (None, Some(widths)) => {
+            let parameters = random_machine(widths, args)?;
+            match args.weights {
+                WeightsArg::F32 => rounded_answer::<f32>(&parameters, args),
+                WeightsArg::I16 => rounded_answer::<i16>(&parameters, args),
+                WeightsArg::I8 => rounded_answer::<i8>(&parameters, args),
+            }
+        }
+        (None, None) => Err(ExactError::NoModel),
     };
     let name = || args.model.as_ref().map_or("--layers".into(), |path| path.display().to_string());
-    let answer = answer(&parameters, args).map_err(|error| {
+    let answer = answer.map_err(|error| {
         let of_model = matches!(error, ExactError::TooLarge(_) | ExactError::Model(_) | ExactError::Weights(_));
         let error = anyhow::Error::from(error);
         if of_model { error.context(name()) } else { error }
@@ -166,26 +182,24 @@ fn random_machine(widths: &[usize], args: &ExactArgs) -> Result<Parameters, Exac
     Ok(random_parameters(widths, args.weight_std, args.bias_std, args.seed)?)
 }
 
-/// Enumerates the machine and runs the estimators.
-///
-/// # Errors
-/// [`ExactError`].
-fn answer(parameters: &Parameters, args: &ExactArgs) -> Result<Answer, ExactError> {
-    match args.weights {
-        WeightsArg::F32 => answer_with::<f32>(parameters, args),
-        WeightsArg::I16 => answer_with::<i16>(parameters, args),
-        WeightsArg::I8 => answer_with::<i8>(parameters, args),
-    }
-}
-
-fn answer_with<W>(parameters: &Parameters, args: &ExactArgs) -> Result<Answer, ExactError>
+fn rounded_answer<W>(parameters: &Parameters, args: &ExactArgs) -> Result<Answer, ExactError>
 where
     W: Rounding<Field: Send + Sync> + Sync,
 {
     parameters.check()?;
     let rounded = Rounded::<W>::new(parameters, &[])?;
-    let model = rounded.dbm()?;
-    let oracle = Oracle::new(&model)?;
+    answer(&rounded.dbm()?, W::KIND, args)
+}
+
+/// Enumerates the machine and runs the estimators.
+///
+/// # Errors
+/// [`ExactError`].
+fn answer<C>(model: &Dbm<'_, C>, weights: WeightKind, args: &ExactArgs) -> Result<Answer, ExactError>
+where
+    C: Connection<Field: Send + Sync> + Sync,
+{
+    let oracle = Oracle::new(model)?;
     let shape = oracle.shape();
     let visible = visible(args, shape.width(0))?;
     // At most 24 units: a code is also the packed visible layer.
@@ -201,12 +215,12 @@ where
             continue;
         }
         let estimator = estimator.with_horizon(horizon).with_second(args.y0.into());
-        let found = GradientRun::new(estimator, &[code]).replicate(&model, runs)?;
+        let found = GradientRun::new(estimator, &[code]).replicate(model, runs)?;
         estimators.push((name, EstimatorAnswer::new(found, &exact)));
     }
     Ok(Answer {
         layers: shape.widths().collect(),
-        weights: W::KIND,
+        weights,
         parameters: names(&oracle),
         log_z: oracle.log_z(Given::NOTHING),
         log_likelihood: oracle.log_likelihood(code),
@@ -273,7 +287,7 @@ mod tests {
     fn answers_have_the_promised_keys() {
         let args = parse("exact --layers 3,2,2 --visible 101 --replicates 2000 --estimators cd-1,ucd-lmi --weights i8");
         let parameters = random_parameters(&[3, 2, 2], 1.0, 0.0, 0).unwrap();
-        let answer = answer(&parameters, &args).unwrap();
+        let answer = rounded_answer::<i8>(&parameters, &args).unwrap();
         let json: serde_json::Value = serde_json::from_str(&serde_json::to_string(&answer).unwrap()).unwrap();
         assert!(json["log_z"].is_f64());
         assert_eq!((&json["visible"], &json["weights"]), (&"101".into(), &"i8".into()));

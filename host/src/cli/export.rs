@@ -2,7 +2,7 @@
 
 use std::{io::Write, path::PathBuf};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use bitboltz_core::{
     fixed::Scale,
     image::{Geometry, image_bytes},
@@ -13,12 +13,12 @@ use bitboltz_core::{
 use clap::{ValueEnum, builder::PossibleValuesParser};
 use serde_json::json;
 
-use super::{check_outputs, print_json};
+use super::{check_outputs, one_line, print_json};
 use crate::{
     agreement::Agreement,
     atomic,
     bits::BitMatrix,
-    boards::{self, Board},
+    boards::{BOARDS, Board},
     checkpoint::Checkpoint,
     dataset::{self, Encoding, Split},
     image,
@@ -46,10 +46,10 @@ pub(super) struct Args {
     #[arg(short, long)]
     output: PathBuf,
     /// Refuse a model that does not fit this board.
-    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(boards::BOARDS.iter().map(|b| b.name)))]
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(BOARDS.iter().map(|b| b.name)))]
     board: Option<String>,
-    /// Data on which the error is measured: a known data set (its test images) or a path. Without it, the digits that
-    /// come with the program where they fit the model, else uniform random bits.
+    /// Data on which the error is measured: a known data set (its test images) or a path. Without it, the data that the
+    /// model was trained on as its checkpoint names it, where it is here and fits, else uniform random bits.
     #[arg(long)]
     data: Option<String>,
     /// A pixel is on if its grey value is above this.
@@ -72,7 +72,8 @@ enum Kind {
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     check_outputs(&[&args.model], [args.output.as_path()])?;
-    let board = args.board.as_deref().map(boards::find).transpose()?;
+    // The argument parser lets no other names through.
+    let board = args.board.as_deref().and_then(|name| BOARDS.iter().find(|board| board.name == name));
     let checkpoint = Checkpoint::load(&args.model)?;
     let parameters = &checkpoint.parameters;
     let kind = match args.weights {
@@ -85,7 +86,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     if let Some(board) = board {
         board.check(flash, ram).with_context(name)?;
     }
-    let (rows, source) = data(args, parameters)?;
+    let (rows, source) = data(args, &checkpoint)?;
     let (bytes, scale, agreement) = match args.weights {
         Kind::I8 => integer::<i8>(parameters, &rows).with_context(name)?,
         Kind::I16 => integer::<i16>(parameters, &rows).with_context(name)?,
@@ -141,32 +142,40 @@ fn encode<W: Weight>(model: &DenseDbm<'_, W>, geometry: Geometry) -> anyhow::Res
 }
 
 /// Rows of visible bits to compare on, and what they are.
-fn data(args: &Args, parameters: &Parameters) -> anyhow::Result<(BitMatrix, String)> {
-    let (geometry, visible) = (parameters.geometry(), parameters.shape().width(0));
-    if let Some(name) = args.data.as_deref().or(Some("digits")) {
-        let images = dataset::load(name, Split::Test)?;
-        let images = images.subset(0..COMPARED);
-        let size = (images.width, images.height, images.channels);
-        if size == (geometry.width.into(), geometry.height.into(), geometry.channels.into())
-            && geometry.units() == visible
-        {
-            let bits = Encoding { bits: geometry.bits, threshold: args.threshold }.encode(&images)?;
-            return Ok((bits, name.to_owned()));
-        }
-        if args.data.is_some() {
-            bail!(
-                "{name}: the model takes images of {} × {} × {}, found {} × {} × {}",
-                geometry.width,
-                geometry.height,
-                geometry.channels,
-                size.0,
-                size.1,
-                size.2
-            );
-        }
+fn data(args: &Args, checkpoint: &Checkpoint) -> anyhow::Result<(BitMatrix, String)> {
+    let parameters = &checkpoint.parameters;
+    if let Some(name) = &args.data {
+        return Ok((test_bits(name, args.threshold, parameters)?, name.clone()));
     }
+    let why = match checkpoint.training.as_ref().and_then(|training| training.config.data_set.as_ref()) {
+        None => "the checkpoint names no data set".to_owned(),
+        Some(name) => match test_bits(name, args.threshold, parameters) {
+            Ok(bits) => return Ok((bits, name.clone())),
+            Err(error) => format!("not of {name}: {}", one_line(&error)),
+        },
+    };
+    let visible = parameters.shape().width(0);
     let mut rng = bitboltz_core::rng::stream(0, 0);
     let random = (0..COMPARED)
         .map(|_| (0..visible).map(|_| bitboltz_core::rng::Rng::next_u32(&mut rng) >> 31 == 1).collect::<Vec<bool>>());
-    Ok((BitMatrix::from_rows(visible, random)?, "uniform random bits".to_owned()))
+    Ok((BitMatrix::from_rows(visible, random)?, format!("uniform random bits ({why})")))
+}
+
+/// The first test images of a data set as rows of visible bits.
+fn test_bits(name: &str, threshold: u8, parameters: &Parameters) -> anyhow::Result<BitMatrix> {
+    let geometry = parameters.geometry();
+    let images = dataset::load(name, Split::Test)?.subset(0..COMPARED);
+    let found = (images.width, images.height, images.channels);
+    let expected = (geometry.width.into(), geometry.height.into(), geometry.channels.into());
+    ensure!(
+        found == expected && geometry.units() == parameters.shape().width(0),
+        "{name}: the model takes images of {} × {} × {}, found {} × {} × {}",
+        expected.0,
+        expected.1,
+        expected.2,
+        found.0,
+        found.1,
+        found.2
+    );
+    Ok(Encoding { bits: geometry.bits, threshold }.encode(&images)?)
 }

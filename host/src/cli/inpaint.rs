@@ -168,12 +168,20 @@ impl Options {
                         "seed": self.seed}),
             );
         }
-        writeln!(
-            out,
-            "{count} images, {units} hidden units: restored {} of all, {} of those that are on, in {seconds:.2} s",
-            percent(share.all),
-            percent(share.on)
-        )?;
+        // There is no share of nothing.
+        let of_those_on = if share.on.is_nan() {
+            "none of them on in the original".to_owned()
+        } else {
+            format!("{:.2} % of those that are on", 100.0 * share.on)
+        };
+        let all = 100.0 * share.all;
+        match units {
+            0 => writeln!(out, "{count} images: nothing was hidden; in {seconds:.2} s")?,
+            _ => writeln!(
+                out,
+                "{count} images, {units} hidden units: restored {all:.2} % of all, {of_those_on}, in {seconds:.2} s"
+            )?,
+        }
         Ok(())
     }
 
@@ -218,11 +226,6 @@ impl Options {
         let hidden = BitMatrix::from_rows(originals.cols(), rows).context("mask")?;
         Ok((pixels, hidden))
     }
-}
-
-/// A share in per cent; there is none of nothing.
-fn percent(share: f64) -> String {
-    if share.is_nan() { "none".to_owned() } else { format!("{:.2} %", 100.0 * share) }
 }
 
 /// Writes original, masked, restored side by side. `pixels` holds one mask for each image, or one for all.
