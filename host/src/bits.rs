@@ -167,12 +167,6 @@ impl BitMatrix {
         self.cols
     }
 
-    /// The number of words in a row.
-    #[must_use]
-    pub fn words_per_row(&self) -> usize {
-        self.words_per_row
-    }
-
     /// All words, row after row.
     #[must_use]
     pub fn words(&self) -> &[u32] {
@@ -266,7 +260,7 @@ mod tests {
         let bits = BitMatrix::from_rows(35, [row]).unwrap();
         assert_eq!(bits.row(0), [0x8000_0001, 0b100]);
         assert!(bits.get(0, 34) && !bits.get(0, 33));
-        assert_eq!(bits.words_per_row(), 2);
+        assert_eq!(bits.row(0).len(), 2);
     }
 
     #[test]

@@ -74,7 +74,6 @@ pub struct Grid {
     width: usize,
     height: usize,
     channels: usize,
-    columns: Option<usize>,
     group: usize,
     scale: usize,
     /// Red, green, blue.
@@ -110,19 +109,11 @@ impl Grid {
             width,
             height,
             channels,
-            columns: None,
             group: 1,
             scale: TILE_SIDE.div_ceil(width.max(height)),
             tiles: Vec::new(),
             colour: channels == 3,
         })
-    }
-
-    /// So many groups in a row (tiles, if groups have one). Otherwise as many as make the picture nearly square.
-    #[must_use]
-    pub fn columns(mut self, columns: usize) -> Self {
-        self.columns = Some(columns.max(1));
-        self
     }
 
     /// So many tiles belong together and stay in one row.
@@ -133,8 +124,8 @@ impl Grid {
     }
 
     /// Enlarges by this factor. Otherwise it makes the longer side of a tile at least 56 pixels.
-    #[must_use]
-    pub fn scale(mut self, factor: usize) -> Self {
+    #[cfg(test)]
+    pub(crate) fn scale(mut self, factor: usize) -> Self {
         self.scale = factor.max(1);
         self
     }
@@ -200,7 +191,7 @@ impl Grid {
             return Err(GridError::Empty);
         }
         let groups = self.tiles.len().div_ceil(self.group);
-        let across = self.columns.unwrap_or_else(|| self.near_square(groups)).min(groups);
+        let across = self.near_square(groups).min(groups);
         let (tile_w, tile_h) = (self.width.saturating_mul(self.scale), self.height.saturating_mul(self.scale));
         // Saturating: what is too large is refused below.
         let group_w = (tile_w.saturating_add(GAP)).saturating_mul(self.group).saturating_sub(GAP);
@@ -260,9 +251,8 @@ fn encode(picture: &Picture, out: impl io::Write) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    fn filled(columns: Option<usize>, count: u8) -> Grid {
+    fn filled(count: u8) -> Grid {
         let mut grid = Grid::new(2, 1, 1).unwrap().scale(1);
-        grid.columns = columns;
         for i in 0..count {
             grid.push(&[i, 255 - i]).unwrap();
         }
@@ -271,12 +261,12 @@ mod tests {
 
     #[test]
     fn tiles_stand_in_rows() {
-        let picture = filled(Some(2), 3).render().unwrap();
-        assert_eq!((picture.width, picture.height, picture.channels), (10, 8, 1));
+        let picture = filled(6).render().unwrap();
+        assert_eq!((picture.width, picture.height, picture.channels), (10, 11, 1));
         let g = 128;
         assert_eq!(picture.pixels[..20], [g; 20]);
         assert_eq!(picture.pixels[20..30], [g, g, 0, 255, g, g, 1, 254, g, g]);
-        assert_eq!(picture.pixels[50..60], [g, g, 2, 253, g, g, g, g, g, g]);
+        assert_eq!(picture.pixels[50..60], [g, g, 2, 253, g, g, 3, 252, g, g]);
     }
 
     #[test]
@@ -298,14 +288,14 @@ mod tests {
 
     #[test]
     fn groups_stay_together_and_masks_are_tinted() {
-        let mut grid = Grid::new(1, 1, 1).unwrap().scale(1).group(2).columns(2);
-        grid.push(&[10]).unwrap();
-        grid.push_masked(&[10], &[true]).unwrap();
-        grid.push(&[20]).unwrap();
-        grid.push_masked(&[20], &[false]).unwrap();
+        let mut grid = Grid::new(1, 4, 1).unwrap().scale(1).group(2);
+        grid.push(&[10; 4]).unwrap();
+        grid.push_masked(&[10; 4], &[true; 4]).unwrap();
+        grid.push(&[20; 4]).unwrap();
+        grid.push_masked(&[20; 4], &[false; 4]).unwrap();
         let picture = grid.render().unwrap();
         // 2 + (1 2 1) + 8 + (1 2 1) + 2
-        assert_eq!((picture.width, picture.height, picture.channels), (20, 5, 3));
+        assert_eq!((picture.width, picture.height, picture.channels), (20, 8, 3));
         let at = |x: usize| &picture.pixels[(2 * 20 + x) * 3..][..3];
         assert_eq!([at(2), at(5), at(14), at(17)], [&[10; 3], &HIDDEN_COLOUR, &[20; 3], &[20; 3]]);
         assert_eq!([at(3), at(6), at(13), at(18)], [&GAP_COLOUR; 4]);
@@ -315,7 +305,7 @@ mod tests {
     fn what_was_written_reads_back() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("grid.png");
-        for mut grid in [filled(None, 5), Grid::new(1, 2, 3).unwrap()] {
+        for mut grid in [filled(5), Grid::new(1, 2, 3).unwrap()] {
             if grid.is_empty() {
                 grid.push(&[1, 2, 3, 4, 5, 6]).unwrap();
             }

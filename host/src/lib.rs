@@ -1,10 +1,40 @@
 //! Train deep Boltzmann machines on a desktop and export them for microcontrollers.
 //!
-//! Layers of this crate, each needing only those before it:
-//! - [`atomic`]: files that are whole or not there;
-//! - [`bits`]: many binary vectors, packed;
-//! - [`npy`], [`grid`]: arrays for NumPy, and pictures;
-//! - [`dataset`]: images in, bits out, and masks over them.
+//! Data flows one way: data set → [`train`] → checkpoint (`.safetensors`) → [`quantise`] → image (`.bbz`) → device → answer.
+//! The machine itself, its chains and its sessions are those of [`bitboltz_core`]; this crate brings them files, floats,
+//! threads and a command line.
+//!
+//! To read it, begin with [`train::trainer`] (one update) for how a model comes about, with [`estimator`] for what is
+//! unbiased about it, and with [`model_file`] for how any command gets at a model. `cargo run --release -- demo` goes the
+//! whole way; its source, `src/cli/demo.rs`, is also an example of the library in use.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | **the way of a model** | |
+//! | [`dataset`] | known data sets and files of many kinds: images, their bits, and masks over them |
+//! | [`train`] | settings, updates, runs; [the module's own table](train) says more |
+//! | [`estimator`] | gradient estimators: a start, a transition, and which H_{k:m} |
+//! | [`parameters`] | weights and biases in floats, and how visible units make up a picture |
+//! | [`checkpoint`] | parameters and the state of their run as safetensors |
+//! | [`quantise`] | floats to integers with shifts and one scale |
+//! | [`agreement`] | what rounding did to fields, energies and local modes, on data |
+//! | [`image`] | images for a device's flash: written, and read with the alignment that they need |
+//! | [`boards`] | what fits which board |
+//! | [`device`] | asks a board, or QEMU, over a serial line |
+//! | **what a model does** | |
+//! | [`model_file`] | a model from a checkpoint or an image, whatever its weights are |
+//! | [`dual`] | float weights in both orientations, for quick chains |
+//! | [`chain`] | memory for the states of chains |
+//! | [`sampling`] | local modes and samples of many chains |
+//! | [`inpainting`] | hidden units of many images restored, and two baselines |
+//! | [`eval`] | small machines by enumeration, and estimators over many runs |
+//! | **files** | |
+//! | [`bits`] | many binary vectors, packed |
+//! | [`npy`] | arrays for NumPy |
+//! | [`grid`] | pictures of many images, as PNG |
+//! | [`atomic`] | files that appear whole or not at all |
+//! | **the program** | |
+//! | [`cli`] | arguments in, answers out |
 
 pub mod agreement;
 pub mod atomic;
