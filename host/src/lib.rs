@@ -8,6 +8,7 @@
 
 pub mod agreement;
 pub mod atomic;
+pub mod batch;
 pub mod bits;
 pub mod boards;
 pub mod chain;

@@ -1,0 +1,108 @@
+//! The kernels in plain Rust: the reference, and the source of the others.
+//!
+//! Inner loops run over arrays of fixed length, which the compiler turns into vectors and keeps in registers.
+
+use bitboltz_core::{bits::WORD_BITS, fixed::Scale};
+
+use super::Target;
+use crate::batch::{
+    lists::Job,
+    tile::{TILE, TileField, TileWeight},
+};
+
+/// See [`super::add_rows`].
+#[inline(always)]
+pub fn add_rows<W: TileWeight>(
+    tile: &[[W; TILE]],
+    jobs: &[Job],
+    rows: &[u16],
+    target: &mut Target<'_, W::Field>,
+    shift: u32,
+) {
+    let Target { fields, stride, first, columns } = target;
+    for job in jobs {
+        let mut sums = [W::Sum::default(); TILE];
+        for &row in &rows[job.start as usize..job.middle as usize] {
+            let row = &tile[usize::from(row)];
+            for k in 0..TILE {
+                sums[k] = W::add(sums[k], row[k]);
+            }
+        }
+        for &row in &rows[job.middle as usize..job.end as usize] {
+            let row = &tile[usize::from(row)];
+            for k in 0..TILE {
+                sums[k] = W::subtract(sums[k], row[k]);
+            }
+        }
+        let out = &mut fields[job.target as usize * *stride + *first..][..*columns];
+        if let Ok(out) = <&mut [W::Field; TILE]>::try_from(&mut *out) {
+            for k in 0..TILE {
+                out[k] = W::fold(out[k], sums[k], shift);
+            }
+        } else {
+            out.iter_mut().zip(sums).for_each(|(field, sum)| *field = W::fold(*field, sum, shift));
+        }
+    }
+}
+
+/// See [`super::modes`].
+#[inline(always)]
+pub fn modes<F: TileField>(fields: &[F], words: &mut [u32]) {
+    let chunks = &fields.as_chunks::<WORD_BITS>().0[..words.len()];
+    for (word, fields) in words.iter_mut().zip(chunks) {
+        *word = pack(|k| fields[k].is_on());
+    }
+}
+
+/// See [`super::samples`].
+#[inline(always)]
+pub fn samples<F: TileField>(fields: &[F], scale: Scale, draws: &[u32], words: &mut [u32]) {
+    let fields = &fields.as_chunks::<WORD_BITS>().0[..words.len()];
+    let draws = &draws.as_chunks::<WORD_BITS>().0[..words.len()];
+    for (word, (fields, draws)) in words.iter_mut().zip(fields.iter().zip(draws)) {
+        let thresholds: [u32; WORD_BITS] = std::array::from_fn(|k| fields[k].threshold(scale));
+        *word = pack(|k| draws[k] < thresholds[k]);
+    }
+}
+
+/// See [`super::means`].
+#[inline(always)]
+pub fn means<F: TileField>(fields: &[F], scale: Scale, means: &mut [f32]) {
+    for (mean, field) in means.iter_mut().zip(fields) {
+        *mean = bitboltz_core::fixed::to_unit(field.threshold(scale));
+    }
+}
+
+/// See [`super::masked_sum`].
+#[inline(always)]
+pub fn masked_sum<F: TileField>(fields: &[F], words: &[u32]) -> F::Energy {
+    // Eight sums side by side: a fixed order that the compiler can vectorise.
+    const SUMS: usize = 8;
+    let mut sums = [F::Energy::default(); SUMS];
+    for (word, fields) in words.iter().zip(fields.chunks(WORD_BITS)) {
+        for (part, fields) in fields.chunks(SUMS).enumerate() {
+            for (k, field) in fields.iter().enumerate() {
+                let on = word >> (part * SUMS + k) & 1 == 1;
+                sums[k] = F::add_energy(sums[k], if on { field.to_energy() } else { F::Energy::default() });
+            }
+        }
+    }
+    sums.into_iter().fold(F::Energy::default(), F::add_energy)
+}
+
+/// See [`super::count_pairs`].
+#[inline(always)]
+pub fn count_pairs(row: &[u64], columns: &[[u64; TILE]], counts: &mut [u64; TILE]) {
+    for (word, column) in row.iter().zip(columns) {
+        for k in 0..TILE {
+            counts[k] += u64::from((word & column[k]).count_ones());
+        }
+    }
+}
+
+/// A word from its bits: as a sum over lanes, which becomes a few vector instructions.
+#[inline(always)]
+fn pack(on: impl Fn(usize) -> bool) -> u32 {
+    let bits: [u32; WORD_BITS] = std::array::from_fn(|k| if on(k) { 1 << k } else { 0 });
+    bits.into_iter().fold(0, |word, bit| word | bit)
+}
