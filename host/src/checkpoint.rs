@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
-    dual::{all_finite, transpose},
+    matrix::{all_finite, transpose},
     parameters::Parameters,
     train::{config::TrainConfig, rows::Fingerprint},
 };

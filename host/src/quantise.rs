@@ -9,14 +9,13 @@ use bitboltz_core::{
     fixed::Scale,
     image::Geometry,
     model::{DenseDbm, ModelError},
-    weights::Weight,
 };
 use thiserror::Error;
 
-use crate::parameters::Parameters;
+use crate::{batch::TileWeight, parameters::Parameters};
 
 /// An integer weight type.
-pub trait IntegerWeight: Weight<Field = i32> {
+pub trait IntegerWeight: TileWeight<Field = i32> {
     /// Largest weight: the range is symmetric, so that a matrix and its negative round alike.
     const MAX: f32;
 

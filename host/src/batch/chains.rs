@@ -88,11 +88,8 @@ impl<W: TileWeight> Chains<W> {
 
     /// No chains yet, on a certain instruction set. It changes no result.
     pub fn with_isa(shape: &Shape, isa: Isa) -> Self {
-        let layer = |width: usize| LayerFields {
-            stride: width.div_ceil(TILE) * TILE,
-            fields: Vec::new(),
-            base: Vec::new(),
-        };
+        let layer =
+            |width: usize| LayerFields { stride: width.div_ceil(TILE) * TILE, fields: Vec::new(), base: Vec::new() };
         Self {
             shape: *shape,
             isa,
@@ -170,7 +167,10 @@ impl<W: TileWeight> Chains<W> {
         let mut touched = vec![false; shape.layers()];
         for layer in 0..shape.layers() {
             let full = |mask: &[u32]| {
-                shape.word_range(layer).enumerate().all(|(index, at)| !mask[at] & word_mask(shape.width(layer), index) == 0)
+                shape
+                    .word_range(layer)
+                    .enumerate()
+                    .all(|(index, at)| !mask[at] & word_mask(shape.width(layer), index) == 0)
             };
             self.frozen[layer] = self.masks.chunks_exact(words).all(full);
             touched[layer] = self.masks.chunks_exact(words).any(|mask| count_ones(&mask[shape.word_range(layer)]) > 0);
@@ -370,9 +370,36 @@ impl<W: TileWeight> Chains<W> {
         }
     }
 
+    /// Brings the fields of one layer of these chains up to its neighbours' bits, also if it is clamped whole. For others
+    /// the whole block must have been looked at before.
+    pub fn look_at_layer(&mut self, weights: &ChainWeights<W>, layer: usize, active: &[u32]) {
+        if !self.frozen[layer] {
+            return;
+        }
+        let (shape, words) = (self.shape, self.shape.words());
+        let LayerFields { stride, fields, .. } = &mut self.layers[layer];
+        for &chain in active {
+            fields[chain as usize * *stride..][..*stride].copy_from_slice(weights.bias(layer));
+        }
+        for source in neighbours(&shape, layer) {
+            self.lists.clear();
+            self.subtract.clear();
+            self.subtract.resize(shape.layer_words(source), 0);
+            for &chain in active {
+                let bits = &self.words[chain as usize * words..][shape.word_range(source)];
+                self.lists.push(chain as usize, bits, &self.subtract);
+            }
+            add_rows(self.isa, weights, &self.lists, (source, layer), fields, *stride);
+        }
+    }
+
     /// E(x) of a chain: −Σ b·x over the even layers − Σ a·x over the odd ones, since every connection joins an even
     /// layer with an odd one. The odd fields must have been [looked](Self::look) at.
-    pub fn energy(&self, weights: &ChainWeights<W>, chain: usize) -> <W::Field as bitboltz_core::weights::Field>::Energy {
+    pub fn energy(
+        &self,
+        weights: &ChainWeights<W>,
+        chain: usize,
+    ) -> <W::Field as bitboltz_core::weights::Field>::Energy {
         let mut twice = Default::default();
         for layer in 0..self.shape.layers() {
             let words = &self.words(chain)[self.shape.word_range(layer)];

@@ -24,7 +24,31 @@ pub use chains::{Chains, Clamping};
 pub use tile::{TILE, TileField, TileWeight};
 pub use weights::ChainWeights;
 
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+/// Most chains of a block: the fields of a block and a tile of weights should fit the second-level cache.
+pub const MAX_BLOCK: usize = 64;
+
+/// Chains of a block, so that there is one for each thread, if there are few chains.
+pub fn block_size(count: usize) -> usize {
+    count.div_ceil(rayon::current_num_threads()).clamp(1, MAX_BLOCK)
+}
+
+/// Runs `work` on blocks of `0..count` on all processors, each with scratch made by `new`, and gives the results in
+/// order.
+pub fn in_blocks<S, T: Send>(
+    count: usize,
+    new: impl Fn() -> S + Sync + Send,
+    work: impl Fn(&mut S, Range<usize>) -> T + Sync + Send,
+) -> Vec<T> {
+    let size = block_size(count);
+    let blocks = (0..count.div_ceil(size)).into_par_iter();
+    blocks.map_init(new, |scratch, block| work(scratch, block * size..((block + 1) * size).min(count))).collect()
+}
+
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

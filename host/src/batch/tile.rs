@@ -151,12 +151,12 @@ impl<W: bytemuck::Pod + Send + Sync> Tiles<W> {
 
     /// The tiles: 64 columns of every row each.
     pub fn tiles(&self) -> impl Iterator<Item = &[[W; TILE]]> {
-        self.data.chunks_exact(self.rows)
+        self.data.chunks_exact(self.rows.max(1))
     }
 
     /// The tiles, to write. Padding must stay zero.
     pub fn tiles_mut(&mut self) -> impl IndexedParallelIterator<Item = &mut [[W; TILE]]> {
-        self.data.par_chunks_exact_mut(self.rows)
+        self.data.par_chunks_exact_mut(self.rows.max(1))
     }
 
     /// One number.
@@ -175,11 +175,23 @@ impl<W: bytemuck::Pod + Send + Sync> Tiles<W> {
     pub fn copy_from(&mut self, matrix: &[W]) {
         assert_eq!(matrix.len(), self.rows * self.columns);
         let columns = self.columns;
+        self.fill_rows(|row| &matrix[row * columns..(row + 1) * columns]);
+    }
+
+    /// Takes its rows from somewhere.
+    ///
+    /// # Panics
+    /// If a row is shorter than it should be.
+    pub fn fill_rows<'r>(&mut self, row: impl Fn(usize) -> &'r [W] + Sync)
+    where
+        W: 'r,
+    {
+        let columns = self.columns;
         self.tiles_mut().enumerate().for_each(|(tile, out)| {
             let first = tile * TILE;
             let count = TILE.min(columns - first);
-            for (out, row) in out.iter_mut().zip(matrix.chunks_exact(columns)) {
-                out[..count].copy_from_slice(&row[first..first + count]);
+            for (at, out) in out.iter_mut().enumerate() {
+                out[..count].copy_from_slice(&row(at)[first..first + count]);
             }
         });
     }

@@ -19,7 +19,9 @@ fn floats(rng: &mut XorShiftRng, count: usize) -> Vec<f32> {
 
 fn rows_agree<W: TileWeight + std::fmt::Debug>(numbers: fn(&mut XorShiftRng, usize) -> Vec<W>) {
     let mut rng = stream(1, 0);
-    for (height, columns, density) in [(1_usize, 64, 1), (40, 64, 1), (300, 64, 0), (300, 17, 3), (784, 1, 1), (129, 63, 5)] {
+    for (height, columns, density) in
+        [(1_usize, 64, 1), (40, 64, 1), (300, 64, 0), (300, 17, 3), (784, 1, 1), (129, 63, 5)]
+    {
         let tile: Vec<[W; TILE]> = (0..height).map(|_| numbers(&mut rng, TILE).try_into().unwrap()).collect();
         let stride = columns + 70;
         let mut lists = Lists::default();
@@ -90,7 +92,8 @@ fn decisions_agree<F: TileField>(numbers: impl Fn(&mut XorShiftRng, usize) -> Ve
             let mut averages = vec![0.0; 32 * words];
             means(isa, &fields, scale, &mut averages);
             assert!(averages.iter().zip(&fields).all(|(m, f)| *m == to_unit(sigmoid(f.to_q16(scale)))));
-            let sum = (0..32 * words).filter(|&at| fields[at].is_on()).map(|at| fields[at].to_real(Scale::ONE)).sum::<f64>();
+            let sum =
+                (0..32 * words).filter(|&at| fields[at].is_on()).map(|at| fields[at].to_real(Scale::ONE)).sum::<f64>();
             assert!((F::energy_to_real(*energy, Scale::ONE) - sum).abs() <= 1e-9 * sum.abs());
             assert_eq!(*energy, energies[0]);
         }
