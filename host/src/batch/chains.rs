@@ -10,7 +10,7 @@
 use bitboltz_core::{
     bits::{WORD_BITS, count_ones, word_mask},
     conditional::Block,
-    rng::{Rng as _, XorShiftRng},
+    rng::XorShiftRng,
     shape::Shape,
     weights::Field as _,
 };
@@ -18,6 +18,7 @@ use bitboltz_core::{
 use super::{
     kernels::{self, Isa, Target},
     lists::Lists,
+    streams::{LANES, Stream},
     tile::{TILE, TileWeight},
     weights::ChainWeights,
 };
@@ -71,7 +72,7 @@ pub struct Chains<W: TileWeight> {
     layers: Vec<LayerFields<W::Field>>,
     /// For each chain, whether the fields of the even and of the odd block belong to `seen`.
     valid: Vec<[bool; 2]>,
-    rngs: Vec<XorShiftRng>,
+    streams: Vec<Stream>,
     flips: Vec<u32>,
     lists: Lists,
     add: Vec<u32>,
@@ -102,7 +103,7 @@ impl<W: TileWeight> Chains<W> {
             based: vec![false; shape.layers()],
             layers: shape.widths().map(layer).collect(),
             valid: Vec::new(),
-            rngs: Vec::new(),
+            streams: Vec::new(),
             flips: Vec::new(),
             lists: Lists::default(),
             add: Vec::new(),
@@ -124,9 +125,9 @@ impl<W: TileWeight> Chains<W> {
         clamping: Clamping<'_>,
     ) {
         assert_eq!(self.shape, *weights.shape());
-        self.rngs.clear();
-        self.rngs.extend(rngs);
-        self.count = self.rngs.len();
+        self.streams.clear();
+        self.streams.extend(rngs.map(Stream::from));
+        self.count = self.streams.len();
         let (count, words) = (self.count, self.shape.words());
         self.words.clear();
         self.words.resize(count * words, 0);
@@ -237,12 +238,12 @@ impl<W: TileWeight> Chains<W> {
         &mut self.words[chain * words..(chain + 1) * words]
     }
 
-    /// The stream of a chain.
+    /// The next number of a chain's stream.
     ///
     /// # Panics
     /// If there is no such chain.
-    pub fn rng(&mut self, chain: usize) -> &mut XorShiftRng {
-        &mut self.rngs[chain]
+    pub fn draw(&mut self, chain: usize) -> u32 {
+        self.streams[chain].next_u32()
     }
 
     /// Units that the last half-sweep flipped in a chain.
@@ -269,7 +270,7 @@ impl<W: TileWeight> Chains<W> {
         for &chain in active {
             let chain = chain as usize;
             let mask = &self.masks[if self.each { chain * words } else { 0 }..][..words];
-            let (state, rng) = (&mut self.words[chain * words..][..words], &mut self.rngs[chain]);
+            let (state, rng) = (&mut self.words[chain * words..][..words], &mut self.streams[chain]);
             for layer in 0..shape.layers() {
                 for (index, at) in shape.word_range(layer).enumerate() {
                     let free = word_mask(shape.width(layer), index) & !mask[at];
@@ -282,40 +283,53 @@ impl<W: TileWeight> Chains<W> {
     /// Decides a block of these chains, given the other one; [`flips`](Self::flips) then tells how many units changed.
     pub fn update(&mut self, weights: &ChainWeights<W>, block: Block, decide: Decide, active: &[u32]) {
         self.look(weights, block, active);
-        let (shape, words) = (self.shape, self.shape.words());
-        for &chain in active {
-            let chain = chain as usize;
-            self.flips[chain] = 0;
-            for layer in block.layers(shape.layers()) {
-                let width = shape.layer_words(layer);
+        active.iter().for_each(|&chain| self.flips[chain as usize] = 0);
+        for chains in active.chunks(LANES) {
+            for layer in block.layers(self.shape.layers()) {
                 if decide == Decide::Sample {
-                    let (units, rng) = (shape.width(layer), &mut self.rngs[chain]);
-                    self.draws.clear();
-                    self.draws.extend((0..units).map(|_| rng.next_u32()));
-                    self.draws.resize(width * WORD_BITS, 0);
+                    self.draw_layer(chains, layer);
                 }
-                if self.frozen[layer] {
-                    continue;
-                }
-                let LayerFields { stride, fields, .. } = &self.layers[layer];
-                let fields = &fields[chain * stride..][..*stride];
-                self.add.resize(width, 0);
-                match decide {
-                    Decide::Mode => kernels::modes(self.isa, fields, &mut self.add),
-                    Decide::Sample => {
-                        kernels::samples(self.isa, fields, weights.scale(), &self.draws, &mut self.add);
+                if !self.frozen[layer] {
+                    for (lane, &chain) in chains.iter().enumerate() {
+                        self.decide(weights, decide, layer, chain as usize, lane);
                     }
                 }
-                let range = shape.word_range(layer);
-                let mask = &self.masks[if self.each { chain * words } else { 0 }..][range.clone()];
-                let state = &mut self.words[chain * words..][range];
-                for (index, (old, (new, mask))) in state.iter_mut().zip(self.add.iter().zip(mask)).enumerate() {
-                    let free = word_mask(shape.width(layer), index) & !mask;
-                    let next = *old & !free | new & free;
-                    self.flips[chain] += (*old ^ next).count_ones();
-                    *old = next;
-                }
             }
+        }
+    }
+
+    /// Draws a word for each unit of a layer, for at most [`LANES`] chains: a row of `draws` for each.
+    fn draw_layer(&mut self, chains: &[u32], layer: usize) {
+        let stride = self.shape.layer_words(layer) * WORD_BITS;
+        self.draws.resize(LANES * stride, 0);
+        // Lanes without a chain draw too, from nothing.
+        let mut lanes = [Stream::default(); LANES];
+        chains.iter().zip(&mut lanes).for_each(|(&chain, lane)| *lane = self.streams[chain as usize]);
+        kernels::draws(self.isa, &mut lanes, self.shape.width(layer), &mut self.draws, stride);
+        chains.iter().zip(lanes).for_each(|(&chain, lane)| self.streams[chain as usize] = lane);
+    }
+
+    /// Decides one layer of one chain, whose draws are in row `lane`.
+    fn decide(&mut self, weights: &ChainWeights<W>, decide: Decide, layer: usize, chain: usize, lane: usize) {
+        let (shape, words) = (self.shape, self.shape.words());
+        let range = shape.word_range(layer);
+        let LayerFields { stride, fields, .. } = &self.layers[layer];
+        let fields = &fields[chain * stride..][..*stride];
+        self.add.resize(range.len(), 0);
+        match decide {
+            Decide::Mode => kernels::modes(self.isa, fields, &mut self.add),
+            Decide::Sample => {
+                let draws = &self.draws[lane * range.len() * WORD_BITS..];
+                kernels::samples(self.isa, fields, weights.scale(), draws, &mut self.add);
+            }
+        }
+        let mask = &self.masks[if self.each { chain * words } else { 0 }..][range.clone()];
+        let state = &mut self.words[chain * words..][range];
+        for (index, (old, (new, mask))) in state.iter_mut().zip(self.add.iter().zip(mask)).enumerate() {
+            let free = word_mask(shape.width(layer), index) & !mask;
+            let next = *old & !free | new & free;
+            self.flips[chain] += (*old ^ next).count_ones();
+            *old = next;
         }
     }
 

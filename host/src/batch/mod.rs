@@ -5,6 +5,7 @@
 //! | [`tile`] | matrices in tiles of 64 columns; what the kernels need of numbers |
 //! | [`weights`] | a model's weights in tiles, both orientations |
 //! | [`lists`] | which rows each chain adds and subtracts |
+//! | [`streams`] | random streams, sixteen at a time |
 //! | [`kernels`] | the inner loops, for each instruction set |
 //! | [`chains`] | bits, fields and random streams of many chains; half-sweeps |
 //! | [`walks`] | search, Gibbs sweeps and proposals, made of half-sweeps |
@@ -16,6 +17,7 @@
 pub mod chains;
 pub mod kernels;
 pub mod lists;
+pub mod streams;
 pub mod tile;
 pub mod walks;
 pub mod weights;

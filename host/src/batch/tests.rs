@@ -90,7 +90,7 @@ fn compare<W: TileWeight>(model: &DenseDbm<'_, W>, count: usize, kind: Kind, isa
         .collect();
     let mut accepted = vec![false; count];
     chains.propose(&weights, &active, |chain, yes| accepted[chain] = yes);
-    let ends: Vec<u32> = (0..count).map(|chain| chains.rng(chain).next_u32()).collect();
+    let ends: Vec<u32> = (0..count).map(|chain| chains.draw(chain)).collect();
 
     let (mut buffer, mut scratch) = (ChainBuffer::new(&shape), ChainBuffer::new(&shape));
     for chain in 0..count {

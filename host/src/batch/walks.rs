@@ -3,7 +3,6 @@
 use bitboltz_core::{
     conditional::Block,
     fixed::exp_neg,
-    rng::Rng as _,
     search::{LocalModeSearch, SearchCapHit, SearchReport},
     weights::Field as _,
 };
@@ -73,7 +72,7 @@ impl<W: TileWeight> Chains<W> {
         for (&chain, before) in active.iter().zip(before) {
             let chain = chain as usize;
             let rise = W::Field::rise(before, self.energy(weights, chain), weights.scale());
-            decided(chain, u64::from(self.rng(chain).next_u32()) < exp_neg(rise));
+            decided(chain, u64::from(self.draw(chain)) < exp_neg(rise));
         }
     }
 }

@@ -5,6 +5,7 @@ use bitboltz_core::fixed::Scale;
 use super::{Target, portable};
 use crate::batch::{
     lists::Job,
+    streams::{LANES, Stream},
     tile::{TILE, TileField, TileWeight},
 };
 
@@ -52,4 +53,9 @@ pub(super) fn masked_sum<F: TileField>(fields: &[F], words: &[u32]) -> F::Energy
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq,bmi1,bmi2,popcnt,lzcnt")]
 pub(super) fn count_pairs(row: &[u64], columns: &[[u64; TILE]], counts: &mut [u64; TILE]) {
     portable::count_pairs(row, columns, counts);
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq,bmi1,bmi2,popcnt,lzcnt")]
+pub(super) fn draws(streams: &mut [Stream; LANES], count: usize, out: &mut [u32], stride: usize) {
+    portable::draws(streams, count, out, stride);
 }

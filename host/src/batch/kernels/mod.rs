@@ -19,6 +19,7 @@ use bitboltz_core::fixed::Scale;
 
 use super::{
     lists::Job,
+    streams::{LANES, Stream},
     tile::{TILE, TileField, TileWeight},
 };
 
@@ -139,7 +140,7 @@ pub fn means<F: TileField>(isa: Isa, fields: &[F], scale: Scale, means: &mut [f3
     dispatch!(isa, means(fields, scale, means));
 }
 
-/// Sum of the fields whose bits are on.
+/// Sum of the fields whose bits are on; whole words of them.
 pub fn masked_sum<F: TileField>(isa: Isa, fields: &[F], words: &[u32]) -> F::Energy {
     dispatch!(isa, masked_sum(fields, words))
 }
@@ -148,6 +149,15 @@ pub fn masked_sum<F: TileField>(isa: Isa, fields: &[F], words: &[u32]) -> F::Ene
 /// `columns` holds [`TILE`] words for each word of the row.
 pub fn count_pairs(isa: Isa, row: &[u64], columns: &[[u64; TILE]], counts: &mut [u64; TILE]) {
     dispatch!(isa, count_pairs(row, columns, counts));
+}
+
+/// Draws `count` words from each stream, into rows of `out` that are `stride` words long. Up to the next multiple of 16,
+/// what follows the last draw is undefined.
+///
+/// # Panics
+/// If `out` is too short.
+pub fn draws(isa: Isa, streams: &mut [Stream; LANES], count: usize, out: &mut [u32], stride: usize) {
+    dispatch!(isa, draws(streams, count, out, stride));
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use bitboltz_core::{bits::WORD_BITS, fixed::Scale};
 use super::Target;
 use crate::batch::{
     lists::Job,
+    streams::{LANES, Stream},
     tile::{TILE, TileField, TileWeight},
 };
 
@@ -76,18 +77,25 @@ pub fn means<F: TileField>(fields: &[F], scale: Scale, means: &mut [f32]) {
 /// See [`super::masked_sum`].
 #[inline(always)]
 pub fn masked_sum<F: TileField>(fields: &[F], words: &[u32]) -> F::Energy {
-    // Eight sums side by side: a fixed order that the compiler can vectorise.
-    const SUMS: usize = 8;
+    // Sixteen sums side by side: a fixed order that the compiler can vectorise.
+    const SUMS: usize = 16;
     let mut sums = [F::Energy::default(); SUMS];
-    for (word, fields) in words.iter().zip(fields.chunks(WORD_BITS)) {
-        for (part, fields) in fields.chunks(SUMS).enumerate() {
-            for (k, field) in fields.iter().enumerate() {
-                let on = word >> (part * SUMS + k) & 1 == 1;
-                sums[k] = F::add_energy(sums[k], if on { field.to_energy() } else { F::Energy::default() });
+    for (word, fields) in words.iter().zip(fields.as_chunks::<WORD_BITS>().0) {
+        for half in 0..WORD_BITS / SUMS {
+            for k in 0..SUMS {
+                let field = fields[half * SUMS + k];
+                let on = word & (1 << (half * SUMS + k)) != 0;
+                sums[k] = F::add_energy(sums[k], if on { field } else { F::default() }.to_energy());
             }
         }
     }
     sums.into_iter().fold(F::Energy::default(), F::add_energy)
+}
+
+/// See [`super::draws`].
+#[inline(always)]
+pub fn draws(streams: &mut [Stream; LANES], count: usize, out: &mut [u32], stride: usize) {
+    crate::batch::streams::draws(streams, count, out, stride);
 }
 
 /// See [`super::count_pairs`].
