@@ -16,10 +16,10 @@ use bitboltz_core::{
 };
 
 use super::{
-    kernels::{self, Isa, Target},
+    kernels::{self, Isa},
     lists::Lists,
     streams::{LANES, Stream},
-    tile::{TILE, TileWeight},
+    tile::{TILE, Table, TileWeight, new_table},
     weights::ChainWeights,
 };
 
@@ -75,6 +75,7 @@ pub struct Chains<W: TileWeight> {
     streams: Vec<Stream>,
     flips: Vec<u32>,
     lists: Lists,
+    table: Box<Table<W>>,
     add: Vec<u32>,
     subtract: Vec<u32>,
     rebuild: Vec<bool>,
@@ -106,6 +107,7 @@ impl<W: TileWeight> Chains<W> {
             streams: Vec::new(),
             flips: Vec::new(),
             lists: Lists::default(),
+            table: new_table::<W>(),
             add: Vec::new(),
             subtract: Vec::new(),
             rebuild: Vec::new(),
@@ -199,7 +201,8 @@ impl<W: TileWeight> Chains<W> {
                     self.add.extend(range.clone().map(|at| bits[at] & mask[at]));
                     self.lists.push(chain, &self.add, &self.subtract);
                 }
-                add_rows(self.isa, weights, &self.lists, (source, target), &mut base, stride);
+                let (matrix, shift) = weights.between(source, target);
+                self.lists.apply(self.isa, matrix, shift, &mut self.table, &mut base, stride);
             }
             self.layers[target].base = base;
         }
@@ -379,7 +382,8 @@ impl<W: TileWeight> Chains<W> {
             }
             for target in neighbours(&shape, source).filter(|&layer| !self.frozen[layer]) {
                 let LayerFields { stride, fields, .. } = &mut self.layers[target];
-                add_rows(self.isa, weights, &self.lists, (source, target), fields, *stride);
+                let (matrix, shift) = weights.between(source, target);
+                self.lists.apply(self.isa, matrix, shift, &mut self.table, fields, *stride);
             }
         }
     }
@@ -403,7 +407,8 @@ impl<W: TileWeight> Chains<W> {
                 let bits = &self.words[chain as usize * words..][shape.word_range(source)];
                 self.lists.push(chain as usize, bits, &self.subtract);
             }
-            add_rows(self.isa, weights, &self.lists, (source, layer), fields, *stride);
+            let (matrix, shift) = weights.between(source, layer);
+            self.lists.apply(self.isa, matrix, shift, &mut self.table, fields, *stride);
         }
     }
 
@@ -437,19 +442,4 @@ impl<W: TileWeight> Chains<W> {
 fn neighbours(shape: &Shape, layer: usize) -> impl Iterator<Item = usize> + Clone + use<> {
     let layers = shape.layers();
     [layer.checked_sub(1), Some(layer + 1)].into_iter().flatten().filter(move |&layer| layer < layers)
-}
-
-fn add_rows<W: TileWeight>(
-    isa: Isa,
-    weights: &ChainWeights<W>,
-    lists: &Lists,
-    (source, target): (usize, usize),
-    fields: &mut [W::Field],
-    stride: usize,
-) {
-    let (tiles, shift) = weights.between(source, target);
-    for (at, tile) in tiles.tiles().enumerate() {
-        let mut target = Target { fields: &mut *fields, stride, first: at * TILE, columns: TILE };
-        lists.buckets().for_each(|jobs| kernels::add_rows(isa, tile, jobs, lists.rows(), &mut target, shift));
-    }
 }

@@ -1,16 +1,25 @@
 //! Which rows each chain adds and subtracts.
 //!
 //! A long list is cut where rows of 128 begin, and all chains' jobs on the same 128 rows are done in turn: these rows of
-//! a tile, 32 kB of floats, then stay in the first-level cache. Short lists are one job each. Where a list is cut follows
-//! from the list alone, so sums of floats do not depend on what other chains do.
+//! a tile, 32 kB of floats, then stay in the first-level cache. Short lists are one job each. A list of additions alone
+//! that holds a third of all rows is not listed: its words are kept, and looked up in tables of sums of four rows.
+//! What is done follows from the list alone, so sums of floats do not depend on what other chains do.
 
 use bitboltz_core::bits::{WORD_BITS, count_ones, ones_of_word};
+
+use super::{
+    kernels::{self, Isa, Target},
+    tile::{TILE, Table, TileWeight, Tiles},
+};
 
 /// Words of bits that make up one part of a long list.
 const PART: usize = 4;
 /// Rows from which a list is long. A part has at most 128 rows and a short list fewer than these: both below 256, the
 /// most that sums of 8-bit weights in 16 bits allow.
 const LONG: u32 = 64;
+
+/// A list is dense if it holds one of so many rows.
+const DENSE: usize = 3;
 
 /// Rows to add (`start..middle`) and to subtract (`middle..end`), by their place in the list, and the row of the target
 /// that they are added to.
@@ -26,12 +35,23 @@ pub struct Job {
     pub end: u32,
 }
 
+/// Rows to add, as a word of bits, and the row of the target that they are added to.
+#[derive(Clone, Copy, Debug)]
+pub struct WordJob {
+    /// Row of the target.
+    pub target: u32,
+    /// Bit i is on if row i of 32 is to be added.
+    pub word: u32,
+}
+
 /// The lists of many chains. Reused from step to step.
 #[derive(Clone, Debug, Default)]
 pub struct Lists {
     rows: Vec<u16>,
     /// Short lists, then one bucket for each part of the rows.
     buckets: Vec<Vec<Job>>,
+    /// For each word of rows, the jobs of dense lists.
+    words: Vec<Vec<WordJob>>,
 }
 
 impl Lists {
@@ -39,12 +59,19 @@ impl Lists {
     pub fn clear(&mut self) {
         self.rows.clear();
         self.buckets.iter_mut().for_each(Vec::clear);
+        self.words.iter_mut().for_each(Vec::clear);
     }
 
     /// Lists rows for a row of the target: those whose bits are on in `add` are added, those in `subtract` subtracted.
     /// No row may be in both.
     pub fn push(&mut self, target: usize, add: &[u32], subtract: &[u32]) {
-        if count_ones(add) + count_ones(subtract) < LONG {
+        let (added, subtracted) = (count_ones(add), count_ones(subtract));
+        if subtracted == 0 && DENSE * added as usize >= add.len() * WORD_BITS {
+            self.words.resize_with(self.words.len().max(add.len()), Vec::new);
+            for (jobs, &word) in self.words.iter_mut().zip(add) {
+                jobs.push(WordJob { target: target as u32, word });
+            }
+        } else if added + subtracted < LONG {
             self.job(0, target, 0, add, subtract);
         } else {
             for (part, (add, subtract)) in add.chunks(PART).zip(subtract.chunks(PART)).enumerate() {
@@ -74,13 +101,31 @@ impl Lists {
         }
     }
 
-    /// All lists, one after the other.
-    pub fn rows(&self) -> &[u16] {
-        &self.rows
-    }
-
-    /// The jobs, in the order in which they should be done.
-    pub fn buckets(&self) -> impl Iterator<Item = &[Job]> {
-        self.buckets.iter().filter(|jobs| !jobs.is_empty()).map(Vec::as_slice)
+    /// Adds the listed rows of a matrix to `fields`, whose rows are `stride` long and have the matrix' columns (and may
+    /// have its padding). `shift` as in [`kernels::add_rows`]; `table` is scratch.
+    ///
+    /// # Panics
+    /// If the matrix has fewer rows than are listed, or the fields fewer than there are targets.
+    pub fn apply<W: TileWeight>(
+        &self,
+        isa: Isa,
+        matrix: &Tiles<W>,
+        shift: u32,
+        table: &mut Table<W>,
+        fields: &mut [W::Field],
+        stride: usize,
+    ) {
+        for (at, tile) in matrix.tiles().enumerate() {
+            let first = at * TILE;
+            let mut target = Target { fields: &mut *fields, stride, first, columns: TILE.min(stride - first) };
+            for jobs in self.buckets.iter().filter(|jobs| !jobs.is_empty()) {
+                kernels::add_rows(isa, tile, jobs, &self.rows, &mut target, shift);
+            }
+            for (jobs, rows) in self.words.iter().zip(tile.chunks(WORD_BITS)) {
+                if !jobs.is_empty() {
+                    kernels::add_words(isa, rows, jobs, table, &mut target, shift);
+                }
+            }
+        }
     }
 }

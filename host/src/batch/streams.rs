@@ -50,7 +50,12 @@ fn step(x: u32, w: u32) -> u32 {
 /// [`kernels::draws`](super::kernels::draws).
 #[inline(always)]
 pub(super) fn draws(streams: &mut [Stream; LANES], count: usize, out: &mut [u32], stride: usize) {
-    let mut words: [[u32; LANES]; 4] = std::array::from_fn(|word| streams.map(|stream| stream.words[word]));
+    let mut words = [[0; LANES]; 4];
+    for (lane, stream) in streams.iter().enumerate() {
+        for word in 0..4 {
+            words[word][lane] = stream.words[word];
+        }
+    }
     // Sixteen steps of all streams, then the square is written by streams.
     let mut square = [[0; LANES]; LANES];
     for first in (0..count).step_by(LANES) {
@@ -70,7 +75,9 @@ pub(super) fn draws(streams: &mut [Stream; LANES], count: usize, out: &mut [u32]
         }
     }
     for (lane, stream) in streams.iter_mut().enumerate() {
-        stream.words = words.map(|words| words[lane]);
+        for word in 0..4 {
+            stream.words[word] = words[word][lane];
+        }
     }
 }
 

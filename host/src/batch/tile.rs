@@ -51,10 +51,12 @@ fn sigmoid(field: i32) -> u32 {
 /// A weight as the kernels add it.
 pub trait TileWeight: Weight<Field: TileField> {
     /// What the rows of one [`Job`](super::lists::Job) add up to without overflow.
-    type Sum: Copy + Default;
+    type Sum: Copy + Default + Send + Sync + std::fmt::Debug;
 
     /// Adds a weight.
     fn add(sum: Self::Sum, weight: Self) -> Self::Sum;
+    /// Adds a sum.
+    fn join(sum: Self::Sum, other: Self::Sum) -> Self::Sum;
     /// Subtracts a weight.
     fn subtract(sum: Self::Sum, weight: Self) -> Self::Sum;
     /// Adds a sum, shifted to the left, to a field.
@@ -67,6 +69,11 @@ impl TileWeight for f32 {
     #[inline(always)]
     fn add(sum: Self, weight: Self) -> Self {
         sum + weight
+    }
+
+    #[inline(always)]
+    fn join(sum: Self, other: Self) -> Self {
+        sum + other
     }
 
     #[inline(always)]
@@ -86,6 +93,11 @@ impl TileWeight for i16 {
     #[inline(always)]
     fn add(sum: i32, weight: Self) -> i32 {
         sum.wrapping_add(i32::from(weight))
+    }
+
+    #[inline(always)]
+    fn join(sum: i32, other: i32) -> i32 {
+        sum.wrapping_add(other)
     }
 
     #[inline(always)]
@@ -109,6 +121,11 @@ impl TileWeight for i8 {
     }
 
     #[inline(always)]
+    fn join(sum: i16, other: i16) -> i16 {
+        sum.wrapping_add(other)
+    }
+
+    #[inline(always)]
     fn subtract(sum: i16, weight: Self) -> i16 {
         sum.wrapping_sub(i16::from(weight))
     }
@@ -117,6 +134,15 @@ impl TileWeight for i8 {
     fn fold(field: i32, sum: i16, shift: u32) -> i32 {
         field.wrapping_add(i32::from(sum) << shift)
     }
+}
+
+/// Sums of four rows of a tile: entry i of group g is the sum of those of rows 4g..4g + 4 whose bits are on in i.
+pub type Table<W> = [[[<W as TileWeight>::Sum; TILE]; 16]; 8];
+
+/// A table that holds no sums yet.
+pub fn new_table<W: TileWeight>() -> Box<Table<W>> {
+    let groups = vec![[[W::Sum::default(); TILE]; 16]; 8].into_boxed_slice();
+    groups.try_into().expect("eight groups")
 }
 
 /// A matrix in tiles of columns; the last tile is padded with zeros.

@@ -18,9 +18,9 @@ use rayon::prelude::*;
 
 use crate::batch::{
     TILE,
-    kernels::{self, Isa, Target},
+    kernels::{self, Isa},
     lists::Lists,
-    tile::Tiles,
+    tile::{Tiles, new_table},
 };
 
 /// The weighted states that one chain showed. Reused from chain to chain.
@@ -171,14 +171,15 @@ impl Moments {
             let values = &self.odd[at];
             let mut lists = Lists::default();
             lists.push(0, &all, &none);
-            add_tiles(isa, values, &lists, &mut self.means[layer], width);
+            lists.apply(isa, values, 0, &mut new_table::<f32>(), &mut self.means[layer], width);
             for (l, even) in [(layer - 1, layer - 1), (layer, layer + 1)] {
                 let (Some(pairs), Some(on)) = (self.pairs.get_mut(l), self.on.get(even)) else { continue };
                 let tasks = pairs.par_chunks_mut(TASK_ROWS * width).zip(on.par_chunks(TASK_ROWS * row_words.max(1)));
-                tasks.for_each_init(Lists::default, |lists, (pairs, on)| {
+                let scratch = || (Lists::default(), new_table::<f32>());
+                tasks.for_each_init(scratch, |(lists, table), (pairs, on)| {
                     lists.clear();
                     on.chunks_exact(row_words).enumerate().for_each(|(row, on)| lists.push(row, on, &none));
-                    add_tiles(isa, values, lists, pairs, width);
+                    lists.apply(isa, values, 0, table, pairs, width);
                 });
             }
         }
@@ -232,14 +233,6 @@ impl Moments {
 
 /// Most states that are added at once: their values should stay in the cache, and their numbers fit 16 bits.
 pub const MAX_STATES: usize = 1024;
-
-fn add_tiles(isa: Isa, values: &Tiles<f32>, lists: &Lists, sums: &mut [f32], width: usize) {
-    for (at, tile) in values.tiles().enumerate() {
-        let first = at * TILE;
-        let mut target = Target { fields: &mut *sums, stride: width, first, columns: TILE.min(width - first) };
-        lists.buckets().for_each(|jobs| kernels::add_rows(isa, tile, jobs, lists.rows(), &mut target, 0));
-    }
-}
 
 /// Writes bit u of state n to bit n of row u, for whole words of units. Rows have `words_for(states)` words.
 fn transpose_bits<'s>(states: usize, words: impl Fn(usize) -> &'s [u32] + Sync, rows: &mut Vec<u32>) {

@@ -4,9 +4,9 @@ use bitboltz_core::fixed::Scale;
 
 use super::{Target, portable};
 use crate::batch::{
-    lists::Job,
+    lists::{Job, WordJob},
     streams::{LANES, Stream},
-    tile::{TILE, TileField, TileWeight},
+    tile::{TILE, Table, TileField, TileWeight},
 };
 
 /// Whether this machine has all that the functions below need.
@@ -58,4 +58,15 @@ pub(super) fn count_pairs(row: &[u64], columns: &[[u64; TILE]], counts: &mut [u6
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq,bmi1,bmi2,popcnt,lzcnt")]
 pub(super) fn draws(streams: &mut [Stream; LANES], count: usize, out: &mut [u32], stride: usize) {
     portable::draws(streams, count, out, stride);
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq,bmi1,bmi2,popcnt,lzcnt")]
+pub(super) fn add_words<W: TileWeight>(
+    rows: &[[W; TILE]],
+    jobs: &[WordJob],
+    table: &mut Table<W>,
+    target: &mut Target<'_, W::Field>,
+    shift: u32,
+) {
+    portable::add_words(rows, jobs, table, target, shift);
 }

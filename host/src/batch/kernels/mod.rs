@@ -18,9 +18,9 @@ use std::sync::OnceLock;
 use bitboltz_core::fixed::Scale;
 
 use super::{
-    lists::Job,
+    lists::{Job, WordJob},
     streams::{LANES, Stream},
-    tile::{TILE, TileField, TileWeight},
+    tile::{TILE, Table, TileField, TileWeight},
 };
 
 /// An instruction set that this machine has.
@@ -117,6 +117,24 @@ pub fn add_rows<W: TileWeight>(
     shift: u32,
 ) {
     dispatch!(isa, add_rows(tile, jobs, rows, target, shift));
+}
+
+/// For each job: adds those of at most 32 rows whose bits are on in its word, summed by fours, to its row of the target.
+///
+/// `table` is scratch: if there are many jobs, the sums of all subsets of four rows are made once, and a job adds eight of
+/// them instead of up to 32 rows. The results are the same either way.
+///
+/// # Panics
+/// If a job lies outside of the target.
+pub fn add_words<W: TileWeight>(
+    isa: Isa,
+    rows: &[[W; TILE]],
+    jobs: &[WordJob],
+    table: &mut Table<W>,
+    target: &mut Target<'_, W::Field>,
+    shift: u32,
+) {
+    dispatch!(isa, add_words(rows, jobs, table, target, shift));
 }
 
 /// Packs the signs of fields: bit i is on iff field i is at least zero.

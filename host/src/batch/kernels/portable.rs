@@ -6,9 +6,9 @@ use bitboltz_core::{bits::WORD_BITS, fixed::Scale};
 
 use super::Target;
 use crate::batch::{
-    lists::Job,
+    lists::{Job, WordJob},
     streams::{LANES, Stream},
-    tile::{TILE, TileField, TileWeight},
+    tile::{TILE, Table, TileField, TileWeight},
 };
 
 /// See [`super::add_rows`].
@@ -20,7 +20,6 @@ pub fn add_rows<W: TileWeight>(
     target: &mut Target<'_, W::Field>,
     shift: u32,
 ) {
-    let Target { fields, stride, first, columns } = target;
     for job in jobs {
         let mut sums = [W::Sum::default(); TILE];
         for &row in &rows[job.start as usize..job.middle as usize] {
@@ -35,15 +34,91 @@ pub fn add_rows<W: TileWeight>(
                 sums[k] = W::subtract(sums[k], row[k]);
             }
         }
-        let out = &mut fields[job.target as usize * *stride + *first..][..*columns];
-        if let Ok(out) = <&mut [W::Field; TILE]>::try_from(&mut *out) {
-            for k in 0..TILE {
-                out[k] = W::fold(out[k], sums[k], shift);
+        fold::<W>(&sums, job.target, target, shift);
+    }
+}
+
+/// See [`super::add_words`].
+#[inline(always)]
+pub fn add_words<W: TileWeight>(
+    rows: &[[W; TILE]],
+    jobs: &[WordJob],
+    table: &mut Table<W>,
+    target: &mut Target<'_, W::Field>,
+    shift: u32,
+) {
+    let groups = rows.len().div_ceil(4);
+    if jobs.len() < TABLE_JOBS {
+        for job in jobs {
+            let mut sums = [W::Sum::default(); TILE];
+            for g in 0..groups {
+                let sum = sum_four(rows, 4 * g, job.word >> (4 * g) & 15);
+                for k in 0..TILE {
+                    sums[k] = W::join(sums[k], sum[k]);
+                }
             }
-        } else {
-            out.iter_mut().zip(sums).for_each(|(field, sum)| *field = W::fold(*field, sum, shift));
+            fold::<W>(&sums, job.target, target, shift);
+        }
+        return;
+    }
+    for (group, rows) in table.iter_mut().zip(rows.chunks(4)) {
+        for i in 1..16_usize {
+            // The sum without the last of the rows comes first, so rows are added in their order.
+            let last = i.ilog2();
+            let mut sum = group[i ^ (1 << last)];
+            if let Some(row) = rows.get(last as usize) {
+                for k in 0..TILE {
+                    sum[k] = W::add(sum[k], row[k]);
+                }
+            }
+            group[i] = sum;
         }
     }
+    let table = &table[..groups];
+    for job in jobs {
+        let mut sums = [W::Sum::default(); TILE];
+        let mut bits = job.word;
+        for group in table {
+            let sum = &group[(bits & 15) as usize];
+            for k in 0..TILE {
+                sums[k] = W::join(sums[k], sum[k]);
+            }
+            bits >>= 4;
+        }
+        fold::<W>(&sums, job.target, target, shift);
+    }
+}
+
+/// Adds shifted sums to a row of the target.
+#[inline(always)]
+fn fold<W: TileWeight>(sums: &[W::Sum; TILE], row: u32, target: &mut Target<'_, W::Field>, shift: u32) {
+    let Target { fields, stride, first, columns } = target;
+    let out = &mut fields[row as usize * *stride + *first..][..*columns];
+    if let Ok(out) = <&mut [W::Field; TILE]>::try_from(&mut *out) {
+        for k in 0..TILE {
+            out[k] = W::fold(out[k], sums[k], shift);
+        }
+    } else {
+        out.iter_mut().zip(sums).for_each(|(field, &sum)| *field = W::fold(*field, sum, shift));
+    }
+}
+
+/// Jobs from which making a table costs less than it saves.
+const TABLE_JOBS: usize = 24;
+
+/// What a table would hold.
+#[inline(always)]
+fn sum_four<W: TileWeight>(rows: &[[W; TILE]], first: usize, mut bits: u32) -> [W::Sum; TILE] {
+    let mut sum = [W::Sum::default(); TILE];
+    while bits != 0 {
+        if let Some(row) = rows.get(first + bits.trailing_zeros() as usize) {
+            for k in 0..TILE {
+                sum[k] = W::add(sum[k], row[k]);
+            }
+        }
+        bits &= bits - 1;
+    }
+    sum
 }
 
 /// See [`super::modes`].
@@ -61,7 +136,10 @@ pub fn samples<F: TileField>(fields: &[F], scale: Scale, draws: &[u32], words: &
     let fields = &fields.as_chunks::<WORD_BITS>().0[..words.len()];
     let draws = &draws.as_chunks::<WORD_BITS>().0[..words.len()];
     for (word, (fields, draws)) in words.iter_mut().zip(fields.iter().zip(draws)) {
-        let thresholds: [u32; WORD_BITS] = std::array::from_fn(|k| fields[k].threshold(scale));
+        let mut thresholds = [0; WORD_BITS];
+        for k in 0..WORD_BITS {
+            thresholds[k] = fields[k].threshold(scale);
+        }
         *word = pack(|k| draws[k] < thresholds[k]);
     }
 }
@@ -111,6 +189,9 @@ pub fn count_pairs(row: &[u64], columns: &[[u64; TILE]], counts: &mut [u64; TILE
 /// A word from its bits: as a sum over lanes, which becomes a few vector instructions.
 #[inline(always)]
 fn pack(on: impl Fn(usize) -> bool) -> u32 {
-    let bits: [u32; WORD_BITS] = std::array::from_fn(|k| if on(k) { 1 << k } else { 0 });
-    bits.into_iter().fold(0, |word, bit| word | bit)
+    let mut word = 0;
+    for k in 0..WORD_BITS {
+        word |= if on(k) { 1 << k } else { 0 };
+    }
+    word
 }
