@@ -106,7 +106,7 @@ impl<W: TileWeight> Chains<W> {
             valid: Vec::new(),
             streams: Vec::new(),
             flips: Vec::new(),
-            lists: Lists::default(),
+            lists: Lists::new::<W>(),
             table: new_table::<W>(),
             add: Vec::new(),
             subtract: Vec::new(),

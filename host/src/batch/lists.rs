@@ -45,8 +45,10 @@ pub struct WordJob {
 }
 
 /// The lists of many chains. Reused from step to step.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Lists {
+    /// Whether dense lists are looked up in tables.
+    tables: bool,
     rows: Vec<u16>,
     /// Short lists, then one bucket for each part of the rows.
     buckets: Vec<Vec<Job>>,
@@ -55,6 +57,11 @@ pub struct Lists {
 }
 
 impl Lists {
+    /// No lists yet, for weights of a type.
+    pub fn new<W: TileWeight>() -> Self {
+        Self { tables: W::TABLES, rows: Vec::new(), buckets: Vec::new(), words: Vec::new() }
+    }
+
     /// Forgets all lists.
     pub fn clear(&mut self) {
         self.rows.clear();
@@ -66,7 +73,7 @@ impl Lists {
     /// No row may be in both.
     pub fn push(&mut self, target: usize, add: &[u32], subtract: &[u32]) {
         let (added, subtracted) = (count_ones(add), count_ones(subtract));
-        if subtracted == 0 && DENSE * added as usize >= add.len() * WORD_BITS {
+        if self.tables && subtracted == 0 && DENSE * added as usize >= add.len() * WORD_BITS {
             self.words.resize_with(self.words.len().max(add.len()), Vec::new);
             for (jobs, &word) in self.words.iter_mut().zip(add) {
                 jobs.push(WordJob { target: target as u32, word });

@@ -31,7 +31,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 /// Most chains of a block: the fields of a block and a tile of weights should fit the second-level cache.
-pub const MAX_BLOCK: usize = 64;
+pub const MAX_BLOCK: usize = 256;
 
 /// Chains of a block, so that there is one for each thread, if there are few chains.
 pub fn block_size(count: usize) -> usize {

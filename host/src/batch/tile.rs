@@ -53,6 +53,9 @@ pub trait TileWeight: Weight<Field: TileField> {
     /// What the rows of one [`Job`](super::lists::Job) add up to without overflow.
     type Sum: Copy + Default + Send + Sync + std::fmt::Debug;
 
+    /// Whether tables of sums of four rows pay: their entries are as wide as sums, integers' rows are not.
+    const TABLES: bool;
+
     /// Adds a weight.
     fn add(sum: Self::Sum, weight: Self) -> Self::Sum;
     /// Adds a sum.
@@ -65,6 +68,7 @@ pub trait TileWeight: Weight<Field: TileField> {
 
 impl TileWeight for f32 {
     type Sum = Self;
+    const TABLES: bool = true;
 
     #[inline(always)]
     fn add(sum: Self, weight: Self) -> Self {
@@ -89,6 +93,7 @@ impl TileWeight for f32 {
 
 impl TileWeight for i16 {
     type Sum = i32;
+    const TABLES: bool = false;
 
     #[inline(always)]
     fn add(sum: i32, weight: Self) -> i32 {
@@ -114,6 +119,7 @@ impl TileWeight for i16 {
 impl TileWeight for i8 {
     /// A job has at most 255 rows, and 255 × 128 is below 2¹⁵.
     type Sum = i16;
+    const TABLES: bool = false;
 
     #[inline(always)]
     fn add(sum: i16, weight: Self) -> i16 {

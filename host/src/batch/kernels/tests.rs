@@ -5,7 +5,10 @@ use bitboltz_core::{
 };
 
 use super::*;
-use crate::batch::{lists::Lists, tile::{Tiles, new_table}};
+use crate::batch::{
+    lists::Lists,
+    tile::{Tiles, new_table},
+};
 
 fn bytes<T: bytemuck::Pod>(rng: &mut XorShiftRng, count: usize) -> Vec<T> {
     let mut bytes = vec![0; count * size_of::<T>()];
@@ -24,7 +27,7 @@ fn rows_agree<W: TileWeight + std::fmt::Debug>(numbers: fn(&mut XorShiftRng, usi
     {
         let tile: Vec<[W; TILE]> = (0..height).map(|_| numbers(&mut rng, TILE).try_into().unwrap()).collect();
         let stride = columns;
-        let mut lists = Lists::default();
+        let mut lists = Lists::new::<W>();
         let mut expected = vec![W::Field::default(); 7 * stride];
         let words = height.div_ceil(32);
         for chain in [0, 2, 3, 6] {
