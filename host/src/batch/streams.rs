@@ -52,9 +52,7 @@ fn step(x: u32, w: u32) -> u32 {
 pub(super) fn draws(streams: &mut [Stream; LANES], count: usize, out: &mut [u32], stride: usize) {
     let mut words = [[0; LANES]; 4];
     for (lane, stream) in streams.iter().enumerate() {
-        for word in 0..4 {
-            words[word][lane] = stream.words[word];
-        }
+        words.iter_mut().zip(stream.words).for_each(|(lanes, word)| lanes[lane] = word);
     }
     // Sixteen steps of all streams, then the square is written by streams.
     let mut square = [[0; LANES]; LANES];
@@ -75,9 +73,7 @@ pub(super) fn draws(streams: &mut [Stream; LANES], count: usize, out: &mut [u32]
         }
     }
     for (lane, stream) in streams.iter_mut().enumerate() {
-        for word in 0..4 {
-            stream.words[word] = words[word][lane];
-        }
+        stream.words.iter_mut().zip(&words).for_each(|(word, lanes)| *word = lanes[lane]);
     }
 }
 

@@ -104,7 +104,7 @@ fn fold<W: TileWeight>(sums: &[W::Sum; TILE], row: u32, target: &mut Target<'_, 
 }
 
 /// Jobs from which making a table costs less than it saves.
-const TABLE_JOBS: usize = 24;
+const TABLE_JOBS: usize = 6;
 
 /// What a table would hold.
 #[inline(always)]
