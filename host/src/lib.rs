@@ -8,6 +8,7 @@
 
 pub mod agreement;
 pub mod atomic;
+pub mod batch;
 pub mod bits;
 pub mod boards;
 pub mod chain;
@@ -15,12 +16,13 @@ pub mod checkpoint;
 pub mod cli;
 pub mod dataset;
 pub mod device;
-pub mod dual;
+
 pub mod estimator;
 pub mod eval;
 pub mod grid;
 pub mod image;
 pub mod inpainting;
+pub mod matrix;
 pub mod model_file;
 pub mod npy;
 pub mod parameters;
