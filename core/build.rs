@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::{env, fs, path::Path};
 
-fn table(name: &str, doc: &str, values: impl Iterator<Item = u32>) -> String {
+fn table(visible: &str, name: &str, doc: &str, values: impl Iterator<Item = u32>) -> String {
     let values: Vec<u32> = values.collect();
-    let mut text = format!("/// {doc}\nstatic {name}: [u32; {}] = [", values.len());
+    let mut text = format!("/// {doc}\n{visible}static {name}: [u32; {}] = [", values.len());
     for value in values {
         write!(text, "{value},").expect("writing to a String cannot fail");
     }
@@ -16,10 +16,12 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let two32 = libm::exp2(32.0);
     let text = table(
+        "pub ",
         "SIGMOID_TAIL",
-        "σ(−i/32) in units of 2⁻³², i = 0, 1, …, down to below half a unit.",
+        "σ(−i/32) in units of 2⁻³², i = 0, 1, …, down to below half a unit; the last two are 0.",
         (0..=22 * 32 + 32).map(|i| libm::round(two32 / (1.0 + libm::exp(f64::from(i) / 32.0))) as u32),
     ) + &table(
+        "",
         "EXP2_NEG",
         "2^(−i/64) in units of 2⁻³¹, i = 0 ..= 64.",
         (0..=64).map(|i| libm::round(libm::exp2(31.0 - f64::from(i) / 64.0)) as u32),

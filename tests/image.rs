@@ -239,7 +239,11 @@ fn every_reason_to_refuse() {
 
     let geometry = |bytes: &[u8; 6]| refused(&[(16, bytes)]);
     assert_eq!(geometry(&[2, 0, 2, 0, 1, 1]), E::Geometry { units: 4, visible: 3 });
-    assert_eq!(geometry(&[0xFF; 6]), E::Geometry { units: u32::MAX as usize, visible: 3 });
+    assert_eq!(geometry(&[0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 8]), E::Geometry { units: u32::MAX as usize, visible: 3 });
+    for (width, height, channels, bits) in [(3, 0, 1, 1), (0, 0, 0, 1), (1, 1, 1, 9)] {
+        let picture = Geometry { width, height, channels, bits };
+        assert_eq!(geometry(&[width as u8, 0, height as u8, 0, channels, bits]), E::Picture(picture));
+    }
 
     for value in [0.0, -0.5, 1.0 + f32::EPSILON, 5.9e-8, f32::NAN, f32::INFINITY] {
         assert_eq!(refused(&[(12, &value.to_le_bytes())]), E::Scale { bits: value.to_bits() });

@@ -4,13 +4,16 @@ use std::{fs, path::Path, process::Command};
 
 use bitboltz_tests::command::{Running, isolate, run, xtask};
 
-/// Lines that the test below does not run, because they need QEMU: `parity` does the same through the library. A line
-/// that is added to README.md has to be run here, or be covered elsewhere and named here.
+/// Lines that the test below does not run: those that need QEMU, which `parity` and `device` cover, and those that need a
+/// downloaded data set. A line that is added to README.md has to be run here, or be covered elsewhere and named here.
 const ELSEWHERE: &[&str] = &[
     "cargo xtask test",
     "cargo xtask qemu inpaint --image m.bbz",
     "cargo xtask qemu serve --image m.bbz --serial tcp:127.0.0.1:5555",
     "bitboltz device --port tcp:127.0.0.1:5555 inpaint digits --mask half-left -o device.png",
+    "bitboltz data get mnist",
+    "bitboltz train mnist --minutes 5 -o mnist.safetensors",
+    "bitboltz train fashion-mnist --minutes 5 -o fashion.safetensors",
 ];
 
 /// The command lines of README.md's shell blocks, in order, without comments.
@@ -33,7 +36,7 @@ fn lines() -> Vec<String> {
 
 /// Whether a line needs more than the program.
 fn is_elsewhere(line: &str) -> bool {
-    line.starts_with("cargo xtask ") || line.starts_with("bitboltz device ")
+    line.starts_with("cargo xtask ") || line.starts_with("bitboltz device ") || line.contains("mnist")
 }
 
 /// The program's arguments on a line, changed so that it is soon done.

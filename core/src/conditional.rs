@@ -65,8 +65,8 @@ pub fn mode_block<C: Connection>(
     update_block(model, state, block, clamp, |field| field.is_on())
 }
 
-/// Writes the conditional means σ(a_i) of one layer, by the same table as [`sample_block`]: what it samples is exactly
-/// this. Clamped units get their conditional mean too.
+/// Writes the conditional means σ(a_i) of one layer, by the same table as [`sample_block`] and rounded to the 24 bits of
+/// an `f32`. Clamped units get their conditional mean too.
 ///
 /// Writes the shorter of `means` and the layer.
 pub fn mean_layer<C: Connection>(model: &Dbm<'_, C>, state: &State<'_, C::Field>, layer: usize, means: &mut [f32]) {

@@ -90,6 +90,7 @@ impl Scale {
     }
 
     /// An integer in Q16.16, rounded to nearest, saturating.
+    #[inline]
     pub const fn to_q16(self, value: i64) -> i32 {
         // Beyond ±2³⁸ the product could overflow, and at the smallest scale the result is ±2¹⁴: both saturate every table.
         const LIMIT: i64 = 1 << 38;

@@ -130,6 +130,9 @@ pub enum ImageError {
         /// Type of the image.
         found: WeightKind,
     },
+    /// The picture is neither whole nor absent: a side, the channels or the bits are 0 and others are not, or a value has
+    /// more than 8 bits.
+    Picture(Geometry),
 }
 
 impl core::fmt::Display for ImageError {
@@ -161,6 +164,9 @@ impl core::fmt::Display for ImageError {
             }
             Self::Reserved { offset } => write!(f, "byte {offset} is reserved and must be 0"),
             Self::Model(error) => error.fmt(f),
+            Self::Picture(Geometry { width, height, channels, bits }) => {
+                write!(f, "no picture: {width} × {height} pixels of {channels} values of {bits} bits (expected 1 to 8)")
+            }
             Self::WrongKind { expected, found } => write!(f, "weight type: expected {expected}, found {found}"),
         }
     }
@@ -298,6 +304,9 @@ impl<'a> Image<'a> {
         let scale = Scale::from_bits(scale_bits).ok_or(ImageError::Scale { bits: scale_bits })?;
         let geometry =
             Geometry { width: u16_at(bytes, 16), height: u16_at(bytes, 18), channels: bytes[20], bits: bytes[21] };
+        if geometry != Geometry::default() && (geometry.units() == 0 || geometry.bits > 8) {
+            return Err(ImageError::Picture(geometry));
+        }
         if geometry.units() > shape.width(0) {
             return Err(ImageError::Geometry { units: geometry.units(), visible: shape.width(0) });
         }

@@ -67,12 +67,15 @@ pub struct InpaintReport<E> {
 
 impl Inpaint {
     /// Fills the free units of `state`, whose clamped units hold what is known, with the lowest mode found. `best` is
-    /// scratch of at least [`Shape::words`](crate::shape::Shape::words) words; a shorter one cannot hold the best mode.
+    /// scratch of at least [`Shape::words`](crate::shape::Shape::words) words.
     ///
     /// On success the state is the best mode, fields included.
     ///
     /// # Errors
     /// [`SearchCapHit`], if any search hit its cap.
+    ///
+    /// # Panics
+    /// If `best` is too short.
     pub fn restore<C: Connection, R: Rng>(
         &self,
         model: &Dbm<'_, C>,
@@ -81,6 +84,7 @@ impl Inpaint {
         clamp: &Clamp<'_>,
         rng: &mut R,
     ) -> Result<InpaintReport<Energy<C>>, SearchCapHit> {
+        let best = &mut best[..model.shape().words()];
         let mut report = None;
         for _ in 0..self.restarts.max(1) {
             model.randomise(state, clamp, rng);
@@ -110,7 +114,7 @@ impl Inpaint {
         let lowest = match *report {
             Some(InpaintReport { energy: lowest, .. }) if lowest <= energy => lowest,
             _ => {
-                best.iter_mut().zip(state.words()).for_each(|(best, &word)| *best = word);
+                best.copy_from_slice(state.words());
                 energy
             }
         };
@@ -120,7 +124,7 @@ impl Inpaint {
 }
 
 fn recall<C: Connection>(model: &Dbm<'_, C>, state: &mut State<'_, C::Field>, best: &[u32]) {
-    state.words_mut().iter_mut().zip(best).for_each(|(word, &best)| *word = best);
+    state.words_mut().copy_from_slice(best);
     model.refresh(state);
 }
 

@@ -22,7 +22,8 @@ pub struct MetropolisHastings<'b, F> {
 }
 
 impl<'b, F: Field> MetropolisHastings<'b, F> {
-    /// `proposal` is scratch space of the model's shape; its content does not matter.
+    /// `proposal` is scratch space of the model's shape; its content does not matter. Over another shape, the first step
+    /// panics.
     pub fn new(proposal: State<'b, F>) -> Self {
         Self { proposal }
     }

@@ -96,12 +96,14 @@ impl<'b, F: Field> State<'b, F> {
         &self.fields[self.shape.unit_range(layer)]
     }
 
-    /// Becomes a copy of a state of the same shape, fields included. Nothing happens for another shape.
+    /// Becomes a copy of a state of the same shape, fields included.
+    ///
+    /// # Panics
+    /// If the other state has another shape.
     pub fn copy_from(&mut self, other: &State<'_, F>) {
-        if self.shape == other.shape {
-            self.words.copy_from_slice(other.words);
-            self.fields.copy_from_slice(other.fields);
-        }
+        assert!(self.shape == other.shape, "a state is copied into one of its own shape");
+        self.words.copy_from_slice(other.words);
+        self.fields.copy_from_slice(other.fields);
     }
 
     pub(crate) fn parts_mut(&mut self) -> (&mut [u32], &mut [F]) {
@@ -131,6 +133,11 @@ impl<'m> Clamp<'m> {
             Some(mask) => Ok(Self { mask: Some(mask) }),
             None => Err(BufferTooSmall { needed: shape.words(), found: mask.len() }),
         }
+    }
+
+    /// A mask whose length was checked before.
+    pub(crate) const fn over(mask: &'m [u32]) -> Self {
+        Self { mask: Some(mask) }
     }
 
     /// The clamped bits of a word of state.
@@ -167,19 +174,25 @@ mod tests {
         assert_eq!((state.layer(0).len(), state.layer(1).len(), state.layer(2).len()), (33, 2, 0));
     }
 
-    #[test]
-    fn states_of_another_shape_are_not_copied() {
-        let (mut a, mut b, mut fields) = ([1; 2], [2; 2], [0; 5]);
-        let (mut one, mut two) = (fields, fields);
-        let shapes = [Shape::new(&[2, 3]).unwrap(), Shape::new(&[3, 2]).unwrap()];
-        let mut x = State::<i32>::new(&shapes[0], &mut a, &mut one).unwrap();
-        let mut y = State::<i32>::new(&shapes[1], &mut b, &mut two).unwrap();
+    /// Copies a state of widths 3-2 into one of these widths.
+    fn copied(widths: &[usize; 2]) -> [u32; 2] {
+        let (mut a, mut b, mut one, mut two) = ([1; 2], [2; 2], [0; 5], [0; 5]);
+        let mut x = State::<i32>::new(&Shape::new(widths).unwrap(), &mut a, &mut one).unwrap();
+        let mut y = State::<i32>::new(&Shape::new(&[3, 2]).unwrap(), &mut b, &mut two).unwrap();
         y.words_mut().fill(1);
         x.copy_from(&y);
-        assert_eq!(x.words(), [0; 2]);
-        let mut z = State::<i32>::new(&shapes[1], &mut a, &mut fields).unwrap();
-        z.copy_from(&y);
-        assert_eq!(z.words(), [1; 2]);
+        a
+    }
+
+    #[test]
+    fn states_of_the_same_shape_are_copied() {
+        assert_eq!(copied(&[3, 2]), [1; 2]);
+    }
+
+    #[test]
+    #[should_panic(expected = "its own shape")]
+    fn states_of_another_shape_are_not() {
+        copied(&[2, 3]);
     }
 
     #[test]

@@ -164,8 +164,8 @@ impl Weight for i16 {
 
 /// A field a_i = b_i + Σ_j W_ij x_j, or a bias. Four bytes, whatever the weights are.
 ///
-/// Additions of integers wrap in the type's own arithmetic, but never do: a [`Dbm`](crate::model::Dbm) is only built
-/// where the largest possible field fits.
+/// Integers are added by wrapping operators, so that no overflow check is compiled in: a [`Dbm`](crate::model::Dbm) is only
+/// built where the largest possible field fits.
 pub trait Field: Pod + PartialOrd + Default + core::fmt::Debug + Send + Sync + sealed::Sealed {
     /// What fields add up to: wide enough for any model.
     type Energy: Copy + PartialOrd + Default + core::fmt::Debug;
@@ -227,8 +227,7 @@ impl Field for f32 {
 
     #[inline]
     fn to_q16(self, _scale: Scale) -> i32 {
-        // Adding a half before the floor that the cast of a positive number is would need two branches; truncation
-        // moves the field by less than 2⁻¹⁶, far less than the table's own error.
+        // Truncates: less than 2⁻¹⁶ off, below the table's own error, and a single instruction.
         (self * 65_536.0) as i32
     }
 

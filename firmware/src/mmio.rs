@@ -1,6 +1,6 @@
 //! Every access to memory that Rust did not allocate: the weights region, the arena, and the registers of the board.
 //!
-//! The only file of the firmware with `unsafe`. The addresses are linker symbols of the board's `memory.x`; a symbol's
+//! With `fault.rs` the only file of the firmware with `unsafe`. The addresses are linker symbols of the board's `memory.x`; a symbol's
 //! address is the value, and nothing is ever read from where the address symbols themselves would lie.
 #![allow(unsafe_code)]
 

@@ -2,8 +2,7 @@
 
 use bitboltz_core::{
     bits::count_ones,
-    connection::Connection,
-    model::Dbm,
+    model::DenseDbm,
     rng::stream,
     search::SearchCapHit,
     start::{LocalModeStart, Start as _},
@@ -13,7 +12,11 @@ use bitboltz_core::{
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::{bits::BitMatrix, chain::ChainBuffer};
+use crate::{
+    batch::{ChainWeights, TileWeight},
+    bits::BitMatrix,
+    chain::ChainBuffer,
+};
 
 /// Differences over a number of data vectors. Fields and energies are compared in the same state: the data with the
 /// hidden units of the float model's local mode above it. Modes are searched by both from the same random hidden bits.
@@ -54,16 +57,16 @@ impl Agreement {
     ///
     /// # Panics
     /// If the shapes differ, the rows are not of the visible width, or there are none.
-    pub fn measure<A, B>(
-        float: &Dbm<'_, A>,
-        integer: &Dbm<'_, B>,
+    pub fn measure<A: TileWeight, B: TileWeight>(
+        float: &DenseDbm<'_, A>,
+        integer: &DenseDbm<'_, B>,
         rows: &BitMatrix,
         seed: u64,
-    ) -> Result<Self, SearchCapHit>
-    where
-        A: Connection + Sync,
-        B: Connection + Sync,
-    {
+    ) -> Result<Self, SearchCapHit> {
+        // Both orientations of both: a flip of an upper unit would walk a column.
+        let (float, integer) = (ChainWeights::new(float), ChainWeights::new(integer));
+        let (float, integer) = (float.dbm().expect("a model's weights"), integer.dbm().expect("a model's weights"));
+        let (float, integer) = (&float, &integer);
         let shape = float.shape();
         assert_eq!(shape, integer.shape(), "models of the same shape");
         assert_eq!(rows.cols(), shape.width(0), "rows of visible bits");

@@ -23,7 +23,7 @@ use thiserror::Error;
 
 use crate::{
     atomic,
-    dual::{all_finite, transpose},
+    matrix::{all_finite, transpose},
     parameters::Parameters,
     train::{config::TrainConfig, rows::Fingerprint},
 };

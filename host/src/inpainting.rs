@@ -1,18 +1,21 @@
 //! Inpainting of many images at once, what share of the hidden units came back, and two baselines.
 
 use bitboltz_core::{
-    bits::{count_ones, view},
-    connection::Connection,
-    inpaint::{Inpaint, posterior_mean},
-    model::Dbm,
+    bits::{count_ones, ones, view},
+    conditional::Block,
+    connection::Dense,
+    inpaint::Inpaint,
+    model::{DenseDbm, Energy},
     rng::stream,
     search::SearchCapHit,
-    state::{Clamp, State},
 };
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::{bits::BitMatrix, chain::ChainBuffer};
+use crate::{
+    batch::{ChainWeights, Chains, Clamping, TileWeight, in_blocks},
+    bits::BitMatrix,
+};
 
 /// Restores every image: row i of `hidden` marks the visible units of row i of `images` that are to be filled in.
 /// Chain i draws from `stream(seed, i)`, so the result does not depend on the number of threads, and a device that is
@@ -23,16 +26,16 @@ use crate::{bits::BitMatrix, chain::ChainBuffer};
 ///
 /// # Panics
 /// If the matrices are not of the same size, or their columns are not the model's visible units.
-pub fn restore<C: Connection + Sync>(
-    model: &Dbm<'_, C>,
+pub fn restore<W: TileWeight>(
+    model: &DenseDbm<'_, W>,
     images: &BitMatrix,
     hidden: &BitMatrix,
     inpaint: &Inpaint,
     seed: u64,
 ) -> Result<BitMatrix, SearchCapHit> {
-    let rows = each(model, images, hidden, |state, best, clamp, chain| {
-        inpaint.restore(model, state, best, clamp, &mut stream(seed, chain))?;
-        Ok(state.layer_words(0).to_vec())
+    let visible = model.shape().word_range(0);
+    let rows = each(model, images, hidden, inpaint, seed, |chains, _| {
+        (0..chains.len()).flat_map(|chain| &chains.words(chain)[visible.clone()]).copied().collect::<Vec<u32>>()
     })?;
     Ok(BitMatrix::from_words(images.rows(), images.cols(), rows.concat()).expect("visible layers are packed rows"))
 }
@@ -45,53 +48,108 @@ pub fn restore<C: Connection + Sync>(
 ///
 /// # Panics
 /// As [`restore`].
-pub fn marginals<C: Connection + Sync>(
-    model: &Dbm<'_, C>,
+pub fn marginals<W: TileWeight>(
+    model: &DenseDbm<'_, W>,
     images: &BitMatrix,
     hidden: &BitMatrix,
     inpaint: &Inpaint,
     (burn_in, samples): (u16, u16),
     seed: u64,
 ) -> Result<Vec<f32>, SearchCapHit> {
-    let rows = each(model, images, hidden, |state, best, clamp, chain| {
-        let mut rng = stream(seed, chain);
-        inpaint.restore(model, state, best, clamp, &mut rng)?;
-        let mut on = vec![0u16; images.cols()];
-        posterior_mean(model, state, clamp, burn_in.into(), samples, &mut on, &mut rng);
-        Ok(on.iter().map(|&count| f32::from(count) / f32::from(samples.max(1))).collect::<Vec<f32>>())
+    let (visible, width) = (model.shape().word_range(0), images.cols());
+    let rows = each(model, images, hidden, inpaint, seed, |chains, weights| {
+        let active: Vec<u32> = (0..chains.len() as u32).collect();
+        (0..burn_in).for_each(|_| chains.gibbs(weights, Block::Odd, &active));
+        let mut on = vec![0_u16; chains.len() * width];
+        for _ in 0..samples {
+            chains.gibbs(weights, Block::Odd, &active);
+            for (chain, on) in on.chunks_exact_mut(width).enumerate() {
+                ones(&chains.words(chain)[visible.clone()]).for_each(|unit| on[unit] += 1);
+            }
+        }
+        on.iter().map(|&count| f32::from(count) / f32::from(samples.max(1))).collect::<Vec<f32>>()
     })?;
     Ok(rows.concat())
 }
 
-/// Runs `answer` on a state that holds image i, under a clamp of what is known of it, for all i in parallel.
-fn each<C, T>(
-    model: &Dbm<'_, C>,
+/// Restores the images of each block, leaves the chains at the best modes, and asks `answer` about them.
+fn each<W: TileWeight, T: Send>(
+    model: &DenseDbm<'_, W>,
     images: &BitMatrix,
     hidden: &BitMatrix,
-    answer: impl Fn(&mut State<'_, C::Field>, &mut [u32], &Clamp<'_>, u64) -> Result<T, SearchCapHit> + Sync,
-) -> Result<Vec<T>, SearchCapHit>
-where
-    C: Connection + Sync,
-    T: Send,
-{
-    let shape = model.shape();
+    inpaint: &Inpaint,
+    seed: u64,
+    answer: impl Fn(&mut Chains<W>, &ChainWeights<W>) -> T + Sync + Send,
+) -> Result<Vec<T>, SearchCapHit> {
+    let shape = *model.shape();
     assert_eq!((images.rows(), images.cols()), (hidden.rows(), hidden.cols()), "one mask row for each image");
     assert_eq!(images.cols(), shape.width(0), "images have the model's visible units");
-    let buffers = || (ChainBuffer::new(shape), vec![0; shape.words()], vec![0; shape.words()]);
-    (0..images.rows())
-        .into_par_iter()
-        .map_init(buffers, |(chain, best, mask), i| {
-            let mut state = chain.state(shape);
-            let visible = shape.word_range(0);
-            state.words_mut()[visible.clone()].copy_from_slice(images.row(i));
-            mask.fill(0);
-            for (known, hidden) in mask[visible].iter_mut().zip(hidden.row(i)) {
-                *known = !hidden;
+    let weights = ChainWeights::new(model);
+    let blocks = in_blocks(
+        images.rows(),
+        || Chains::new(&shape),
+        |chains, range| {
+            let mut masks = vec![0; range.len() * shape.words()];
+            for (mask, image) in masks.chunks_exact_mut(shape.words()).zip(range.clone()) {
+                mask[shape.word_range(0)]
+                    .iter_mut()
+                    .zip(hidden.row(image))
+                    .for_each(|(known, hidden)| *known = !hidden);
             }
-            let clamp = Clamp::new(shape, mask).expect("the mask has the shape's words");
-            answer(&mut state, best, &clamp, i as u64)
-        })
-        .collect()
+            let first = range.start;
+            let streams = range.map(|image| stream(seed, image as u64));
+            chains.reset(&weights, streams, Some(&|chain| images.row(first + chain)), Clamping::Each(&masks));
+            lowest_modes(chains, &weights, inpaint)?;
+            Ok(answer(chains, &weights))
+        },
+    );
+    blocks.into_iter().collect()
+}
+
+/// The lowest mode that each chain has come to.
+struct Best<E> {
+    energy: Option<E>,
+    words: Vec<u32>,
+}
+
+/// [`Inpaint::restore`] for all chains side by side.
+fn lowest_modes<W: TileWeight>(
+    chains: &mut Chains<W>,
+    weights: &ChainWeights<W>,
+    inpaint: &Inpaint,
+) -> Result<(), SearchCapHit> {
+    let active: Vec<u32> = (0..chains.len() as u32).collect();
+    let mut best: Vec<Best<Energy<Dense<'_, W>>>> =
+        active.iter().map(|_| Best { energy: None, words: Vec::new() }).collect();
+    let mut reports = Vec::new();
+    let mut descend = |chains: &mut Chains<W>, best: &mut [Best<_>]| {
+        chains.search(weights, &inpaint.search, &active, &mut reports);
+        reports.iter().try_for_each(|report| report.map(|_| ()))?;
+        chains.look(weights, Block::Odd, &active);
+        for (chain, best) in best.iter_mut().enumerate() {
+            let energy = chains.energy(weights, chain);
+            if !best.energy.is_some_and(|lowest| lowest <= energy) {
+                best.energy = Some(energy);
+                best.words.clear();
+                best.words.extend_from_slice(chains.words(chain));
+            }
+        }
+        Ok(())
+    };
+    let recall = |chains: &mut Chains<W>, best: &[Best<_>]| {
+        best.iter().enumerate().for_each(|(chain, best)| chains.words_mut(chain).copy_from_slice(&best.words));
+    };
+    for _ in 0..inpaint.restarts.max(1) {
+        chains.randomise(&active);
+        descend(chains, &mut best)?;
+    }
+    recall(chains, &best);
+    for _ in 0..inpaint.sweeps {
+        chains.gibbs(weights, Block::Odd, &active);
+        descend(chains, &mut best)?;
+    }
+    recall(chains, &best);
+    Ok(())
 }
 
 /// Share of hidden units restored correctly.
@@ -164,7 +222,10 @@ pub fn hidden_units(hidden: &BitMatrix) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use bitboltz_core::{inpaint::posterior_mean, rng::Rng as _, state::Clamp};
+
     use super::*;
+    use crate::{batch::testing::parameters, chain::ChainBuffer, quantise::Quantised};
 
     fn matrix(rows: &[&[u8]]) -> BitMatrix {
         BitMatrix::from_u8(rows.len(), rows[0].len(), &rows.concat()).unwrap()
@@ -187,5 +248,41 @@ mod tests {
         let hidden = matrix(&[&[1, 0, 0, 0], &[1, 0, 0, 1]]);
         assert_eq!(majority(&train, &images, &hidden), matrix(&[&[1, 1, 0, 1], &[1, 0, 1, 0]]));
         assert_eq!(nearest(&train, &images, &hidden), matrix(&[&[1, 1, 0, 1], &[1, 0, 1, 0]]));
+    }
+
+    /// Every image through the core, one chain at a time; weights whose sums are exact.
+    fn equals_core<W: TileWeight>(model: &DenseDbm<'_, W>) {
+        let shape = *model.shape();
+        let mut rng = stream(4, 0);
+        let mut random = || {
+            let words = (0..70).flat_map(|_| [rng.next_u32(), rng.next_u32() & 0xFFF]).collect();
+            BitMatrix::from_words(70, 44, words).unwrap()
+        };
+        let (images, hidden) = (random(), random());
+        let inpaint = Inpaint { restarts: 3, sweeps: 2, ..Inpaint::default() };
+        let restored = restore(model, &images, &hidden, &inpaint, 6).unwrap();
+        let shares = marginals(model, &images, &hidden, &inpaint, (2, 7), 6).unwrap();
+        let (mut buffer, mut best) = (ChainBuffer::new(&shape), vec![0; shape.words()]);
+        for image in 0..70 {
+            let mut state = buffer.state(&shape);
+            let mut mask = vec![0; shape.words()];
+            state.words_mut()[..2].copy_from_slice(images.row(image));
+            mask.iter_mut().zip(hidden.row(image)).for_each(|(known, hidden)| *known = !hidden);
+            let clamp = Clamp::new(&shape, &mask).unwrap();
+            let mut rng = stream(6, image as u64);
+            inpaint.restore(model, &mut state, &mut best, &clamp, &mut rng).unwrap();
+            assert_eq!(restored.row(image), state.layer_words(0));
+            let mut on = [0; 44];
+            posterior_mean(model, &mut state, &clamp, 2, 7, &mut on, &mut rng);
+            assert!(shares[image * 44..].iter().zip(on).all(|(share, on)| *share == f32::from(on) / 7.0));
+        }
+    }
+
+    #[test]
+    fn images_are_restored_as_the_core_does() {
+        let parameters = parameters(&[44, 33, 21], 9);
+        equals_core(&parameters.dbm().unwrap());
+        equals_core(&Quantised::<i8>::new(&parameters).unwrap().dbm().unwrap());
+        equals_core(&Quantised::<i16>::new(&parameters).unwrap().dbm().unwrap());
     }
 }

@@ -23,13 +23,14 @@
 //! | [`device`] | asks a board, or QEMU, over a serial line |
 //! | **what a model does** | |
 //! | [`model_file`] | a model from a checkpoint or an image, whatever its weights are |
-//! | [`dual`] | float weights in both orientations, for quick chains |
-//! | [`chain`] | memory for the states of chains |
+//! | [`batch`] | many chains at once, at the machine's speed |
+//! | [`chain`] | memory for the states of single chains |
 //! | [`sampling`] | local modes and samples of many chains |
 //! | [`inpainting`] | hidden units of many images restored, and two baselines |
 //! | [`eval`] | small machines by enumeration, and estimators over many runs |
-//! | **files** | |
+//! | **data and files** | |
 //! | [`bits`] | many binary vectors, packed |
+//! | [`matrix`] | transposes |
 //! | [`npy`] | arrays for NumPy |
 //! | [`grid`] | pictures of many images, as PNG |
 //! | [`atomic`] | files that appear whole or not at all |
@@ -38,6 +39,7 @@
 
 pub mod agreement;
 pub mod atomic;
+pub mod batch;
 pub mod bits;
 pub mod boards;
 pub mod chain;
@@ -45,12 +47,12 @@ pub mod checkpoint;
 pub mod cli;
 pub mod dataset;
 pub mod device;
-pub mod dual;
 pub mod estimator;
 pub mod eval;
 pub mod grid;
 pub mod image;
 pub mod inpainting;
+pub mod matrix;
 pub mod model_file;
 pub mod npy;
 pub mod parameters;

@@ -15,7 +15,6 @@ use thiserror::Error;
 
 use crate::{
     checkpoint::{Checkpoint, CheckpointError},
-    dual::DualMatrices,
     image::AlignedBytes,
 };
 
@@ -54,8 +53,8 @@ pub enum ModelFileError {
 /// A model in memory. [`with_model!`](crate::with_model) gives the core's model over it.
 #[derive(Debug)]
 pub enum ModelFile {
-    /// Floats, with the transposes that make a desktop quick.
-    Checkpoint(Box<Checkpoint>, DualMatrices),
+    /// Floats.
+    Checkpoint(Box<Checkpoint>),
     /// An image, just as a device reads it.
     Image(AlignedBytes),
 }
@@ -73,15 +72,14 @@ impl ModelFile {
             return Ok(Self::Image(bytes));
         }
         let checkpoint = Checkpoint::from_bytes(&bytes, path)?;
-        let dual = DualMatrices::new(&checkpoint.parameters);
-        dual.dbm(&checkpoint.parameters).map_err(|source| ModelFileError::Model { path: path.to_owned(), source })?;
-        Ok(Self::Checkpoint(Box::new(checkpoint), dual))
+        checkpoint.parameters.dbm().map_err(|source| ModelFileError::Model { path: path.to_owned(), source })?;
+        Ok(Self::Checkpoint(Box::new(checkpoint)))
     }
 
     /// The layer widths.
     pub fn shape(&self) -> Shape {
         match self {
-            Self::Checkpoint(checkpoint, _) => *checkpoint.parameters.shape(),
+            Self::Checkpoint(checkpoint) => *checkpoint.parameters.shape(),
             Self::Image(bytes) => *checked(bytes).shape(),
         }
     }
@@ -89,7 +87,7 @@ impl ModelFile {
     /// How the visible units make up a picture.
     pub fn geometry(&self) -> Geometry {
         match self {
-            Self::Checkpoint(checkpoint, _) => checkpoint.parameters.geometry(),
+            Self::Checkpoint(checkpoint) => checkpoint.parameters.geometry(),
             Self::Image(bytes) => checked(bytes).geometry(),
         }
     }
@@ -112,8 +110,8 @@ fn checked(bytes: &AlignedBytes) -> bitboltz_core::image::Image<'_> {
 macro_rules! with_model {
     ($file:expr, $model:ident => $body:expr) => {
         match $file {
-            $crate::model_file::ModelFile::Checkpoint(checkpoint, dual) => {
-                let $model = dual.dbm(&checkpoint.parameters).expect("checked when it was loaded");
+            $crate::model_file::ModelFile::Checkpoint(checkpoint) => {
+                let $model = checkpoint.parameters.dbm().expect("checked when it was loaded");
                 $body
             }
             $crate::model_file::ModelFile::Image(bytes) => {

@@ -9,14 +9,14 @@ use bitboltz_core::{
     fixed::Scale,
     image::Geometry,
     model::{DenseDbm, ModelError},
-    weights::Weight,
 };
+use rayon::prelude::*;
 use thiserror::Error;
 
-use crate::parameters::Parameters;
+use crate::{batch::TileWeight, parameters::Parameters};
 
 /// An integer weight type.
-pub trait IntegerWeight: Weight<Field = i32> {
+pub trait IntegerWeight: TileWeight<Field = i32> {
     /// Largest weight: the range is symmetric, so that a matrix and its negative round alike.
     const MAX: f32;
 
@@ -87,7 +87,7 @@ impl<W: IntegerWeight> Quantised<W> {
             steps.iter().map(|step| ((step / unit).log2().ceil().max(0.0) as u32).min(MAX_SHIFT)).collect();
         let weights = parameters.weights().iter().zip(&shifts).map(|(matrix, &shift)| {
             let step = unit * (1u32 << shift) as f32;
-            matrix.iter().map(|w| W::from_rounded((w / step).round().clamp(-W::MAX, W::MAX))).collect()
+            matrix.par_iter().with_min_len(1 << 14).map(|w| W::from_rounded(rounded(w / step, W::MAX))).collect()
         });
         let biases =
             parameters.biases().iter().map(|bias| bias.iter().map(|b| (b / unit).round() as i32).collect()).collect();
@@ -128,7 +128,16 @@ impl<W: IntegerWeight> Quantised<W> {
 const SMALLEST_SCALE: u32 = 0x3380_0000;
 
 fn largest(matrix: &[f32]) -> f32 {
-    matrix.iter().fold(0.0, |largest, w| w.abs().max(largest))
+    // Magnitudes are ordered as their bits are; a maximum of integers is vectorised.
+    f32::from_bits(matrix.iter().fold(0, |largest, w| (w.to_bits() & 0x7FFF_FFFF).max(largest)))
+}
+
+/// The nearest integer within ±`max`, halves away from zero: `x.round()` without a call for each number.
+fn rounded(x: f32, max: f32) -> f32 {
+    let x = x.clamp(-max, max);
+    let whole = x as i32 as f32;
+    let rest = x - whole;
+    whole + f32::from(u8::from(rest >= 0.5)) - f32::from(u8::from(rest <= -0.5))
 }
 
 #[cfg(test)]
@@ -169,6 +178,14 @@ mod tests {
             for (b, exact) in bias.iter().zip(exact) {
                 assert!((*b as f32 * unit - exact).abs() <= 0.5001 * unit);
             }
+        }
+    }
+
+    #[test]
+    fn numbers_are_rounded_half_away_from_zero() {
+        let halves = (-600..600).map(|i| i as f32 * 0.5);
+        for x in halves.flat_map(|x| [x, x.next_up(), x.next_down()]).chain([0.499_999_97, -0.499_999_97, 1e9, -1e9]) {
+            assert_eq!(rounded(x, 127.0), x.round().clamp(-127.0, 127.0), "{x}");
         }
     }
 

@@ -1,17 +1,16 @@
 //! Modes and samples of a model: many chains from random starts.
 
 use bitboltz_core::{
-    connection::Connection,
-    model::Dbm,
+    conditional::Block,
+    model::DenseDbm,
     rng::stream,
-    search::{SearchCapHit, SearchReport},
-    start::{LocalModeStart, Start as _},
-    state::Clamp,
-    weights::Field,
+    search::{LocalModeSearch, SearchCapHit, SearchReport},
 };
-use rayon::prelude::*;
 
-use crate::{bits::BitMatrix, chain::ChainBuffer};
+use crate::{
+    batch::{ChainWeights, Chains, Clamping, TileWeight, in_blocks},
+    bits::BitMatrix,
+};
 
 /// Visible bits of many chains.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,25 +35,37 @@ impl Samples {
 /// weights a board that walks the same stream gets the same bits. Works for every weight type.
 ///
 /// # Errors
-/// [`SearchCapHit`] of the first chain whose search finds no mode.
-pub fn local_modes<C>(model: &Dbm<'_, C>, count: usize, sweeps: u32, seed: u64) -> Result<Samples, SearchCapHit>
-where
-    C: Connection + Sync,
-    C::Field: Field + Send + Sync,
-{
+/// [`SearchCapHit`], if the search of any chain finds no mode.
+pub fn local_modes<W: TileWeight>(
+    model: &DenseDbm<'_, W>,
+    count: usize,
+    sweeps: u32,
+    seed: u64,
+) -> Result<Samples, SearchCapHit> {
     let shape = *model.shape();
-    let start = LocalModeStart { sweeps, ..LocalModeStart::default() };
-    let chains = (0..count).into_par_iter().with_min_len(4).map_init(
-        || ChainBuffer::new(&shape),
-        |buffer, chain| {
-            let mut state = buffer.state(&shape);
-            let report = start.start(model, &mut state, &Clamp::none(), &mut stream(seed, chain as u64))?;
-            Ok((state.layer_words(0).to_vec(), report))
+    let weights = ChainWeights::new(model);
+    let blocks = in_blocks(
+        count,
+        || Chains::new(&shape),
+        |chains, range| {
+            let streams = range.map(|chain| stream(seed, chain as u64));
+            chains.reset(&weights, streams, None, Clamping::Free);
+            let active: Vec<u32> = (0..chains.len() as u32).collect();
+            chains.randomise(&active);
+            let mut reports = Vec::new();
+            chains.search(&weights, &LocalModeSearch::default(), &active, &mut reports);
+            let reports = reports.into_iter().collect::<Result<Vec<_>, _>>()?;
+            for _ in 0..sweeps {
+                chains.gibbs(&weights, Block::Odd, &active);
+            }
+            let visible: Vec<u32> =
+                (0..chains.len()).flat_map(|chain| &chains.words(chain)[shape.word_range(0)]).copied().collect();
+            Ok((visible, reports))
         },
     );
-    let (rows, searches): (Vec<_>, _) = chains.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+    let (rows, searches): (Vec<_>, Vec<_>) = blocks.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
     let visible = BitMatrix::from_words(count, shape.width(0), rows.concat()).expect("visible layers are packed rows");
-    Ok(Samples { visible, searches })
+    Ok(Samples { visible, searches: searches.concat() })
 }
 
 #[cfg(test)]
@@ -62,22 +73,19 @@ mod tests {
     use bitboltz_core::{
         connection::Dense,
         fixed::Scale,
-        image::Geometry,
-        model::DenseDbm,
-        weights::{Field as _, Weight},
+        start::{LocalModeStart, Start as _},
+        state::Clamp,
+        weights::Field as _,
     };
 
     use super::*;
-    use crate::{dual::DualMatrices, parameters::Parameters};
+    use crate::{batch::testing::parameters, chain::ChainBuffer, quantise::Quantised};
 
     fn pool(threads: usize) -> rayon::ThreadPool {
         rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap()
     }
 
-    fn check<W: Weight + Sync>(number: fn(usize) -> W)
-    where
-        W::Field: Send + Sync,
-    {
+    fn check<W: TileWeight>(number: fn(usize) -> W) {
         let weights: Vec<W> = (0..40 * 20).map(number).collect();
         let zeros = vec![W::Field::default(); 40];
         let scale = if W::KIND.bytes() == 4 { Scale::ONE } else { Scale::from_bits(0.01_f32.to_bits()).unwrap() };
@@ -113,17 +121,23 @@ mod tests {
         check::<i16>(|i| (i * 7919 % 1009) as i16 - 500);
     }
 
+    /// One chain after the other through the core. Multiples of 1/1024 add up without rounding.
     #[test]
-    fn both_orientations_give_the_same_modes() {
-        let number = |i: usize| ((i * 7919 % 1009) as f32 - 500.0) / 512.0;
-        let weights = vec![(0..30 * 25).map(number).collect(), (0..25 * 20).map(number).collect()];
-        let parameters =
-            Parameters::new(weights, vec![vec![0.0; 30], vec![0.0; 25], vec![0.0; 20]], Geometry::default()).unwrap();
-        let dual = DualMatrices::new(&parameters);
-        // Multiples of 1/512 add up without rounding: both must agree exactly.
-        assert_eq!(
-            local_modes(&parameters.dbm().unwrap(), 20, 2, 1),
-            local_modes(&dual.dbm(&parameters).unwrap(), 20, 2, 1)
-        );
+    fn chains_are_those_of_the_core() {
+        let parameters = parameters(&[45, 25, 20], 3);
+        let (float, integer) = (parameters.dbm().unwrap(), Quantised::<i8>::new(&parameters).unwrap());
+        fn core<W: TileWeight>(model: &DenseDbm<'_, W>) {
+            let samples = local_modes(model, 70, 2, 5).unwrap();
+            let mut buffer = ChainBuffer::new(model.shape());
+            for chain in 0..70 {
+                let mut state = buffer.state(model.shape());
+                let start = LocalModeStart { sweeps: 2, ..LocalModeStart::default() };
+                let report = start.start(model, &mut state, &Clamp::none(), &mut stream(5, chain as u64)).unwrap();
+                assert_eq!(samples.searches[chain], report);
+                assert_eq!(samples.visible.row(chain), state.layer_words(0));
+            }
+        }
+        core(&float);
+        core(&integer.dbm().unwrap());
     }
 }

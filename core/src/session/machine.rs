@@ -119,13 +119,13 @@ impl<'a, C: Connection> Machine<'a, C> {
         self.mask.fill(0);
         self.mask[..visible_words].copy_from_slice(self.state.layer_words(0));
         self.load(0..1, visible)?;
-        let clamp = Clamp::new(self.model.shape(), self.mask).unwrap_or_default();
+        let clamp = Clamp::over(self.mask);
         Ok(inpaint.restore(&self.model, &mut self.state, self.best, &clamp, rng)?.sweeps)
     }
 
     fn marginals(&mut self, burn_in: u16, samples: u16, rng: &mut XorShiftRng) -> Response<'_> {
         let visible = self.model.shape().width(0);
-        let clamp = Clamp::new(self.model.shape(), self.mask).unwrap_or_default();
+        let clamp = Clamp::over(self.mask);
         posterior_mean(&self.model, &mut self.state, &clamp, burn_in.into(), samples, &mut self.on[..visible], rng);
         Response::Marginals { samples, on: bytemuck::cast_slice(&self.on[..visible]) }
     }

@@ -7,13 +7,14 @@ use std::{
 };
 
 use anyhow::Context as _;
-use bitboltz_core::{connection::Connection, image::Image, inpaint::Inpaint, model::Dbm};
+use bitboltz_core::{image::Image, inpaint::Inpaint, model::DenseDbm};
 use serde_json::json;
 
 use super::{inpaint, pictures, print_json, say, train};
 use crate::{
     agreement::Agreement,
     atomic,
+    batch::TileWeight,
     bits::BitMatrix,
     dataset::{self, Mask, Split},
     image::{self, AlignedBytes},
@@ -80,7 +81,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     };
     let report = train::train(&mut trainer, &options, None)?;
     let parameters = trainer.parameters();
-    let model = trainer.dual().dbm(parameters)?;
+    let model = parameters.dbm()?;
 
     let modes = sampling::local_modes(&model, MODES, 0, args.seed)?.visible;
     let samples = sampling::local_modes(&model, MODES, 1, args.seed)?.visible;
@@ -145,8 +146,8 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn restore<C: Connection + Sync>(
-    model: &Dbm<'_, C>,
+fn restore<W: TileWeight>(
+    model: &DenseDbm<'_, W>,
     images: &BitMatrix,
     hidden: &BitMatrix,
     seed: u64,

@@ -76,7 +76,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let widths: Vec<usize> = shape.widths().collect();
     let (flash, ram) = (image_bytes(&shape, kind), ram_bytes(&shape));
     let training = match &file {
-        ModelFile::Checkpoint(checkpoint, _) => checkpoint.training.as_ref(),
+        ModelFile::Checkpoint(checkpoint) => checkpoint.training.as_ref(),
         ModelFile::Image(_) => None,
     };
     let image = match &file {

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use bitboltz_core::{coupling::Horizon, image::Geometry, shape::Shape};
+use bitboltz_core::{coupling::Horizon, image::Geometry, shape::Shape, weights::WeightKind};
 use serde_json::json;
 
 use super::{Usage, Y0, check_outputs, print_json, progress::Shown, say};
@@ -114,6 +114,10 @@ struct Settings {
     /// Conditional means instead of bits in the odd layers' statistics [default: true].
     #[arg(long, value_name = "BOOL", conflicts_with = "resume")]
     marginalise: Option<bool>,
+    /// What the chains run on: the float weights, or 16- or 8-bit integers rounded from them at each update, which is
+    /// quicker. The float weights learn [default: f32].
+    #[arg(long, value_name = "TYPE", conflicts_with = "resume", value_parser = chain_weights)]
+    chain_weights: Option<WeightKind>,
     /// Initial weights: orthogonal, or normal:STD [default: orthogonal].
     #[arg(long, conflicts_with = "resume", value_parser = init)]
     init: Option<Init>,
@@ -181,6 +185,11 @@ fn positive(text: &str) -> Result<f64, String> {
     }
 }
 
+fn chain_weights(text: &str) -> Result<WeightKind, String> {
+    let kinds = [WeightKind::F32, WeightKind::I16, WeightKind::I8];
+    kinds.into_iter().find(|kind| kind.name() == text).ok_or_else(|| "expected f32, i16 or i8".to_owned())
+}
+
 fn init(text: &str) -> Result<Init, String> {
     let std = text.strip_prefix("normal:").and_then(|std| std.parse().ok());
     match (text, std) {
@@ -202,6 +211,7 @@ impl Settings {
             gamma: self.gamma.unwrap_or(base.gamma),
             centering: self.centering.map_or(base.centering, |rate| (rate != 0.0).then_some(rate)),
             marginalise: self.marginalise.unwrap_or(base.marginalise),
+            chain_weights: self.chain_weights.unwrap_or(base.chain_weights),
             init: self.init.unwrap_or(base.init),
             bias_from_data: self.bias_from_data,
             seed: self.seed,

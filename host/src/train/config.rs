@@ -25,7 +25,7 @@
 //! Restored: left half from the right one, 1,000 digits that were not trained on, lowest of 8 local modes. Majority gets
 //! 0.891, 0.023, the nearest of the 4,000 digits 0.907, 0.568. Distances: bits of 784.
 
-use bitboltz_core::coupling::Horizon;
+use bitboltz_core::{coupling::Horizon, weights::WeightKind};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -86,6 +86,9 @@ pub struct TrainConfig {
     pub centering: Option<f64>,
     /// Conditional means instead of bits in the odd layers' statistics.
     pub marginalise: bool,
+    /// What the chains' weights are: the float parameters, or integers rounded from them at each update.
+    #[serde(with = "kind_as_text")]
+    pub chain_weights: WeightKind,
     /// Initial weights.
     pub init: Init,
     /// Whether the visible biases start at the log odds of the data's means instead of zero.
@@ -108,6 +111,7 @@ impl Default for TrainConfig {
             gamma: 0.001,
             centering: Some(0.05),
             marginalise: true,
+            chain_weights: WeightKind::F32,
             init: Init::Orthogonal,
             bias_from_data: false,
             seed: 0,
@@ -242,6 +246,23 @@ mod estimator_as_text {
     }
 }
 
+mod kind_as_text {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    use super::WeightKind;
+
+    pub(super) fn serialize<S: Serializer>(kind: &WeightKind, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(kind.name())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<WeightKind, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let kinds = [WeightKind::F32, WeightKind::I16, WeightKind::I8];
+        let found = kinds.into_iter().find(|kind| kind.name() == name);
+        found.ok_or_else(|| D::Error::custom(format!("no weights `{name}`: expected f32, i16 or i8")))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
@@ -258,6 +279,7 @@ mod tests {
             TrainConfig::paper_defaults(),
             TrainConfig { estimator, init: Init::Normal { std: 0.01 }, ..TrainConfig::default() },
             TrainConfig { estimator: Estimator::Cd { k: 3 }, ..TrainConfig::default() },
+            TrainConfig { chain_weights: WeightKind::I16, ..TrainConfig::default() },
         ] {
             let text = serde_json::to_string(&config).unwrap();
             assert_eq!(serde_json::from_str::<TrainConfig>(&text).unwrap(), config, "{text}");

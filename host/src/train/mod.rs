@@ -1,10 +1,11 @@
-//! Training: float parameters, updated from chains that the core runs.
+//! Training: float parameters, updated from chains of the core's model.
 //!
 //! | file | holds |
 //! |---|---|
 //! | [`config`] | every setting, as it is recorded in checkpoints |
 //! | [`trainer`] | one update: batch → phases → gradient → parameters |
 //! | [`run`] | many updates: budget, checkpoints, metrics, stop |
+//! | [`engine`] | the weights that chains read: floats, or integers of them |
 //! | [`phase`] | the chains of a phase, in parallel |
 //! | [`statistics`] | ⟨x⟩ and ⟨x xᵀ⟩ of weighted states |
 //! | [`gradient`] | the plain and the centered gradient |
@@ -18,6 +19,7 @@
 //! that is all a checkpoint needs for a run to continue bit for bit.
 
 pub mod config;
+pub mod engine;
 pub mod gradient;
 pub mod metrics;
 pub mod optimiser;

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::gradient::Gradient;
 use crate::{
-    dual::{all_finite, transpose},
+    matrix::{all_finite, transpose},
     parameters::Parameters,
 };
 

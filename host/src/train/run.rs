@@ -190,7 +190,7 @@ fn spent(budget: &Budget, step: u64, seconds: f64) -> bool {
 
 fn show_samples(trainer: &Trainer, count: usize, progress: &mut impl Progress) {
     // A model that is not finite is the next update's error.
-    let Ok(model) = trainer.dual().dbm(trainer.parameters()) else { return };
+    let Ok(model) = trainer.parameters().dbm() else { return };
     match local_modes(&model, count, 0, trainer.config().seed) {
         Ok(modes) => progress.samples(trainer.step(), Ok(&modes)),
         Err(error) => progress.samples(trainer.step(), Err(error)),

@@ -4,6 +4,7 @@ use bitboltz_core::{
     coupling::Horizon,
     image::Geometry,
     rng::{Rng as _, stream},
+    weights::WeightKind,
 };
 
 use super::{
@@ -13,6 +14,7 @@ use super::{
     statistics::Moments,
 };
 use crate::{
+    batch::ChainWeights,
     bits::BitMatrix,
     checkpoint::Checkpoint,
     estimator::{Estimator, Phase, SecondStart, StartPolicy, TransitionPolicy},
@@ -83,6 +85,8 @@ fn every_setting_improves_the_exact_likelihood() {
         TrainConfig { hidden: vec![5], ..base.clone() },
         TrainConfig { hidden: vec![3, 3, 2], ..base.clone() },
         TrainConfig { bias_from_data: true, ..base.clone() },
+        TrainConfig { chain_weights: WeightKind::I16, ..base.clone() },
+        TrainConfig { chain_weights: WeightKind::I8, marginalise: false, ..base.clone() },
         small(lmi_gibbs),
         small(lmi_gibbs.with_horizon(Horizon { k: 1, m: 3, ..Horizon::default() })),
         small(ucd(StartPolicy::Random, TransitionPolicy::Gibbs)),
@@ -136,7 +140,8 @@ fn threads_do_not_change_the_result() {
     let rows = (0..90).flat_map(|_| [rng.next_u32(), rng.next_u32() & 0xFF]).collect();
     let data = BitMatrix::from_words(90, 40, rows).unwrap();
     let config = TrainConfig { hidden: vec![70, 50, 33], batch: 90, ..TrainConfig::default() };
-    let train = |threads| {
+    let bits = TrainConfig { marginalise: false, chain_weights: WeightKind::I8, ..config.clone() };
+    let train = |config: &TrainConfig, threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
             let mut trainer = Trainer::new(config.clone(), data.clone(), Geometry::default()).unwrap();
@@ -144,9 +149,11 @@ fn threads_do_not_change_the_result() {
             trainer.checkpoint().parameters
         })
     };
-    let one = train(1);
-    assert_eq!(one, train(2));
-    assert_eq!(one, train(5));
+    for config in [config, bits] {
+        let one = train(&config, 1);
+        assert_eq!(one, train(&config, 2));
+        assert_eq!(one, train(&config, 5));
+    }
 }
 
 /// The statistics of both phases, as bits and as conditional means, have the exact expectation: the test of
@@ -159,6 +166,7 @@ fn statistics_are_unbiased() {
     let biases = (0..3).map(|_| normals(3, 1.0, &mut rng)).collect();
     let parameters = Parameters::new(weights, biases, Geometry::default()).unwrap();
     let model = parameters.dbm().unwrap();
+    let weights = ChainWeights::new(&model);
     let scores = scores(&parameters);
     let visible = BitMatrix::from_words(1, 3, vec![0b101]).unwrap();
     for (estimator, phase, marginalise) in [
@@ -188,7 +196,7 @@ fn statistics_are_unbiased() {
         let mut sums = vec![(0.0, 0.0); exact.len()];
         for step in 0..batches {
             let plan = PhasePlan { estimator, phase, marginalise, seed: 5, step, rows: &rows };
-            let summary = buffers.run(&model, &plan, &visible, &mut moments);
+            let summary = buffers.run(&weights, &plan, &visible, &mut moments);
             assert_eq!((summary.chains, summary.cap_hits), (500, 0));
             for (sum, &value) in sums.iter_mut().zip(moments.means.iter().chain(&moments.pairs).flatten()) {
                 sum.0 += f64::from(value);

@@ -11,10 +11,11 @@ use thiserror::Error;
 
 use super::{
     config::{ConfigError, Init, TrainConfig},
+    engine::Engine,
     gradient::Gradient,
     optimiser::ascend,
     orthogonal::{normals, orthogonal},
-    phase::{PhaseBuffers, PhasePlan, PhaseSummary},
+    phase::{PhasePlan, PhaseSummary},
     rows::{Batches, Fingerprint, bit_means},
     seeds::{Purpose, stream_for},
     statistics::Moments,
@@ -22,9 +23,9 @@ use super::{
 use crate::{
     bits::BitMatrix,
     checkpoint::{Checkpoint, TrainingState},
-    dual::DualMatrices,
     estimator::Phase,
     parameters::Parameters,
+    quantise::QuantiseError,
 };
 
 /// Why training cannot begin or go on.
@@ -72,6 +73,14 @@ pub enum TrainError {
         phase: &'static str,
         /// Chains that were run.
         chains: usize,
+    },
+    /// The weights do not fit the integers that the chains run on.
+    #[error("step {step}: {source}")]
+    Quantise {
+        /// Step, counted from 1.
+        step: u64,
+        /// Why.
+        source: QuantiseError,
     },
     /// The parameters are no longer finite.
     #[error(
@@ -126,10 +135,9 @@ pub struct Trainer {
 /// Everything that can be computed again.
 #[derive(Debug)]
 struct Work {
-    dual: DualMatrices,
+    engine: Engine,
     batches: Batches,
     rows: Vec<usize>,
-    phase: PhaseBuffers,
     positive: Moments,
     negative: Moments,
     gradient: Gradient,
@@ -140,10 +148,9 @@ impl Work {
     fn new(parameters: &Parameters, config: &TrainConfig, rows: usize) -> Self {
         let shape = parameters.shape();
         Self {
-            dual: DualMatrices::new(parameters),
+            engine: Engine::new(config.chain_weights, parameters),
             batches: Batches::new(config.seed, rows, config.batch),
             rows: Vec::new(),
-            phase: PhaseBuffers::new(shape),
             positive: Moments::new(shape),
             negative: Moments::new(shape),
             gradient: Gradient::zeros(shape),
@@ -159,7 +166,7 @@ impl Work {
         parameters: &Parameters,
         step: u64,
     ) -> Result<[PhaseSummary; 2], TrainError> {
-        let model = self.dual.dbm(parameters).map_err(|_| TrainError::Diverged { step: step + 1 })?;
+        self.engine.refresh(parameters).map_err(|source| TrainError::Quantise { step: step + 1, source })?;
         let mut summaries = [PhaseSummary::default(); 2];
         let phases =
             [(Phase::Positive, "positive", &mut self.positive), (Phase::Negative, "negative", &mut self.negative)];
@@ -172,7 +179,7 @@ impl Work {
                 step,
                 rows: &self.rows,
             };
-            *summary = self.phase.run(&model, &plan, data, moments);
+            *summary = self.engine.run(&plan, data, moments);
             if summary.chains == 0 {
                 return Err(TrainError::NoEstimate { step: step + 1, phase: name, chains: summary.cap_hits });
             }
@@ -235,7 +242,7 @@ impl Trainer {
     /// Draws a batch, runs both phases, and moves the parameters once.
     ///
     /// # Errors
-    /// [`TrainError::NoEstimate`], with the parameters as they were; [`TrainError::Diverged`], with parameters that must
+    /// [`TrainError::NoEstimate`] and [`TrainError::Quantise`], with the parameters as they were; [`TrainError::Diverged`], with parameters that must
     /// be thrown away.
     pub fn update(&mut self) -> Result<UpdateReport, TrainError> {
         let begin = Instant::now();
@@ -247,7 +254,6 @@ impl Trainer {
         if !ascend(parameters, &work.gradient, learning_rate, &mut work.scratch) {
             return Err(TrainError::Diverged { step: *step + 1 });
         }
-        work.dual.refresh(parameters);
         // After the gradient: it must not depend on its own batch through its offsets.
         if let Some(rate) = config.centering {
             for (offset, mean) in offsets.iter_mut().flatten().zip(work.positive.means.iter().flatten()) {
@@ -274,11 +280,6 @@ impl Trainer {
     /// The parameters.
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
-    }
-
-    /// The weights in both orientations, for quick chains on [`parameters`](Self::parameters).
-    pub fn dual(&self) -> &DualMatrices {
-        &self.work.dual
     }
 
     /// Updates done.

@@ -1,0 +1,182 @@
+//! The loops over tiles, fields and bits, and the one place that chooses an instruction set.
+//!
+//! [`portable`] is the algorithm, in safe Rust that is inlined into one function for each instruction set: `avx2` and
+//! `avx512` only say what the compiler may use. All of them do the same operations in the same order, floats included,
+//! so their results are equal to the bit. The calls below are the only `unsafe` of the crate.
+
+#![allow(unsafe_code, reason = "calls of functions that need an instruction set")]
+
+pub mod portable;
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+
+use std::sync::OnceLock;
+
+use bitboltz_core::fixed::Scale;
+
+use super::{
+    lists::{Job, WordJob},
+    streams::{LANES, Stream},
+    tile::{TILE, Table, TileField, TileWeight},
+};
+
+/// An instruction set that this machine has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Isa(Level);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "levels of x86-64"))]
+enum Level {
+    Portable,
+    Avx2,
+    Avx512,
+}
+
+impl Isa {
+    /// What every machine has.
+    pub const PORTABLE: Self = Self(Level::Portable);
+
+    /// All that this machine has, slowest first.
+    pub fn available() -> &'static [Self] {
+        static FOUND: OnceLock<Vec<Isa>> = OnceLock::new();
+        FOUND.get_or_init(|| {
+            #[allow(unused_mut, reason = "nothing else to find on other architectures")]
+            let mut found = vec![Self::PORTABLE];
+            #[cfg(target_arch = "x86_64")]
+            {
+                if avx2::available() {
+                    found.push(Self(Level::Avx2));
+                }
+                if avx512::available() {
+                    found.push(Self(Level::Avx512));
+                }
+            }
+            found
+        })
+    }
+
+    /// The fastest that this machine has.
+    pub fn best() -> Self {
+        Self::available().last().copied().unwrap_or(Self::PORTABLE)
+    }
+
+    /// Its name: `portable`, `avx2`, `avx512`.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            Level::Portable => "portable",
+            Level::Avx2 => "avx2",
+            Level::Avx512 => "avx512",
+        }
+    }
+}
+
+/// Calls the kernel of an instruction set.
+macro_rules! dispatch {
+    ($isa:expr, $kernel:ident($($argument:expr),*)) => {
+        match $isa.0 {
+            Level::Portable => portable::$kernel($($argument),*),
+            // SAFETY: an `Isa` of this level is made only by `available`, which has found the instructions.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => unsafe { avx2::$kernel($($argument),*) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => unsafe { avx512::$kernel($($argument),*) },
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => portable::$kernel($($argument),*),
+        }
+    };
+}
+
+/// Where the sums of [`add_rows`] go: rows of `stride` numbers, of which `columns` from `first` on are one tile's.
+#[derive(Debug)]
+pub struct Target<'f, F> {
+    /// The rows.
+    pub fields: &'f mut [F],
+    /// Length of a row.
+    pub stride: usize,
+    /// First column of the tile.
+    pub first: usize,
+    /// Columns of the tile, at most [`TILE`].
+    pub columns: usize,
+}
+
+/// For each job: adds the rows of weights that its first part lists to its row of the target, and subtracts those of
+/// its second part; the sum is shifted to the left before it is added.
+///
+/// # Panics
+/// If a row lies outside of the tile, or a job outside of the lists or the target.
+pub fn add_rows<W: TileWeight>(
+    isa: Isa,
+    tile: &[[W; TILE]],
+    jobs: &[Job],
+    rows: &[u16],
+    target: &mut Target<'_, W::Field>,
+    shift: u32,
+) {
+    dispatch!(isa, add_rows(tile, jobs, rows, target, shift));
+}
+
+/// For each job: adds those of at most 32 rows whose bits are on in its word, summed by fours, to its row of the target.
+///
+/// `table` is scratch: if there are many jobs, the sums of all subsets of four rows are made once, and a job adds eight of
+/// them instead of up to 32 rows. The results are the same either way.
+///
+/// # Panics
+/// If a job lies outside of the target.
+pub fn add_words<W: TileWeight>(
+    isa: Isa,
+    rows: &[[W; TILE]],
+    jobs: &[WordJob],
+    table: &mut Table<W>,
+    target: &mut Target<'_, W::Field>,
+    shift: u32,
+) {
+    dispatch!(isa, add_words(rows, jobs, table, target, shift));
+}
+
+/// Packs the signs of fields: bit i is on iff field i is at least zero.
+///
+/// # Panics
+/// If there are fewer fields than 32 for each word.
+pub fn modes<F: TileField>(isa: Isa, fields: &[F], words: &mut [u32]) {
+    dispatch!(isa, modes(fields, words));
+}
+
+/// Packs samples: bit i is on iff draw i is below the [threshold](bitboltz_core::fixed::sigmoid) of field i.
+///
+/// # Panics
+/// If there are fewer fields or draws than 32 for each word.
+pub fn samples<F: TileField>(isa: Isa, fields: &[F], scale: Scale, draws: &[u32], words: &mut [u32]) {
+    dispatch!(isa, samples(fields, scale, draws, words));
+}
+
+/// The conditional means of fields, by the table that [`samples`] uses.
+pub fn means<F: TileField>(isa: Isa, fields: &[F], scale: Scale, means: &mut [f32]) {
+    dispatch!(isa, means(fields, scale, means));
+}
+
+/// Sum of the fields whose bits are on; whole words of them.
+pub fn masked_sum<F: TileField>(isa: Isa, fields: &[F], words: &[u32]) -> F::Energy {
+    dispatch!(isa, masked_sum(fields, words))
+}
+
+/// Adds to `counts[j]` the number of bits that word k of `row` and word k of column j of `columns` share, for all k;
+/// `columns` holds [`TILE`] words for each word of the row.
+pub fn count_pairs(isa: Isa, row: &[u64], columns: &[[u64; TILE]], counts: &mut [u64; TILE]) {
+    dispatch!(isa, count_pairs(row, columns, counts));
+}
+
+/// Draws `count` words from each stream, into rows of `out` that are `stride` words long. Up to the next multiple of 16,
+/// what follows the last draw is undefined.
+///
+/// # Panics
+/// If `out` is too short.
+pub fn draws(isa: Isa, streams: &mut [Stream; LANES], count: usize, out: &mut [u32], stride: usize) {
+    dispatch!(isa, draws(streams, count, out, stride));
+}
+
+#[cfg(test)]
+mod tests;

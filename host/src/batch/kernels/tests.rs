@@ -1,0 +1,168 @@
+use bitboltz_core::{
+    fixed::{Scale, sigmoid, to_unit},
+    rng::{Rng as _, XorShiftRng, stream},
+    weights::Field as _,
+};
+
+use super::*;
+use crate::batch::{
+    lists::Lists,
+    tile::{Tiles, new_table},
+};
+
+fn bytes<T: bytemuck::Pod>(rng: &mut XorShiftRng, count: usize) -> Vec<T> {
+    let mut bytes = vec![0; count * size_of::<T>()];
+    rng.fill_bytes(&mut bytes);
+    bytes.chunks_exact(size_of::<T>()).map(bytemuck::pod_read_unaligned).collect()
+}
+
+fn floats(rng: &mut XorShiftRng, count: usize) -> Vec<f32> {
+    (0..count).map(|_| (rng.next_u32() as i32 as f32) / 4e8).collect()
+}
+
+fn rows_agree<W: TileWeight + std::fmt::Debug>(numbers: fn(&mut XorShiftRng, usize) -> Vec<W>) {
+    let mut rng = stream(1, 0);
+    for (height, columns, density) in
+        [(1_usize, 64, 1), (40, 64, 1), (300, 64, 0), (300, 17, 3), (784, 1, 1), (129, 63, 5)]
+    {
+        let tile: Vec<[W; TILE]> = (0..height).map(|_| numbers(&mut rng, TILE).try_into().unwrap()).collect();
+        let stride = columns;
+        let mut lists = Lists::new::<W>();
+        let mut expected = vec![W::Field::default(); 7 * stride];
+        let words = height.div_ceil(32);
+        for chain in [0, 2, 3, 6] {
+            let mut word = |mask: bool| {
+                let mut word = rng.next_u32();
+                (0..density).for_each(|_| word &= rng.next_u32());
+                if mask { word & bitboltz_core::bits::word_mask(height, words - 1) } else { word }
+            };
+            let on: Vec<u32> = (0..words).map(|at| word(at + 1 == words)).collect();
+            let off: Vec<u32> = (0..words).map(|at| word(at + 1 == words) & !on[at]).collect();
+            lists.push(chain, &on, &off);
+            for column in 0..columns {
+                let field = &mut expected[chain * stride + column];
+                let weight = |row: usize| tile[row][column].widen(2);
+                bitboltz_core::bits::ones(&on).for_each(|row| *field = field.plus(weight(row)));
+                bitboltz_core::bits::ones(&off).for_each(|row| *field = field.minus(weight(row)));
+            }
+        }
+        let mut tiles = Tiles::zeros(height, columns);
+        let matrix: Vec<W> = tile.iter().flat_map(|row| row[..columns].to_vec()).collect();
+        tiles.copy_from(&matrix);
+        let run = |isa| {
+            let mut fields = vec![W::Field::default(); 7 * stride];
+            lists.apply(isa, &tiles, 2, &mut new_table::<W>(), &mut fields, stride);
+            fields
+        };
+        let portable = run(Isa::PORTABLE);
+        for isa in Isa::available() {
+            assert!(run(*isa) == portable, "{} {height} × {columns}", isa.name());
+        }
+        for (found, expected) in portable.iter().zip(&expected) {
+            let difference = found.minus(*expected).to_real(Scale::ONE).abs();
+            assert!(difference < 1e-3, "{height} × {columns}: {found:?} {expected:?}");
+        }
+    }
+}
+
+#[test]
+fn rows_agree_with_the_definition_on_every_instruction_set() {
+    rows_agree::<f32>(floats);
+    rows_agree::<i16>(bytes);
+    rows_agree::<i8>(bytes);
+}
+
+/// Few jobs and many are summed in different ways, to the same bits.
+#[test]
+fn tables_change_nothing() {
+    let mut rng = stream(4, 0);
+    for height in [1, 7, 30, 32] {
+        let rows: Vec<[f32; TILE]> = (0..height).map(|_| floats(&mut rng, TILE).try_into().unwrap()).collect();
+        let word = |rng: &mut XorShiftRng| rng.next_u32() & bitboltz_core::bits::word_mask(height, 0);
+        let jobs: Vec<WordJob> = (0..60).map(|target| WordJob { target, word: word(&mut rng) }).collect();
+        let run = |isa, size: usize| {
+            let mut fields = vec![0.5; 60 * TILE];
+            let mut target = Target { fields: &mut fields, stride: TILE, first: 0, columns: TILE };
+            for jobs in jobs.chunks(size) {
+                add_words(isa, &rows, jobs, &mut new_table::<f32>(), &mut target, 0);
+            }
+            fields
+        };
+        let one = run(Isa::PORTABLE, 1);
+        for (job, fields) in jobs.iter().zip(one.chunks(TILE)) {
+            let sum: f32 = (0..height).filter(|row| job.word >> row & 1 == 1).map(|row| rows[row][5]).sum();
+            assert!((fields[5] - 0.5 - sum).abs() < 1e-4);
+        }
+        for isa in Isa::available() {
+            assert!(run(*isa, 1) == one && run(*isa, 60) == one, "{} {height}", isa.name());
+        }
+    }
+}
+
+fn decisions_agree<F: TileField>(numbers: impl Fn(&mut XorShiftRng, usize) -> Vec<F>, scale: Scale) {
+    let mut rng = stream(2, 0);
+    for words in [1, 2, 5, 25] {
+        let fields = numbers(&mut rng, 32 * words + 9);
+        let mut draws: Vec<u32> = bytes(&mut rng, 32 * words);
+        // Draws at the threshold itself and beside it.
+        for at in 0..32 * words {
+            let threshold = sigmoid(fields[at].to_q16(scale));
+            draws[at] = [draws[at], threshold, threshold.wrapping_sub(1)][at % 3];
+        }
+        let bit = |at: usize| draws[at] < sigmoid(fields[at].to_q16(scale));
+        let pack = |of: &dyn Fn(usize) -> bool| -> Vec<u32> {
+            (0..words).map(|w| (0..32).fold(0, |word, k| word | u32::from(of(32 * w + k)) << k)).collect()
+        };
+        let (sampled, on) = (pack(&bit), pack(&|at| fields[at].is_on()));
+        let energies: Vec<_> = Isa::available().iter().map(|&isa| masked_sum(isa, &fields, &on)).collect();
+        for (&isa, energy) in Isa::available().iter().zip(&energies) {
+            let mut found = vec![0; words];
+            samples(isa, &fields, scale, &draws, &mut found);
+            assert_eq!(found, sampled, "{}", isa.name());
+            modes(isa, &fields, &mut found);
+            assert_eq!(found, on, "{}", isa.name());
+            let mut averages = vec![0.0; 32 * words];
+            means(isa, &fields, scale, &mut averages);
+            assert!(averages.iter().zip(&fields).all(|(m, f)| *m == to_unit(sigmoid(f.to_q16(scale)))));
+            let sum =
+                (0..32 * words).filter(|&at| fields[at].is_on()).map(|at| fields[at].to_real(Scale::ONE)).sum::<f64>();
+            assert!((F::energy_to_real(*energy, Scale::ONE) - sum).abs() <= 1e-9 * sum.abs());
+            assert_eq!(*energy, energies[0]);
+        }
+    }
+}
+
+#[test]
+fn decisions_agree_with_the_core_on_every_instruction_set() {
+    decisions_agree::<f32>(floats, Scale::ONE);
+    decisions_agree::<f32>(|rng, n| floats(rng, n).iter().map(|x| x * 5.0).collect(), Scale::ONE);
+    let special = [0.0, -0.0, f32::MIN_POSITIVE, -f32::MIN_POSITIVE, 1e30, -1e30, 22.9, -22.9, 23.1, -23.1, 32768.0];
+    let cycle = |_: &mut XorShiftRng, n: usize| special.into_iter().cycle().take(n).collect();
+    decisions_agree::<f32>(cycle, Scale::ONE);
+    for bits in [0x3380_0000, 0x3A12_3456, 0x3F80_0000] {
+        let scale = Scale::from_bits(bits).unwrap();
+        decisions_agree::<i32>(bytes, scale);
+        decisions_agree::<i32>(|rng, n| bytes::<i16>(rng, n).into_iter().map(i32::from).collect(), scale);
+        let special = |_: &mut XorShiftRng, n: usize| {
+            [0, 1, -1, i32::MIN, i32::MAX, 1 << 20, -(1 << 20)].into_iter().cycle().take(n).collect()
+        };
+        decisions_agree::<i32>(special, scale);
+    }
+}
+
+#[test]
+fn pairs_are_counted_on_every_instruction_set() {
+    let mut rng = stream(3, 0);
+    for words in [0, 1, 3, 16] {
+        let row: Vec<u64> = bytes(&mut rng, words);
+        let columns: Vec<[u64; TILE]> = (0..words).map(|_| bytes(&mut rng, TILE).try_into().unwrap()).collect();
+        for isa in Isa::available() {
+            let mut counts = [5; TILE];
+            count_pairs(*isa, &row, &columns, &mut counts);
+            for (k, count) in counts.into_iter().enumerate() {
+                let shared: u32 = row.iter().zip(&columns).map(|(a, b)| (a & b[k]).count_ones()).sum();
+                assert_eq!(count, 5 + u64::from(shared), "{}", isa.name());
+            }
+        }
+    }
+}

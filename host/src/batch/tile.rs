@@ -1,0 +1,250 @@
+//! Matrices cut into tiles of columns, and what the kernels need of numbers.
+//!
+//! A tile holds 64 columns of all rows, one row after the other: adding many rows to the same 64 fields then walks one
+//! stretch of memory that fits the cache, with the sums in registers. See the numbers in `README.md`.
+
+use bitboltz_core::{
+    fixed::{SIGMOID_TAIL, Scale},
+    weights::{Field, Weight},
+};
+use rayon::prelude::*;
+
+/// Columns of a tile.
+pub const TILE: usize = 64;
+
+/// A field as the kernels use it.
+pub trait TileField: Field<Energy: PartialEq + Send + Sync> {
+    /// [`sigmoid`](bitboltz_core::fixed::sigmoid) of the field, without a branch.
+    fn threshold(self, scale: Scale) -> u32;
+}
+
+impl TileField for f32 {
+    #[inline(always)]
+    fn threshold(self, scale: Scale) -> u32 {
+        sigmoid(self.to_q16(scale))
+    }
+}
+
+impl TileField for i32 {
+    #[inline(always)]
+    fn threshold(self, scale: Scale) -> u32 {
+        sigmoid(self.to_q16(scale))
+    }
+}
+
+/// The core's sigmoid with a clamped index instead of a checked one.
+#[inline(always)]
+fn sigmoid(field: i32) -> u32 {
+    const SUB: u32 = 11;
+    // The last two entries are zero, so every larger index may read them instead.
+    const LAST: u32 = SIGMOID_TAIL.len() as u32 - 2;
+    let magnitude = field.unsigned_abs();
+    let index = (magnitude >> SUB).min(LAST) as usize;
+    let (high, low) = (SIGMOID_TAIL[index], SIGMOID_TAIL[index + 1]);
+    let part = u64::from(magnitude & ((1 << SUB) - 1));
+    let tail = high - ((u64::from(high - low) * part) >> SUB) as u32;
+    // −tail, and the largest number where the tail is zero.
+    let upper = (tail.max(1)).wrapping_neg();
+    if field < 0 { tail } else { upper }
+}
+
+/// A weight as the kernels add it.
+pub trait TileWeight: Weight<Field: TileField> {
+    /// What the rows of one [`Job`](super::lists::Job) add up to without overflow.
+    type Sum: Copy + Default + Send + Sync + std::fmt::Debug;
+
+    /// Whether tables of sums of four rows pay: their entries are as wide as sums, integers' rows are not.
+    const TABLES: bool;
+
+    /// Adds a weight.
+    fn add(sum: Self::Sum, weight: Self) -> Self::Sum;
+    /// Adds a sum.
+    fn join(sum: Self::Sum, other: Self::Sum) -> Self::Sum;
+    /// Subtracts a weight.
+    fn subtract(sum: Self::Sum, weight: Self) -> Self::Sum;
+    /// Adds a sum, shifted to the left, to a field.
+    fn fold(field: Self::Field, sum: Self::Sum, shift: u32) -> Self::Field;
+}
+
+impl TileWeight for f32 {
+    type Sum = Self;
+    const TABLES: bool = true;
+
+    #[inline(always)]
+    fn add(sum: Self, weight: Self) -> Self {
+        sum + weight
+    }
+
+    #[inline(always)]
+    fn join(sum: Self, other: Self) -> Self {
+        sum + other
+    }
+
+    #[inline(always)]
+    fn subtract(sum: Self, weight: Self) -> Self {
+        sum - weight
+    }
+
+    #[inline(always)]
+    fn fold(field: Self, sum: Self, _shift: u32) -> Self {
+        field + sum
+    }
+}
+
+impl TileWeight for i16 {
+    type Sum = i32;
+    const TABLES: bool = false;
+
+    #[inline(always)]
+    fn add(sum: i32, weight: Self) -> i32 {
+        sum.wrapping_add(i32::from(weight))
+    }
+
+    #[inline(always)]
+    fn join(sum: i32, other: i32) -> i32 {
+        sum.wrapping_add(other)
+    }
+
+    #[inline(always)]
+    fn subtract(sum: i32, weight: Self) -> i32 {
+        sum.wrapping_sub(i32::from(weight))
+    }
+
+    #[inline(always)]
+    fn fold(field: i32, sum: i32, shift: u32) -> i32 {
+        field.wrapping_add(sum << shift)
+    }
+}
+
+impl TileWeight for i8 {
+    /// A job has at most 255 rows, and 255 × 128 is below 2¹⁵.
+    type Sum = i16;
+    const TABLES: bool = false;
+
+    #[inline(always)]
+    fn add(sum: i16, weight: Self) -> i16 {
+        sum.wrapping_add(i16::from(weight))
+    }
+
+    #[inline(always)]
+    fn join(sum: i16, other: i16) -> i16 {
+        sum.wrapping_add(other)
+    }
+
+    #[inline(always)]
+    fn subtract(sum: i16, weight: Self) -> i16 {
+        sum.wrapping_sub(i16::from(weight))
+    }
+
+    #[inline(always)]
+    fn fold(field: i32, sum: i16, shift: u32) -> i32 {
+        field.wrapping_add(i32::from(sum) << shift)
+    }
+}
+
+/// Sums of four rows of a tile: entry i of group g is the sum of those of rows 4g..4g + 4 whose bits are on in i.
+pub type Table<W> = [[[<W as TileWeight>::Sum; TILE]; 16]; 8];
+
+/// A table that holds no sums yet.
+pub fn new_table<W: TileWeight>() -> Box<Table<W>> {
+    let groups = vec![[[W::Sum::default(); TILE]; 16]; 8].into_boxed_slice();
+    groups.try_into().expect("eight groups")
+}
+
+/// A matrix in tiles of columns; the last tile is padded with zeros.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tiles<W> {
+    rows: usize,
+    columns: usize,
+    /// All rows of tile 0, all rows of tile 1, …
+    data: Vec<[W; TILE]>,
+}
+
+impl<W: bytemuck::Pod + Send + Sync> Tiles<W> {
+    /// All zero.
+    pub fn zeros(rows: usize, columns: usize) -> Self {
+        Self { rows, columns, data: vec![[W::zeroed(); TILE]; rows * columns.div_ceil(TILE)] }
+    }
+
+    /// Rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Columns, padding not counted.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// Length of a padded row.
+    pub fn stride(&self) -> usize {
+        self.columns.div_ceil(TILE) * TILE
+    }
+
+    /// The tiles: 64 columns of every row each.
+    pub fn tiles(&self) -> impl Iterator<Item = &[[W; TILE]]> {
+        self.data.chunks_exact(self.rows.max(1))
+    }
+
+    /// The tiles, to write. Padding must stay zero.
+    pub fn tiles_mut(&mut self) -> impl IndexedParallelIterator<Item = &mut [[W; TILE]]> {
+        self.data.par_chunks_exact_mut(self.rows.max(1))
+    }
+
+    /// One number.
+    ///
+    /// # Panics
+    /// If there is no such row or column.
+    pub fn get(&self, row: usize, column: usize) -> W {
+        assert!(row < self.rows && column < self.columns, "({row}, {column}) of {} × {}", self.rows, self.columns);
+        self.data[column / TILE * self.rows + row][column % TILE]
+    }
+
+    /// Takes the numbers of a matrix that lies row by row.
+    ///
+    /// # Panics
+    /// If it is of another size.
+    pub fn copy_from(&mut self, matrix: &[W]) {
+        assert_eq!(matrix.len(), self.rows * self.columns);
+        let columns = self.columns;
+        self.fill_rows(|row| &matrix[row * columns..(row + 1) * columns]);
+    }
+
+    /// Takes its rows from somewhere.
+    ///
+    /// # Panics
+    /// If a row is shorter than it should be.
+    pub fn fill_rows<'r>(&mut self, row: impl Fn(usize) -> &'r [W] + Sync)
+    where
+        W: 'r,
+    {
+        let columns = self.columns;
+        self.tiles_mut().enumerate().for_each(|(tile, out)| {
+            let first = tile * TILE;
+            let count = TILE.min(columns - first);
+            for (at, out) in out.iter_mut().enumerate() {
+                out[..count].copy_from_slice(&row(at)[first..first + count]);
+            }
+        });
+    }
+
+    /// Takes the numbers of the transpose of a matrix that lies row by row.
+    ///
+    /// # Panics
+    /// If it is of another size.
+    pub fn copy_transposed(&mut self, matrix: &[W]) {
+        assert_eq!(matrix.len(), self.rows * self.columns);
+        let (height, columns) = (self.rows, self.columns);
+        self.tiles_mut().enumerate().for_each(|(tile, out)| {
+            let first = tile * TILE;
+            let count = TILE.min(columns - first);
+            // Sixteen rows of the tile at a time: whole cache lines of the matrix.
+            for (part, out) in out.chunks_mut(16).enumerate() {
+                for column in 0..count {
+                    let from = &matrix[(first + column) * height + part * 16..][..out.len()];
+                    out.iter_mut().zip(from).for_each(|(row, &number)| row[column] = number);
+                }
+            }
+        });
+    }
+}
