@@ -4,7 +4,8 @@
 //! - [`atomic`]: files that are whole or not there;
 //! - [`bits`]: many binary vectors, packed;
 //! - [`npy`], [`grid`]: arrays for NumPy, and pictures;
-//! - [`dataset`]: images in, bits out, and masks over them.
+//! - [`dataset`]: images in, bits out, and masks over them;
+//! - [`batch`]: many chains at once.
 
 pub mod agreement;
 pub mod atomic;
@@ -16,7 +17,6 @@ pub mod checkpoint;
 pub mod cli;
 pub mod dataset;
 pub mod device;
-
 pub mod estimator;
 pub mod eval;
 pub mod grid;
