@@ -1,9 +1,11 @@
 //! Whole updates on models small enough to enumerate.
 
 use bitboltz_core::{
+    bits::word_mask,
     coupling::Horizon,
     image::Geometry,
     rng::{Rng as _, stream},
+    state::{Clamp, clamp_layers},
     weights::WeightKind,
 };
 
@@ -11,14 +13,17 @@ use super::{
     TrainConfig, TrainError, Trainer,
     orthogonal::normals,
     phase::{PhaseBuffers, PhasePlan},
-    statistics::Moments,
+    seeds::{Purpose, stream_for},
+    statistics::{ChainRecord, Moments},
 };
 use crate::{
     batch::ChainWeights,
     bits::BitMatrix,
+    chain::PairBuffer,
     checkpoint::Checkpoint,
     estimator::{Estimator, Phase, SecondStart, StartPolicy, TransitionPolicy},
     parameters::Parameters,
+    quantise::Quantised,
 };
 
 /// Three patterns of six bits, one of them twice as often.
@@ -256,4 +261,57 @@ fn what_cannot_be_trained_or_resumed_is_refused() {
     let mut wider = checkpoint;
     wider.training.as_mut().unwrap().config.hidden = vec![4, 4];
     assert!(matches!(resume(wider, data()), TrainError::Resume(_)));
+}
+
+/// The engine against the core's estimator, one chain at a time: on a model where proposals are never accepted, and on
+/// one where they often are. Sums of floats differ by rounding.
+#[test]
+fn phases_of_the_engine_are_those_of_the_core() {
+    for (widths, marginalise) in
+        [(&[45, 40, 33][..], true), (&[45, 40, 33], false), (&[3, 2, 2], true), (&[4, 3], false)]
+    {
+        let parameters = crate::batch::testing::parameters(widths, 5);
+        let quantised = Quantised::<i16>::new(&parameters).unwrap();
+        let model = quantised.dbm().unwrap();
+        let shape = *model.shape();
+        let mut rng = stream(8, 0);
+        let words = shape.layer_words(0);
+        let mut random = |row: usize| rng.next_u32() & word_mask(widths[0], row % words);
+        let data = BitMatrix::from_words(70, widths[0], (0..70 * words).map(&mut random).collect()).unwrap();
+        let rows: Vec<usize> = (0..70).rev().collect();
+        for phase in [Phase::Positive, Phase::Negative] {
+            let plan = PhasePlan { estimator: Estimator::UCD_LMI, phase, marginalise, seed: 1, step: 9, rows: &rows };
+            let mut found = Moments::new(&shape);
+            let summary = PhaseBuffers::new(&shape).run(&ChainWeights::new(&model), &plan, &data, &mut found);
+
+            let (mut pair, mut records) = (PairBuffer::new(&shape), Vec::new());
+            let (mut sweeps, mut tau, mut mask) = (0, 0, vec![0; shape.words()]);
+            if phase == Phase::Positive {
+                clamp_layers(&shape, &mut mask, |layer| layer == 0);
+            }
+            let clamp = Clamp::new(&shape, &mask).unwrap();
+            let purpose = if phase == Phase::Positive { Purpose::Positive } else { Purpose::Negative };
+            for (chain, &row) in rows.iter().enumerate() {
+                let mut rng = stream_for(1, purpose, 9, chain as u64);
+                let mut record = ChainRecord::default();
+                let report =
+                    plan.estimator.run(&model, phase, data.row(row), &clamp, &mut pair, &mut rng, |x, weight| {
+                        record.push(&model, x, weight as f32, marginalise);
+                    });
+                let report = report.unwrap();
+                (sweeps, tau) = (sweeps + report.search_sweeps, tau + report.tau.unwrap());
+                records.push(record);
+            }
+            let mut expected = Moments::new(&shape);
+            expected.add(&records);
+            expected.finish(70);
+            assert_eq!((summary.chains, summary.search_sweeps), (70, f64::from(sweeps) / 70.0));
+            assert_eq!(summary.mean_tau, Some(f64::from(tau) / 70.0));
+            let all =
+                |moments: &Moments| moments.means.iter().chain(&moments.pairs).flatten().copied().collect::<Vec<_>>();
+            for (found, expected) in all(&found).into_iter().zip(all(&expected)) {
+                assert!((found - expected).abs() < 1e-5, "{found} {expected}");
+            }
+        }
+    }
 }
