@@ -25,5 +25,7 @@ pub mod model_file;
 pub mod npy;
 pub mod parameters;
 pub mod quantise;
+mod random;
 pub mod sampling;
+pub mod tensors;
 pub mod train;

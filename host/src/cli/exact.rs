@@ -6,8 +6,9 @@ use std::{io::Write, path::PathBuf};
 
 use bitboltz_core::{
     coupling::{CouplingError, Horizon},
-    model::ModelError,
+    model::{DenseDbm, ModelError},
     shape::{Shape, ShapeError},
+    weights::Weight,
 };
 use clap::{Args, ValueEnum};
 use thiserror::Error;
@@ -22,9 +23,9 @@ use crate::{
         exact::{Given, LIMIT, Oracle, TooLarge},
         random::{random_bits, random_parameters},
         replicates::{GradientRun, Runs},
-        rounded::{Rounded, Rounding, WeightTooLarge},
     },
     parameters::Parameters,
+    quantise::{QuantiseError, Quantised},
 };
 
 /// Enumerate a small machine (24 units at most): log Z, the exact gradient of log p(v), and how far each estimator's
@@ -127,7 +128,7 @@ pub(super) enum ExactError {
     Model(#[from] ModelError),
     /// Integers cannot hold the weights.
     #[error("--weights: {0}")]
-    Weights(#[from] WeightTooLarge),
+    Weights(#[from] QuantiseError),
     /// `--visible` does not fit the model.
     #[error("--visible: expected {expected} digits 0 or 1, found `{found}`")]
     Visible {
@@ -181,21 +182,19 @@ fn random_machine(widths: &[usize], args: &ExactArgs) -> Result<Parameters, Exac
 /// # Errors
 /// [`ExactError`].
 fn answer(parameters: &Parameters, args: &ExactArgs) -> Result<Answer, ExactError> {
+    parameters.check()?;
     match args.weights {
-        WeightsArg::F32 => answer_with::<f32>(parameters, args),
-        WeightsArg::I16 => answer_with::<i16>(parameters, args),
-        WeightsArg::I8 => answer_with::<i8>(parameters, args),
+        WeightsArg::F32 => answer_with(&parameters.dbm()?, args),
+        WeightsArg::I16 => answer_with(&Quantised::<i16>::new(parameters)?.dbm()?, args),
+        WeightsArg::I8 => answer_with(&Quantised::<i8>::new(parameters)?.dbm()?, args),
     }
 }
 
-fn answer_with<W>(parameters: &Parameters, args: &ExactArgs) -> Result<Answer, ExactError>
+fn answer_with<W>(model: &DenseDbm<'_, W>, args: &ExactArgs) -> Result<Answer, ExactError>
 where
-    W: Rounding<Field: Send + Sync> + Sync,
+    W: Weight<Field: Send + Sync> + Sync,
 {
-    parameters.check()?;
-    let rounded = Rounded::<W>::new(parameters, &[])?;
-    let model = rounded.dbm()?;
-    let oracle = Oracle::new(&model)?;
+    let oracle = Oracle::new(model)?;
     let shape = oracle.shape();
     let visible = visible(args, shape.width(0))?;
     // At most 24 units: a code is also the packed visible layer.
@@ -215,7 +214,7 @@ where
             continue;
         }
         let estimator = estimator.with_horizon(horizon).with_second(second);
-        let found = GradientRun::new(estimator, &[code]).replicate(&model, runs)?;
+        let found = GradientRun::new(estimator, &[code]).replicate(model, runs)?;
         estimators.push((name, EstimatorAnswer::new(found, &exact)));
     }
     Ok(Answer {
