@@ -7,13 +7,12 @@ use bitboltz::{
     eval::{
         exact::Oracle,
         replicates::{GradientRun, Replicates, Runs, largest},
-        rounded::Rounding,
         statistics::{Statistics, center},
     },
 };
 use bitboltz_core::{coupling::Horizon, weights::Weight};
 use bitboltz_tests::{
-    models::machine,
+    models::{Rounding, machine},
     phases::{OneChain, Phases, Sampler},
     significance::bonferroni_z,
     tolerance,
@@ -97,7 +96,7 @@ impl Scores {
 
 fn every_pair_is_unbiased<W>()
 where
-    W: Rounding<Field: Send + Sync> + Sync,
+    W: Rounding,
 {
     let mut scores = Scores::default();
     for (index, widths) in SHAPES.iter().enumerate() {
@@ -159,7 +158,7 @@ fn any_units_may_be_clamped() {
 
 fn gradients_are_unbiased<W>()
 where
-    W: Rounding<Field: Send + Sync> + Sync,
+    W: Rounding,
 {
     let mut scores = Scores::default();
     for (index, widths) in SHAPES.iter().enumerate() {

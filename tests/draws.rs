@@ -4,10 +4,7 @@
 
 use bitboltz::{
     chain::ChainBuffer,
-    eval::{
-        exact::{Oracle, read_code, write_code},
-        rounded::Rounding,
-    },
+    eval::exact::{Oracle, read_code, write_code},
 };
 use bitboltz_core::{
     conditional::{Block, sample_block},
@@ -20,7 +17,7 @@ use bitboltz_core::{
     weights::{Field as _, Weight},
 };
 use bitboltz_tests::{
-    models::machine,
+    models::{Rounding, machine},
     rngs::{Counting, Script},
     transitions::{ALL, Kind},
 };

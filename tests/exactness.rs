@@ -2,10 +2,7 @@
 
 use bitboltz::{
     chain::ChainBuffer,
-    eval::{
-        exact::{Given, Oracle, read_code, write_code},
-        rounded::Rounding,
-    },
+    eval::exact::{Given, Oracle, read_code, write_code},
 };
 use bitboltz_core::{
     conditional::{Block, mean_layer, mode_block, sample_block},
@@ -15,7 +12,7 @@ use bitboltz_core::{
     weights::{Field as _, Weight},
 };
 use bitboltz_tests::{
-    models::{Held, SMALL, WIDE, machine},
+    models::{Held, Rounding, SMALL, WIDE, machine},
     significance::bonferroni_z,
     tolerance,
 };

@@ -1,17 +1,20 @@
 //! The flash image: its exact bytes, the way there and back, and every way to refuse one.
 
-use bitboltz::image::{AlignedBytes, encode};
+use bitboltz::{
+    image::{AlignedBytes, encode},
+    tensors::Tensors,
+};
 use bitboltz_core::{
     image::{Geometry, Image, ImageError, image_bytes},
     model::{ModelError, Tensor},
-    rng::stream,
     shape::{Shape, ShapeError},
-    start::{LocalModeStart, Start as _},
-    state::Clamp,
     weights::{Weight, WeightKind},
-    with_weight,
 };
-use bitboltz_tests::images::{Tensors, example, patched, random_f32, random_i8, random_i16, reseal, scale};
+use bitboltz_tests::{
+    fuzz,
+    images::{Encoded as _, example, patched, reseal, scale},
+    models::machine,
+};
 use proptest::prelude::*;
 
 /// The worked example of `core/FORMAT.md`.
@@ -30,13 +33,8 @@ const EXAMPLE: [u8; 80] = [
 ];
 
 fn tiny_i16() -> Tensors<i16> {
-    Tensors {
-        weights: vec![vec![300, -2]],
-        shifts: vec![14],
-        biases: vec![vec![1, 0x0102_0304], vec![-1]],
-        scale: scale(24),
-        geometry: Geometry::default(),
-    }
+    let biases = vec![vec![1, 0x0102_0304], vec![-1]];
+    Tensors::new(vec![vec![300, -2]], vec![14], biases, scale(24), Geometry::default()).unwrap()
 }
 
 #[rustfmt::skip]
@@ -52,13 +50,8 @@ const TINY_I16: [u8; 56] = [
 ];
 
 fn tiny_f32() -> Tensors<f32> {
-    Tensors {
-        weights: vec![vec![1.5, -0.0]],
-        shifts: vec![0],
-        biases: vec![vec![-1.0], vec![0.25, 2.0]],
-        scale: scale(0),
-        geometry: Geometry { width: 1, height: 1, channels: 1, bits: 1 },
-    }
+    let geometry = Geometry { width: 1, height: 1, channels: 1, bits: 1 };
+    Tensors::new(vec![vec![1.5, -0.0]], vec![0], vec![vec![-1.0], vec![0.25, 2.0]], scale(0), geometry).unwrap()
 }
 
 #[rustfmt::skip]
@@ -105,9 +98,9 @@ fn there_and_back_is_the_same_model() {
     there_and_back(&tiny_i16());
     there_and_back(&tiny_f32());
     for widths in [&[1, 1][..], &[5, 3], &[33, 7, 2], &[3, 1, 4, 1, 5, 9, 2, 6]] {
-        there_and_back(&random_i8(widths, 1));
-        there_and_back(&random_i16(widths, 2));
-        there_and_back(&random_f32(widths, 3));
+        there_and_back(&machine::<i8>(widths, 1.0, 1));
+        there_and_back(&machine::<i16>(widths, 1.0, 2));
+        there_and_back(&machine::<f32>(widths, 1.0, 3));
     }
 }
 
@@ -133,22 +126,6 @@ fn every_flipped_bit_is_refused() {
     }
 }
 
-/// Opens bytes; if they are an image, runs it. Bytes that open are the only encoding of their model.
-fn open_and_run(bytes: &[u8]) -> bool {
-    let held = AlignedBytes::new(bytes);
-    let Ok(image) = held.image() else { return false };
-    with_weight!(image.kind(), W => {
-        let model = image.dbm::<W>().expect("checked when it was opened");
-        assert_eq!(encode(&model, image.geometry()).unwrap(), image.bytes());
-        let mut chain = bitboltz::chain::ChainBuffer::new(model.shape());
-        let mut state = chain.state(model.shape());
-        // With floats, sums beyond the largest float may keep a search from settling; that is an error, no panic.
-        let _ = LocalModeStart::default().start(&model, &mut state, &Clamp::none(), &mut stream(1, 1));
-        let _ = model.real_energy(&state);
-    });
-    true
-}
-
 #[test]
 fn every_flipped_bit_under_a_right_crc_is_refused_or_harmless() {
     let mut opened = 0;
@@ -157,7 +134,7 @@ fn every_flipped_bit_under_a_right_crc_is_refused_or_harmless() {
             let mut damaged = bytes.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
             reseal(&mut damaged);
-            opened += u32::from(open_and_run(&damaged));
+            opened += u32::from(fuzz::open_and_run(&damaged));
         }
     }
     assert!(opened > 100, "other weights are images too: {opened}");
@@ -165,14 +142,8 @@ fn every_flipped_bit_under_a_right_crc_is_refused_or_harmless() {
 
 /// An image of one matrix of `lower` × 1 zero weights with a right CRC.
 fn column<W: Weight>(lower: usize, shift: u32, bias: W::Field) -> Vec<u8> {
-    let mut bytes = Tensors {
-        weights: vec![vec![W::zeroed(); lower]],
-        shifts: vec![0],
-        biases: vec![vec![W::Field::default(); lower], vec![bias]],
-        scale: scale(0),
-        geometry: Geometry::default(),
-    }
-    .image();
+    let (weights, biases) = (vec![vec![W::zeroed(); lower]], vec![vec![W::Field::default(); lower], vec![bias]]);
+    let mut bytes = Tensors::new(weights, vec![0], biases, scale(0), Geometry::default()).unwrap().image();
     bytes[32] = shift as u8;
     reseal(&mut bytes);
     bytes
@@ -316,7 +287,8 @@ fn column_of_full_width_i16() -> Vec<u8> {
 #[test]
 fn the_last_field_before_the_limit_is_computed_without_overflow() {
     // All weights at the type's end, every unit on: the bound is reached and not passed.
-    let mut tensors = random_i16(&[40, 40, 40], 5);
+    let mut tensors = machine::<i16>(&[40, 40, 40], 1.0, 5);
+    tensors.scale = scale(12);
     tensors.shifts = vec![10, 9];
     tensors.weights.iter_mut().for_each(|w| w.fill(i16::MIN));
     let largest = i32::MAX - 40 * 32_768 * (512 + 1024);
@@ -350,7 +322,7 @@ proptest! {
         let length = bytes.len() as u32;
         bytes[8..12].copy_from_slice(&length.to_le_bytes());
         reseal(&mut bytes);
-        open_and_run(&bytes);
+        fuzz::open_and_run(&bytes);
     }
 
     #[test]
@@ -358,7 +330,7 @@ proptest! {
         if magic && bytes.len() >= 6 {
             bytes[..6].copy_from_slice(b"\x89BBZ\x01\x00");
         }
-        prop_assert!(!open_and_run(&bytes));
+        prop_assert!(!fuzz::image(&bytes));
     }
 }
 

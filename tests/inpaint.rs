@@ -2,10 +2,7 @@
 
 use bitboltz::{
     chain::ChainBuffer,
-    eval::{
-        exact::{Oracle, read_code},
-        rounded::Rounding,
-    },
+    eval::exact::{Oracle, read_code},
 };
 use bitboltz_core::{
     inpaint::{Inpaint, posterior_mean},
@@ -14,7 +11,7 @@ use bitboltz_core::{
     state::Clamp,
 };
 use bitboltz_tests::{
-    models::{Held, SMALL, machine},
+    models::{Held, Rounding, SMALL, machine},
     significance::bonferroni_z,
     tolerance,
 };

@@ -5,10 +5,7 @@
 
 use bitboltz::{
     chain::PairBuffer,
-    eval::{
-        exact::{Distribution, Oracle, read_code, write_code},
-        rounded::Rounding,
-    },
+    eval::exact::{Distribution, Oracle, read_code, write_code},
 };
 use bitboltz_core::{
     model::DenseDbm,
@@ -16,7 +13,7 @@ use bitboltz_core::{
     transition::Transition as _,
 };
 use bitboltz_tests::{
-    models::{Held, SMALL, machine},
+    models::{Held, Rounding, SMALL, machine},
     significance::{ChiSquare, FALSE_ALARM},
     transitions::{ALL, Kind},
 };

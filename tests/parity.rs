@@ -11,8 +11,8 @@ use bitboltz_core::{
     weights::WeightKind,
 };
 use bitboltz_tests::{
-    board_images,
     firmware::{programs, run},
+    images,
     wire::{self, Served, frame},
 };
 use std::path::Path;
@@ -166,7 +166,7 @@ fn check(bytes: &[u8]) {
         assert_eq!(kind, case.expect, "{}", case.name);
     }
 
-    let file = board_images::file(bytes);
+    let file = images::file(bytes);
     let mut served = Served::start(run("serve").image(file.path()));
     compare(&mut served, &native, &names, &sent);
     assert!(served.end().is_empty(), "the board says more than the desktop");
@@ -174,17 +174,17 @@ fn check(bytes: &[u8]) {
 
 #[test]
 fn i8_weights() {
-    check(&board_images::image(WeightKind::I8, 1));
+    check(&images::board(WeightKind::I8, 1));
 }
 
 #[test]
 fn i16_weights() {
-    check(&board_images::image(WeightKind::I16, 2));
+    check(&images::board(WeightKind::I16, 2));
 }
 
 #[test]
 fn f32_weights() {
-    check(&board_images::image(WeightKind::F32, 3));
+    check(&images::board(WeightKind::F32, 3));
 }
 
 /// The models that the repository holds.
@@ -205,7 +205,7 @@ fn committed_images() {
 
 /// Images that are none, what the core says of them, and a word of the log.
 fn refused() -> Vec<(&'static str, Option<Vec<u8>>, &'static str)> {
-    let good = board_images::image(WeightKind::I8, 1);
+    let good = images::board(WeightKind::I8, 1);
     let edited = |at: usize, byte: u8| {
         let mut bytes = good.clone();
         bytes[at] = byte;
@@ -246,7 +246,7 @@ fn a_refused_image_is_answered_with_the_reason() {
             assert_eq!(answer.seq, 6);
             assert_eq!(answer.response, Response::Failure(Failure::NoModel(Refusal::Image(error))), "{name}");
         });
-        let file = bytes.as_deref().map(board_images::file);
+        let file = bytes.as_deref().map(images::file);
         let mut run = run("serve");
         if let Some(file) = &file {
             run = run.image(file.path());
@@ -262,7 +262,7 @@ fn a_refused_image_is_answered_with_the_reason() {
 #[test]
 fn a_refused_image_ends_the_other_programs() {
     for (name, bytes, log) in refused() {
-        let file = bytes.as_deref().map(board_images::file);
+        let file = bytes.as_deref().map(images::file);
         for program in ["sample", "inpaint"] {
             let mut run = run(program);
             if let Some(file) = &file {
@@ -279,7 +279,7 @@ fn a_refused_image_ends_the_other_programs() {
 #[test]
 fn a_model_too_large_for_the_arena_is_answered_with_the_bytes() {
     const ARENA: usize = 4 * 64;
-    let bytes = board_images::image(WeightKind::I8, 1);
+    let bytes = images::board(WeightKind::I8, 1);
     let aligned = AlignedBytes::new(&bytes);
     let sent = [frame(9, Request::Info)];
     let native = wire::native(aligned.image(), ARENA, &sent);
@@ -289,7 +289,7 @@ fn a_model_too_large_for_the_arena_is_answered_with_the_bytes() {
         }
         other => panic!("{other:?}"),
     });
-    let file = board_images::file(&bytes);
+    let file = images::file(&bytes);
     let mut served = Served::start(run("room").image(file.path()));
     compare(&mut served, &native, &["room"], &sent);
     // The first line says what the image is.

@@ -7,8 +7,8 @@ use bitboltz_core::{
     weights::WeightKind,
 };
 use bitboltz_tests::{
-    board_images,
     firmware::{programs, run},
+    images,
     wire::{self, Served, frame},
 };
 use std::io::{BufRead, BufReader, Write};
@@ -49,9 +49,9 @@ fn drawn<'o>(outcome: &'o Outcome, what: &str, hash: u32) -> Vec<&'o str> {
 
 #[test]
 fn sample_draws_what_the_desktop_samples() {
-    let bytes = board_images::image(WeightKind::I8, 1);
+    let bytes = images::board(WeightKind::I8, 1);
     let image = AlignedBytes::new(&bytes);
-    let file = board_images::file(&bytes);
+    let file = images::file(&bytes);
     let outcome = finish(run("sample").image(file.path()).start());
     assert_eq!(outcome.exit, 0, "{}", outcome.text());
 
@@ -72,9 +72,9 @@ fn sample_draws_what_the_desktop_samples() {
 
 #[test]
 fn inpaint_restores_what_the_desktop_restores_and_counts_the_same_every_time() {
-    let bytes = board_images::image(WeightKind::I8, 1);
+    let bytes = images::board(WeightKind::I8, 1);
     let image = AlignedBytes::new(&bytes);
-    let file = board_images::file(&bytes);
+    let file = images::file(&bytes);
     let outcome = finish(run("inpaint").image(file.path()).icount(true).start());
     assert_eq!(outcome.exit, 0, "{}", outcome.text());
     println!("{}", outcome.text());

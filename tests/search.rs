@@ -2,10 +2,7 @@
 
 use bitboltz::{
     chain::ChainBuffer,
-    eval::{
-        exact::{Oracle, read_code},
-        rounded::Rounding,
-    },
+    eval::exact::{Oracle, read_code},
     parameters::Parameters,
 };
 use bitboltz_core::{
@@ -16,7 +13,7 @@ use bitboltz_core::{
     search::{LocalModeSearch, SearchCapHit},
     state::{Clamp, State},
 };
-use bitboltz_tests::models::{Held, SMALL, WIDE, machine};
+use bitboltz_tests::models::{Held, Rounding, SMALL, WIDE, machine};
 
 const BOTH: [Block; 2] = [Block::Odd, Block::Even];
 

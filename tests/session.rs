@@ -1,6 +1,6 @@
 //! Sessions: answers equal to the core's own, the exact RAM, and no way to make one panic or lose step.
 
-use bitboltz::{chain::ChainBuffer, image::AlignedBytes};
+use bitboltz::{chain::ChainBuffer, image::AlignedBytes, tensors::Tensors};
 use bitboltz_core::{
     gibbs::Gibbs,
     image::{CRC32, ImageError},
@@ -18,7 +18,12 @@ use bitboltz_core::{
     transition::Transition as _,
     weights::{Field as _, Weight, WeightKind},
 };
-use bitboltz_tests::images::{Tensors, example, feed, random_f32, random_i8, random_i16, request_frame};
+use bitboltz_tests::{
+    fuzz,
+    images::{Encoded as _, example},
+    models::machine,
+    wire::{self, feed, frame as request_frame, framed},
+};
 use proptest::prelude::*;
 
 /// A session in exactly the room it needs.
@@ -86,12 +91,12 @@ fn state_answer<W: Weight>(seq: u32, model: &DenseDbm<'_, W>, state: &State<'_, 
 fn encoded(answer: &Answer<'_>) -> Vec<u8> {
     let (mut scratch, mut bytes) = (vec![0; 1 << 16], vec![0; 1 << 17]);
     let length = frame::encode(answer, &mut scratch, &mut bytes).unwrap();
-    bitboltz_tests::images::message(&bytes[..length])
+    wire::message(&bytes[..length])
 }
 
 /// Asks everything of one model, and compares with the core called directly.
 fn answers_equal_the_core<W: Weight>(tensors: &Tensors<W>) {
-    let model = tensors.dbm();
+    let model = tensors.dbm().unwrap();
     let shape = *model.shape();
     let mut held = Held::new(tensors);
     let crc = held.image.image().unwrap().crc();
@@ -169,9 +174,9 @@ fn answers_equal_the_core<W: Weight>(tensors: &Tensors<W>) {
 #[test]
 fn every_answer_equals_the_core_called_directly() {
     for widths in [&[1, 1][..], &[70, 33, 5], &[9, 40, 8, 31], &[32, 64]] {
-        answers_equal_the_core(&random_i8(widths, 1));
-        answers_equal_the_core(&random_i16(widths, 2));
-        answers_equal_the_core(&random_f32(widths, 3));
+        answers_equal_the_core(&machine::<i8>(widths, 1.0, 1));
+        answers_equal_the_core(&machine::<i16>(widths, 1.0, 2));
+        answers_equal_the_core(&machine::<f32>(widths, 1.0, 3));
     }
 }
 
@@ -200,8 +205,8 @@ fn one_of_each<'a>(known: &'a [u8], visible: &'a [u8], state: &'a [u8]) -> [Requ
 
 #[test]
 fn an_answer_depends_on_its_request_alone() {
-    let tensors = random_i8(&[40, 33, 5], 4);
-    let shape = *tensors.dbm().shape();
+    let tensors = machine::<i8>(&[40, 33, 5], 1.0, 4);
+    let shape = *tensors.shape();
     let (known, visible, state) = (noise(2, 1), noise(2, 2), noise(shape.words(), 3));
     let requests = one_of_each(&known, &visible, &state);
     let (mut fresh, mut used) = (Held::new(&tensors), Held::new(&tensors));
@@ -252,7 +257,7 @@ fn extreme_counts_are_finite_and_exact() {
 
 #[test]
 fn wrong_lengths_are_named() {
-    let tensors = random_i8(&[40, 33, 5], 4);
+    let tensors = machine::<i8>(&[40, 33, 5], 1.0, 4);
     let mut held = Held::new(&tensors);
     let mut session = held.session::<i8>();
     let long = [0; 24];
@@ -313,7 +318,7 @@ fn messages_that_are_no_request_are_refused() {
 
 #[test]
 fn every_flipped_bit_of_a_frame_is_noticed_and_the_next_frame_answered() {
-    let tensors = random_i8(&[40, 5], 4);
+    let tensors = machine::<i8>(&[40, 5], 1.0, 4);
     let mut held = Held::new(&tensors);
     let mut session = held.session::<i8>();
     let (known, visible, state) = (noise(2, 1), noise(2, 2), noise(3, 3));
@@ -373,7 +378,7 @@ fn without_a_model_every_request_is_answered_with_the_reason() {
 #[test]
 fn ram_bytes_is_exactly_enough() {
     for widths in [&[1, 1][..], &[33, 1], &[70, 33, 5], &[2, 300], &[500, 3, 2]] {
-        let tensors = random_i8(widths, 6);
+        let tensors = machine::<i8>(widths, 1.0, 6);
         let mut held = Held::new(&tensors);
         let image = held.image.image().unwrap();
         let (shape, words) = (*image.shape(), held.arena.len());
@@ -423,7 +428,7 @@ fn no_arena_is_too_small_to_be_safe() {
 
 #[test]
 fn a_machine_refuses_each_buffer_that_is_too_short() {
-    let image = AlignedBytes::new(&random_i8(&[40, 33, 5], 4).image());
+    let image = AlignedBytes::new(&machine::<i8>(&[40, 33, 5], 1.0, 4).image());
     let image = image.image().unwrap();
     let shape = *image.shape();
     for short in 0..5 {
@@ -453,7 +458,7 @@ fn the_ram_of_a_known_shape_is_pinned() {
 /// What a line may carry: noise, and frames with random edits.
 fn line() -> impl Strategy<Value = Vec<u8>> {
     let numbers = (any::<u64>(), any::<u64>(), 0u16..4, 0u16..4, 0usize..16);
-    let framed = (0usize..5, numbers, prop::collection::vec((0usize..60, any::<u8>()), 0..3)).prop_map(
+    let edited = (0usize..5, numbers, prop::collection::vec((0usize..60, any::<u8>()), 0..3)).prop_map(
         |(kind, (seed, chain, small, other, length), edits)| {
             let bytes = noise(4, seed);
             let (known, visible) = (&bytes[..length], &bytes[..4]);
@@ -474,23 +479,14 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
     );
     let noisy = prop::collection::vec(any::<u8>(), 0..200);
     // Every message that a right CRC can carry, too.
-    let sealed = prop::collection::vec(any::<u8>(), 0..40).prop_map(|message| {
-        let mut body = message;
-        body.extend(CRC32.checksum(&body).to_le_bytes());
-        stuffed(&body)
-    });
-    prop::collection::vec(prop_oneof![framed, noisy, sealed], 0..8).prop_map(|parts| parts.concat())
-}
-
-/// COBS by its definition, for runs shorter than 254 bytes.
-fn stuffed(body: &[u8]) -> Vec<u8> {
-    body.split(|&byte| byte == 0).flat_map(|run| [&[run.len() as u8 + 1], run].concat()).chain([0]).collect()
+    let sealed = prop::collection::vec(any::<u8>(), 0..40).prop_map(|message| framed(&message));
+    prop::collection::vec(prop_oneof![edited, noisy, sealed], 0..8).prop_map(|parts| parts.concat())
 }
 
 proptest! {
     #[test]
     fn any_bytes_leave_a_session_in_step(bytes in line()) {
-        let mut held = Held::new(&random_i8(&[20, 5], 4));
+        let mut held = Held::new(&machine::<i8>(&[20, 5], 1.0, 4));
         let mut session = held.session::<i8>();
         let request = Request::Inpaint { seed: 1, chain: 1, restarts: 2, sweeps: 1, known: &[3; 4], visible: &[1; 4] };
         let good = ask(&mut session, 1, request);
@@ -499,6 +495,11 @@ proptest! {
         prop_assert!(answers.len() <= ends);
         feed(&mut session, &[0]);
         prop_assert_eq!(ask(&mut session, 1, request), good);
+    }
+
+    #[test]
+    fn any_bytes_to_any_session(bytes in prop::collection::vec(any::<u8>(), 0..60), choice: u8) {
+        fuzz::session(&[&[choice], &bytes[..]].concat());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use bitboltz_core::{
     shape::{Shape, ShapeError},
     weights::{AnyEnergy, WeightKind},
 };
-use bitboltz_tests::images::{message, request_frame};
+use bitboltz_tests::wire::{frame as request_frame, message};
 
 fn encoded(answer: &Answer<'_>) -> Vec<u8> {
     let (mut scratch, mut bytes) = (vec![0; 1 << 18], vec![0; 1 << 19]);

@@ -28,9 +28,11 @@ pub fn stream(seed: u64, chain: u64) -> XorShiftRng {
     XorShiftRng::from_seed(bytes)
 }
 
-const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+/// 2⁶⁴ over the golden ratio: the step of SplitMix64, which takes 0 away from where [`mix`] would leave it.
+pub const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
-fn mix(mut z: u64) -> u64 {
+/// The finaliser of SplitMix64: scatters neighbouring numbers, one to one. Leaves 0 where it is.
+pub fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)

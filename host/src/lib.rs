@@ -14,6 +14,7 @@
 //! | [`dataset`] | known data sets and files of many kinds: images, their bits, and masks over them |
 //! | [`train`] | settings, updates, runs; [the module's own table](train) says more |
 //! | [`estimator`] | gradient estimators: a start, a transition, and which H_{k:m} |
+//! | [`tensors`] | the tensors of a model of any weight type, owned |
 //! | [`parameters`] | weights and biases in floats, and how visible units make up a picture |
 //! | [`checkpoint`] | parameters and the state of their run as safetensors |
 //! | [`quantise`] | floats to integers with shifts and one scale |
@@ -57,5 +58,7 @@ pub mod model_file;
 pub mod npy;
 pub mod parameters;
 pub mod quantise;
+mod random;
 pub mod sampling;
+pub mod tensors;
 pub mod train;

@@ -2,10 +2,11 @@
 //!
 //! Every matrix gets the finest step that holds its largest weight. The model's scale is the finest of these steps, and
 //! the others are rounded up to a power of two times it, so that one integer unit means the same everywhere and a device
-//! only shifts. Biases are integers of 32 bits in units of the scale.
+//! only shifts. Biases are integers of 32 bits in units of the scale. Where sums in so fine a unit could overflow 32 bits,
+//! the scale is doubled until they cannot.
 
 use bitboltz_core::{
-    connection::{Dense, MAX_SHIFT},
+    connection::MAX_SHIFT,
     fixed::Scale,
     image::Geometry,
     model::{DenseDbm, ModelError},
@@ -13,7 +14,7 @@ use bitboltz_core::{
 use rayon::prelude::*;
 use thiserror::Error;
 
-use crate::{batch::TileWeight, parameters::Parameters};
+use crate::{batch::TileWeight, parameters::Parameters, tensors::Tensors};
 
 /// An integer weight type.
 pub trait IntegerWeight: TileWeight<Field = i32> {
@@ -60,47 +61,34 @@ pub enum QuantiseError {
 
 /// A model in integers, owned.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Quantised<W> {
-    widths: Vec<usize>,
-    weights: Vec<Vec<W>>,
-    shifts: Vec<u32>,
-    biases: Vec<Vec<i32>>,
-    scale: Scale,
-    geometry: Geometry,
-}
+pub struct Quantised<W: TileWeight>(Tensors<W>);
 
 impl<W: IntegerWeight> Quantised<W> {
     /// Rounds to the nearest integers.
     ///
     /// # Errors
-    /// Weights too large for the type, or integers whose sums could overflow 32 bits.
+    /// Weights too large for the type, or integers whose sums could overflow 32 bits whatever the scale.
     pub fn new(parameters: &Parameters) -> Result<Self, QuantiseError> {
         let steps: Vec<f32> = parameters.weights().iter().map(|matrix| largest(matrix) / W::MAX).collect();
         let coarsest = steps.iter().copied().fold(0.0, f32::max);
-        // A matrix of tiny weights must not push the shifts of the others beyond what is allowed.
+        // A matrix of tiny weights must not push the shifts of the others beyond what is useful.
         let finest = steps.iter().copied().fold(f32::INFINITY, f32::min).max(coarsest / 128.0);
-        let unit = finest.max(f32::from_bits(SMALLEST_SCALE));
-        let Some(scale) = Scale::from_bits(unit.to_bits()) else {
-            return Err(QuantiseError::TooLarge { largest: coarsest * W::MAX, limit: W::MAX, kind: W::KIND });
-        };
-        let shifts: Vec<u32> =
-            steps.iter().map(|step| ((step / unit).log2().ceil().max(0.0) as u32).min(MAX_SHIFT)).collect();
-        let weights = parameters.weights().iter().zip(&shifts).map(|(matrix, &shift)| {
-            let step = unit * (1u32 << shift) as f32;
-            matrix.par_iter().with_min_len(1 << 14).map(|w| W::from_rounded(rounded(w / step, W::MAX))).collect()
-        });
-        let biases =
-            parameters.biases().iter().map(|bias| bias.iter().map(|b| (b / unit).round() as i32).collect()).collect();
-        let quantised = Self {
-            widths: parameters.shape().widths().collect(),
-            weights: weights.collect(),
-            shifts,
-            biases,
-            scale,
-            geometry: parameters.geometry(),
-        };
-        quantised.dbm()?;
-        Ok(quantised)
+        let mut unit = finest.max(f32::from_bits(SMALLEST_SCALE));
+        let mut refused = None;
+        while let Some(scale) = Scale::from_bits(unit.to_bits()) {
+            let quantised = Self(tensors(parameters, &steps, scale));
+            match quantised.dbm().map(|_| ()) {
+                Ok(()) => return Ok(quantised),
+                // The bound counts units: twice the unit is half the bound.
+                Err(error @ ModelError::Overflow { .. }) => refused = Some(error),
+                Err(error) => return Err(error.into()),
+            }
+            unit *= 2.0;
+        }
+        Err(refused.map_or_else(
+            || QuantiseError::TooLarge { largest: coarsest * W::MAX, limit: W::MAX, kind: W::KIND },
+            QuantiseError::Model,
+        ))
     }
 
     /// The core's model over these integers.
@@ -108,20 +96,36 @@ impl<W: IntegerWeight> Quantised<W> {
     /// # Errors
     /// Sums that could overflow 32 bits; never, once [`new`](Self::new) has succeeded.
     pub fn dbm(&self) -> Result<DenseDbm<'_, W>, ModelError> {
-        let connections = self
-            .weights
-            .iter()
-            .zip(&self.shifts)
-            .enumerate()
-            .filter_map(|(l, (matrix, &shift))| Dense::new(matrix, self.widths[l], self.widths[l + 1], shift));
-        let biases: Vec<&[i32]> = self.biases.iter().map(Vec::as_slice).collect();
-        DenseDbm::new(connections, &biases, self.scale)
+        self.0.dbm()
     }
 
     /// How the visible units make up a picture.
     pub fn geometry(&self) -> Geometry {
-        self.geometry
+        self.0.geometry
     }
+
+    /// The integers.
+    pub fn tensors(&self) -> &Tensors<W> {
+        &self.0
+    }
+}
+
+/// Rounds every matrix to the finest power of two times the scale that is no finer than its step.
+fn tensors<W: IntegerWeight>(parameters: &Parameters, steps: &[f32], scale: Scale) -> Tensors<W> {
+    let unit = scale.to_f32();
+    let shifts: Vec<u32> = steps.iter().map(|&step| shift(step, unit)).collect();
+    let weights = parameters.weights().iter().zip(&shifts).map(|(matrix, &shift)| {
+        let step = unit * (1u32 << shift) as f32;
+        matrix.par_iter().with_min_len(1 << 14).map(|w| W::from_rounded(rounded(w / step, W::MAX))).collect()
+    });
+    let biases = parameters.biases().iter().map(|bias| bias.iter().map(|b| (b / unit).round() as i32).collect());
+    Tensors::new(weights.collect(), shifts.clone(), biases.collect(), scale, parameters.geometry())
+        .expect("of the parameters' shape")
+}
+
+/// The smallest shift whose step of `unit` · 2^shift is at least `step`. Doubling is exact, which no logarithm is.
+fn shift(step: f32, unit: f32) -> u32 {
+    (0..MAX_SHIFT).find(|&shift| unit * (1u32 << shift) as f32 >= step).unwrap_or(MAX_SHIFT)
 }
 
 /// Bits of 2⁻²⁴, the smallest scale of an image.
@@ -195,5 +199,48 @@ mod tests {
         assert!(Quantised::<i16>::new(&parameters([0.0, 0.0])).is_ok());
         let error = Quantised::<i8>::new(&parameters([1.0, 1e6])).unwrap_err();
         assert!(matches!(error, QuantiseError::TooLarge { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_powers_step_is_met_exactly() {
+        for unit in [1.0 / 128.0, 0.003f32, 1.0 / 3.0, 5.96e-8] {
+            for exponent in 0..8 {
+                let step = unit * (1u32 << exponent) as f32;
+                assert_eq!(shift(step, unit), exponent);
+                assert_eq!(shift(step.next_up(), unit), exponent + 1);
+            }
+            assert_eq!(shift(0.0, unit), 0);
+        }
+    }
+
+    fn constant(widths: &[usize], weights: &[f32], bias: f32) -> Parameters {
+        let matrices = widths.windows(2).zip(weights).map(|(pair, &w)| vec![w; pair[0] * pair[1]]).collect();
+        let biases = widths.iter().map(|&width| vec![bias; width]).collect();
+        Parameters::new(matrices, biases, Geometry::default()).unwrap()
+    }
+
+    #[test]
+    fn a_unit_too_fine_for_32_bits_is_doubled() {
+        // With the unit of the second matrix, the first one's shift would be 7: 784 · 2¹⁵ · 2⁷ > 2³¹.
+        let parameters = constant(&[784, 500, 500], &[2.0, 0.01], 1.0);
+        let quantised = Quantised::<i16>::new(&parameters).unwrap();
+        let Tensors { shifts, scale, weights, .. } = quantised.tensors();
+        assert_eq!((&shifts[..], weights[0][0]), (&[6, 0][..], 32_767));
+        let step = 2.0 / 32_767.0;
+        assert_eq!(scale.to_f32(), step / 64.0);
+        // Half the unit would have overflowed.
+        let finer = Scale::from_bits((scale.to_f32() / 2.0).to_bits()).unwrap();
+        assert!(tensors::<i16>(&parameters, &[step, 0.01 / 32_767.0], finer).dbm().is_err());
+
+        // Biases far beyond the weights coarsen the unit too, though no shift is left to lower.
+        let parameters = constant(&[3, 2], &[1e-5], 1000.0);
+        let quantised = Quantised::<i16>::new(&parameters).unwrap();
+        let model = quantised.dbm().unwrap();
+        let unit = model.scale().to_f32();
+        assert!((model.biases()[0][0] as f32 * unit - 1000.0).abs() <= 0.5 * unit + 1e-4);
+
+        // No scale up to 1 holds this.
+        let error = Quantised::<i8>::new(&constant(&[3, 2], &[1.0], 1e10)).unwrap_err();
+        assert!(matches!(error, QuantiseError::Model(ModelError::Overflow { .. })), "{error}");
     }
 }

@@ -9,18 +9,28 @@ use xtask::qemu::Run;
 /// How long a test's program may take. Far above what any needs: a loaded machine must not fail a test.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The board that the tests run on, and its programs.
+/// The board that the tests run on.
+///
+/// # Panics
+///
+/// If its folder is damaged.
+pub fn board() -> &'static Board {
+    static BOARD: OnceLock<Board> = OnceLock::new();
+    BOARD.get_or_init(|| Board::load(board::DEFAULT).expect("the default board"))
+}
+
+/// That board and its programs.
 ///
 /// Built by the first test of a process that asks; cargo lets other processes wait, and they find everything done.
 ///
 /// # Panics
 ///
 /// If the firmware does not build. The usual reason is that the compiler's target is missing, and the message says so.
-pub fn programs() -> &'static (Board, Firmware) {
-    static PROGRAMS: OnceLock<(Board, Firmware)> = OnceLock::new();
+pub fn programs() -> &'static (&'static Board, Firmware) {
+    static PROGRAMS: OnceLock<(&Board, Firmware)> = OnceLock::new();
     PROGRAMS.get_or_init(|| {
-        let board = Board::load(board::DEFAULT).expect("the default board");
-        let firmware = build(&board).unwrap_or_else(|error| panic!("{error:#}"));
+        let board = board();
+        let firmware = build(board).unwrap_or_else(|error| panic!("{error:#}"));
         (board, firmware)
     })
 }

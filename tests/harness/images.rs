@@ -1,65 +1,31 @@
-//! Small models, their images, and the other end of a session.
+//! Images: of small models, of a model for the board, and damaged ones.
 
-use bitboltz::image::{AlignedBytes, encode};
+use std::io::Write as _;
+
+use bitboltz::{
+    eval::random::random_parameters,
+    image::{AlignedBytes, encode},
+    quantise::Quantised,
+    tensors::Tensors,
+};
 use bitboltz_core::{
-    connection::Dense,
     fixed::Scale,
     image::{CRC32, Geometry},
-    model::DenseDbm,
-    rng::{Rng as _, stream},
-    session::{
-        Session,
-        frame::{self, Receiver},
-        message::{Call, Request},
-    },
-    weights::Weight,
+    weights::{Weight, WeightKind},
 };
 
-/// The tensors of a model, owned.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Tensors<W: Weight> {
-    /// Matrix l: a row for each unit of layer l.
-    pub weights: Vec<Vec<W>>,
-    /// One shift for each matrix.
-    pub shifts: Vec<u32>,
-    /// One vector for each layer.
-    pub biases: Vec<Vec<W::Field>>,
-    /// What one unit of an integer field is worth.
-    pub scale: Scale,
-    /// How the visible units make up a picture.
-    pub geometry: Geometry,
+/// What has an image.
+pub trait Encoded {
+    /// Its bytes.
+    ///
+    /// # Panics
+    /// If it is no model.
+    fn image(&self) -> Vec<u8>;
 }
 
-impl<W: Weight> Tensors<W> {
-    /// The tensors of an existing model.
-    pub fn of(model: &DenseDbm<'_, W>, geometry: Geometry) -> Self {
-        Self {
-            weights: model.connections().iter().map(|c| c.weights().to_vec()).collect(),
-            shifts: model.connections().iter().map(Dense::shift).collect(),
-            biases: model.biases().iter().map(|bias| bias.to_vec()).collect(),
-            scale: model.scale(),
-            geometry,
-        }
-    }
-
-    /// The model over them.
-    ///
-    /// # Panics
-    /// If they are no model.
-    pub fn dbm(&self) -> DenseDbm<'_, W> {
-        let connections = self.weights.iter().enumerate().map(|(l, matrix)| {
-            Dense::new(matrix, self.biases[l].len(), self.biases[l + 1].len(), self.shifts[l]).expect("a matrix")
-        });
-        let biases: Vec<&[W::Field]> = self.biases.iter().map(Vec::as_slice).collect();
-        DenseDbm::new(connections, &biases, self.scale).expect("a model")
-    }
-
-    /// The bytes of their image.
-    ///
-    /// # Panics
-    /// If they are no model.
-    pub fn image(&self) -> Vec<u8> {
-        encode(&self.dbm(), self.geometry).expect("a small image")
+impl<W: Weight> Encoded for Tensors<W> {
+    fn image(&self) -> Vec<u8> {
+        encode(&self.dbm().expect("a model"), self.geometry).expect("a small image")
     }
 }
 
@@ -72,44 +38,44 @@ pub fn scale(exponent: u32) -> Scale {
 }
 
 /// The worked example of `core/FORMAT.md`: 3-2-1 units, i8, two shifts.
+///
+/// # Panics
+/// Never: its tensors fit.
 pub fn example() -> Tensors<i8> {
-    Tensors {
-        weights: vec![vec![1, -2, 3, -4, 5, -6], vec![7, -8]],
-        shifts: vec![0, 3],
-        biases: vec![vec![1, -2, 3], vec![4, -5], vec![6]],
-        scale: scale(4),
-        geometry: Geometry { width: 3, height: 1, channels: 1, bits: 1 },
+    let weights = vec![vec![1, -2, 3, -4, 5, -6], vec![7, -8]];
+    let biases = vec![vec![1, -2, 3], vec![4, -5], vec![6]];
+    let geometry = Geometry { width: 3, height: 1, channels: 1, bits: 1 };
+    Tensors::new(weights, vec![0, 3], biases, scale(4), geometry).expect("tensors that fit")
+}
+
+/// The shape of [`board`]: pictures of 28 × 28 pixels under two hidden layers, the second ending within a word.
+pub const BOARD_WIDTHS: [usize; 3] = [784, 48, 24];
+
+/// The image of a random model for the board, the same for the same seed. Its weights are strong enough that its modes
+/// have structure, and its biases that they are neither empty nor full.
+///
+/// # Panics
+/// If the parameters are no model, which they are.
+pub fn board(kind: WeightKind, seed: u64) -> Vec<u8> {
+    let geometry = Geometry { width: 28, height: 28, channels: 1, bits: 1 };
+    let parameters = random_parameters(&BOARD_WIDTHS, 0.4, 0.6, seed).expect("a shape");
+    match kind {
+        WeightKind::F32 => encode(&parameters.dbm().expect("finite"), geometry),
+        WeightKind::I8 => encode(&Quantised::<i8>::new(&parameters).expect("fits").dbm().expect("fits"), geometry),
+        WeightKind::I16 => encode(&Quantised::<i16>::new(&parameters).expect("fits").dbm().expect("fits"), geometry),
     }
+    .expect("small")
 }
 
-/// A model with reproducible random weights of up to about ±4, whatever the type: `of` makes a weight and a bias
-/// from an integer in −127 ..= 127.
-pub fn random<W: Weight>(widths: &[usize], seed: u64, scale: Scale, of: fn(i8) -> (W, W::Field)) -> Tensors<W> {
-    let mut rng = stream(seed, 0);
-    let mut number = || (rng.next_u32() % 255) as i32 as i16;
-    let mut draw = || of((number() - 127) as i8);
-    Tensors {
-        weights: widths.windows(2).map(|w| (0..w[0] * w[1]).map(|_| draw().0).collect()).collect(),
-        shifts: (1..widths.len()).map(|l| l as u32 % 2).collect(),
-        biases: widths.iter().map(|&width| (0..width).map(|_| draw().1).collect()).collect(),
-        scale,
-        geometry: Geometry { width: widths[0] as u16, height: 1, channels: 1, bits: 1 },
-    }
-}
-
-/// [`random`] in 8 bits.
-pub fn random_i8(widths: &[usize], seed: u64) -> Tensors<i8> {
-    random(widths, seed, scale(5), |n| (n, i32::from(n)))
-}
-
-/// [`random`] in 16 bits.
-pub fn random_i16(widths: &[usize], seed: u64) -> Tensors<i16> {
-    random(widths, seed, scale(12), |n| (i16::from(n) * 129, i32::from(n) * 77))
-}
-
-/// [`random`] in floats.
-pub fn random_f32(widths: &[usize], seed: u64) -> Tensors<f32> {
-    random(widths, seed, Scale::ONE, |n| (f32::from(n) / 37.0, f32::from(n) / 41.0))
+/// A file of these bytes, for QEMU's loader. It goes when the result is dropped.
+///
+/// # Panics
+/// If it cannot be written.
+pub fn file(bytes: &[u8]) -> tempfile::NamedTempFile {
+    // The comma must survive QEMU's grammar.
+    let mut file = tempfile::Builder::new().prefix("image,").tempfile().expect("a temporary file");
+    file.write_all(bytes).expect("room on the disk");
+    file
 }
 
 /// Writes the CRC that the bytes before it have.
@@ -129,35 +95,4 @@ pub fn patched(image: &[u8], patches: &[(usize, &[u8])]) -> AlignedBytes {
     }
     reseal(&mut image);
     AlignedBytes::new(&image)
-}
-
-/// The frame of a request.
-///
-/// # Panics
-/// If the request has more than a mebibyte.
-pub fn request_frame(seq: u32, request: Request<'_>) -> Vec<u8> {
-    let (mut scratch, mut bytes) = (vec![0; 1 << 20], vec![0; 1 << 21]);
-    let length = frame::encode(&Call { seq, request }, &mut scratch, &mut bytes).expect("a short request");
-    bytes.truncate(length);
-    bytes
-}
-
-/// Feeds bytes to a session and returns the messages of all frames that it sends.
-///
-/// # Panics
-/// If it sends anything but whole, undamaged frames.
-pub fn feed<W: Weight>(session: &mut Session<'_, W>, bytes: &[u8]) -> Vec<Vec<u8>> {
-    bytes.iter().filter_map(|&byte| session.receive(byte).map(message)).collect()
-}
-
-/// The message of one whole frame.
-///
-/// # Panics
-/// If it is anything else.
-pub fn message(frame: &[u8]) -> Vec<u8> {
-    let mut buffer = vec![0; frame.len()];
-    let mut receiver = Receiver::new(&mut buffer);
-    let (last, before) = frame.split_last().expect("a frame");
-    assert!(before.iter().all(|&byte| receiver.push(byte).is_none()), "a zero within a frame");
-    receiver.push(*last).expect("a frame ends with a zero").expect("undamaged").to_vec()
 }

@@ -1,16 +1,17 @@
 //! What the whole-system tests share.
 //!
 //! - [`command`] builds the `bitboltz` program and runs it;
-//! - [`firmware`] builds the board's programs and runs them in QEMU, [`board_images`] makes images for them;
+//! - [`firmware`] builds the board's programs and runs them in QEMU;
 //! - [`wire`] asks a session in this process, and one in QEMU;
-//! - [`images`] builds small models, their images, and talks to sessions over them;
-//! - [`models`] makes small machines of every weight type, and units to hold;
+//! - [`models`] makes small machines of every weight type, and units to hold; [`images`] makes images of them, and damages
+//!   these;
+//! - [`fuzz`] holds what the fuzz targets do with bytes;
 //! - [`phases`], [`transitions`], [`rngs`] hold estimators, Markov kernels and random numbers that only tests need;
 //! - [`significance`], [`tolerance`] say when a difference is one.
 
-pub mod board_images;
 pub mod command;
 pub mod firmware;
+pub mod fuzz;
 pub mod images;
 pub mod models;
 pub mod phases;

@@ -7,7 +7,6 @@ use bitboltz::{
         exact::{Oracle, read_code},
         layout::Layout,
         replicates::{Failure, Replicates, Runs, replicate},
-        rounded::Rounding,
         statistics::{Statistics, Values},
     },
 };
@@ -21,7 +20,7 @@ use bitboltz_core::{
     transition::Transition as _,
 };
 
-use crate::models::Held;
+use crate::models::{Held, Rounding};
 
 /// One phase of anything that claims to estimate expectations.
 pub trait Sampler: Sync {
@@ -102,7 +101,7 @@ pub struct Phases<'a, 'w, W: Rounding> {
 
 impl<'a, 'w, W> Phases<'a, 'w, W>
 where
-    W: Rounding<Field: Send + Sync> + Sync,
+    W: Rounding,
 {
     /// A phase that holds the visible layer, and one that holds the units of `mask` (0 for the gradient's): visible ones
     /// at the same values, hidden ones off.

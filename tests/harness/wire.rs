@@ -7,7 +7,7 @@ use bitboltz_core::{
         frame::{encode, frame_bytes},
         message::{Answer, Call, Request},
     },
-    weights::WeightKind,
+    weights::{Weight, WeightKind},
     with_weight,
 };
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -30,6 +30,18 @@ pub fn frame(seq: u32, request: Request<'_>) -> Vec<u8> {
     frame
 }
 
+/// The frame of any message, sense or not: closed by its CRC, stuffed, ended by a zero.
+///
+/// # Panics
+/// Never: the buffer is long enough.
+pub fn framed(message: &[u8]) -> Vec<u8> {
+    let body = [message, &CRC32.checksum(message).to_le_bytes()].concat();
+    let mut frame = vec![0; frame_bytes(message.len())];
+    let length = cobs::try_encode(&body, &mut frame).expect("room for stuffing");
+    frame.truncate(length + 1);
+    frame
+}
+
 /// The message in a frame, final zero included. The CRC is checked, and taken off.
 ///
 /// # Panics
@@ -42,6 +54,14 @@ pub fn message(frame: &[u8]) -> Vec<u8> {
     let (message, crc) = bytes[..length].split_last_chunk::<4>().expect("a CRC");
     assert_eq!(CRC32.checksum(message), u32::from_le_bytes(*crc));
     message.to_vec()
+}
+
+/// Feeds bytes to a session and returns the messages of all frames that it sends.
+///
+/// # Panics
+/// If it sends anything but whole, undamaged frames.
+pub fn feed<W: Weight>(session: &mut Session<'_, W>, bytes: &[u8]) -> Vec<Vec<u8>> {
+    bytes.iter().filter_map(|&byte| session.receive(byte).map(message)).collect()
 }
 
 /// Reads what a frame answers and shows it to `see`.

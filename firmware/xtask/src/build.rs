@@ -59,10 +59,23 @@ struct Target {
 ///
 /// Installs nothing; see [`crate::setup`]. May be called by many processes at once, since cargo takes turns.
 pub fn build(board: &Board) -> Result<Firmware> {
-    let mut child = Toolchain::require(&board.target)?
+    let mut programs = linked(board, &board.target, &["--bins", "--test", "*"])?;
+    programs.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(Firmware { programs })
+}
+
+/// Builds one program of `firmware/tests` for another target than the board's, such as one without a float unit, and says
+/// where it is.
+pub fn build_test(board: &Board, target: &str, name: &str) -> Result<PathBuf> {
+    let program = linked(board, target, &["--test", name])?.into_iter().find(|program| program.name == name);
+    Ok(program.with_context(|| format!("no program {name}"))?.elf)
+}
+
+fn linked(board: &Board, target: &str, which: &[&str]) -> Result<Vec<Program>> {
+    let mut child = Toolchain::require(target)?
         .cargo()
-        .args(["build", "--quiet", "--release", "--target", &board.target])
-        .args(["--bins", "--test", "*"])
+        .args(["build", "--quiet", "--release", "--target", target])
+        .args(which)
         .arg("--message-format=json-render-diagnostics")
         .env("BITBOLTZ_BOARD", &board.name)
         .stdin(Stdio::null())
@@ -82,6 +95,5 @@ pub fn build(board: &Board) -> Result<Firmware> {
     if !child.wait()?.success() {
         bail!("the firmware did not build");
     }
-    programs.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(Firmware { programs })
+    Ok(programs)
 }

@@ -76,6 +76,13 @@ pub fn regions(path: &Path) -> Result<Regions> {
     Ok(Regions { weights: region("__weights_start", "__weights_end")?, arena: region("__arena_start", "__arena_end")? })
 }
 
+/// The names of all symbols of the program in `path`.
+pub fn symbols(path: &Path) -> Result<Vec<String>> {
+    let bytes = read(path)?;
+    let file = object::File::parse(&*bytes).with_context(|| path.display().to_string())?;
+    Ok(file.symbols().filter_map(|symbol| symbol.name().ok().map(String::from)).collect())
+}
+
 fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| path.display().to_string())
 }

@@ -135,11 +135,11 @@ fn ready() -> Result<()> {
     let board = Board::load(board::DEFAULT)?;
     setup::qemu(&board)?;
     built(&board)?;
-    Ok(())
+    setup::TEST_TARGETS.iter().try_for_each(|target| setup::target(target).map(drop))
 }
 
 fn built(board: &Board) -> Result<Firmware> {
-    setup::target(board)?;
+    setup::target(&board.target)?;
     build::build(board)
 }
 

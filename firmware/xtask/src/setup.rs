@@ -31,12 +31,16 @@ const MANAGERS: [Manager; 4] = [
     Manager { program: "brew", refresh: None, install: &["install"], root: false },
 ];
 
-/// Sees to everything that `board` needs, and says what there is.
+/// Targets that no board has, for tests that link nothing that runs: cores without a float unit, the first one also
+/// without atomic read-modify-write.
+pub const TEST_TARGETS: [&str; 2] = ["thumbv6m-none-eabi", "thumbv7em-none-eabi"];
+
+/// Sees to everything that `board` and the tests need, and says what there is.
 pub fn everything(board: &Board) -> Result<()> {
-    match target(board)? {
-        Toolchain::Named => println!("target {}: installed", board.target),
-        Toolchain::Assembled(folder) => {
-            println!("target {}: installed in {}", board.target, folder.display());
+    for name in [&[board.target.as_str()], &TEST_TARGETS[..]].concat() {
+        match target(name)? {
+            Toolchain::Named => println!("target {name}: installed"),
+            Toolchain::Assembled(folder) => println!("target {name}: installed in {}", folder.display()),
         }
     }
     match &board.qemu {
@@ -49,9 +53,8 @@ pub fn everything(board: &Board) -> Result<()> {
     Ok(())
 }
 
-/// Sees to the compiler's library of the board's target.
-pub fn target(board: &Board) -> Result<Toolchain> {
-    let target = board.target.as_str();
+/// Sees to the compiler's library of a target.
+pub fn target(target: &str) -> Result<Toolchain> {
     if let Some(toolchain) = Toolchain::find(target)? {
         return Ok(toolchain);
     }

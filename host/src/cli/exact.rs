@@ -23,10 +23,10 @@ use crate::{
         exact::{Given, LIMIT, Oracle, TooLarge},
         random::{random_bits, random_parameters},
         replicates::{GradientRun, Runs},
-        rounded::{Rounded, Rounding, WeightTooLarge},
     },
     model_file::ModelFile,
     parameters::Parameters,
+    quantise::{QuantiseError, Quantised},
     with_model,
 };
 
@@ -123,7 +123,7 @@ pub(super) enum ExactError {
     Model(#[from] ModelError),
     /// Integers cannot hold the weights.
     #[error("--weights: {0}")]
-    Weights(#[from] WeightTooLarge),
+    Weights(#[from] QuantiseError),
     /// `--visible` does not fit the model.
     #[error("--visible: expected {expected} digits 0 or 1, found `{found}`")]
     Visible {
@@ -154,14 +154,7 @@ pub(super) fn run(args: &ExactArgs, out: &mut dyn Write) -> anyhow::Result<()> {
             let file = ModelFile::load(path)?;
             with_model!(&file, model => answer(&model, file.kind(), args))
         }
-        (None, Some(widths)) => {
-            let parameters = random_machine(widths, args)?;
-            match args.weights {
-                WeightsArg::F32 => rounded_answer::<f32>(&parameters, args),
-                WeightsArg::I16 => rounded_answer::<i16>(&parameters, args),
-                WeightsArg::I8 => rounded_answer::<i8>(&parameters, args),
-            }
-        }
+        (None, Some(widths)) => random_answer(widths, args),
         (None, None) => Err(ExactError::NoModel),
     };
     let name = || args.model.as_ref().map_or("--layers".into(), |path| path.display().to_string());
@@ -173,6 +166,15 @@ pub(super) fn run(args: &ExactArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     if args.json { print_json(out, &answer) } else { Ok(answer.print(out)?) }
 }
 
+fn random_answer(widths: &[usize], args: &ExactArgs) -> Result<Answer, ExactError> {
+    let parameters = random_machine(widths, args)?;
+    match args.weights {
+        WeightsArg::F32 => answer(&parameters.dbm()?, WeightKind::F32, args),
+        WeightsArg::I16 => answer(&Quantised::<i16>::new(&parameters)?.dbm()?, WeightKind::I16, args),
+        WeightsArg::I8 => answer(&Quantised::<i8>::new(&parameters)?.dbm()?, WeightKind::I8, args),
+    }
+}
+
 fn random_machine(widths: &[usize], args: &ExactArgs) -> Result<Parameters, ExactError> {
     // Before anything is allocated for it.
     let units = Shape::new(widths)?.units();
@@ -180,15 +182,6 @@ fn random_machine(widths: &[usize], args: &ExactArgs) -> Result<Parameters, Exac
         return Err(TooLarge { units, limit: LIMIT }.into());
     }
     Ok(random_parameters(widths, args.weight_std, args.bias_std, args.seed)?)
-}
-
-fn rounded_answer<W>(parameters: &Parameters, args: &ExactArgs) -> Result<Answer, ExactError>
-where
-    W: Rounding<Field: Send + Sync> + Sync,
-{
-    parameters.check()?;
-    let rounded = Rounded::<W>::new(parameters, &[])?;
-    answer(&rounded.dbm()?, W::KIND, args)
 }
 
 /// Enumerates the machine and runs the estimators.
@@ -286,8 +279,7 @@ mod tests {
     #[test]
     fn answers_have_the_promised_keys() {
         let args = parse("exact --layers 3,2,2 --visible 101 --replicates 2000 --estimators cd-1,ucd-lmi --weights i8");
-        let parameters = random_parameters(&[3, 2, 2], 1.0, 0.0, 0).unwrap();
-        let answer = rounded_answer::<i8>(&parameters, &args).unwrap();
+        let answer = random_answer(&[3, 2, 2], &args).unwrap();
         let json: serde_json::Value = serde_json::from_str(&serde_json::to_string(&answer).unwrap()).unwrap();
         assert!(json["log_z"].is_f64());
         assert_eq!((&json["visible"], &json["weights"]), (&"101".into(), &"i8".into()));

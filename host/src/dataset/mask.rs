@@ -4,14 +4,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use rand_core::{Rng, SeedableRng};
-use rand_xorshift::XorShiftRng;
+use bitboltz_core::rng::{Rng as _, stream};
 
 use super::{DataError, png};
 use crate::npy::{self, Values};
 
-/// Spreads image indices over all seeds: 2^64 over the golden ratio.
-const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+/// Turns a seed into that of the masks: image i's mask and image i's chain must not share a stream.
+const MASKS: u64 = u64::from_le_bytes(*b"a mask: ");
 
 const FORMS: &str =
     "half-left, half-right, half-top, half-bottom, box:X,Y,WIDTH,HEIGHT, random:SHARE, or a .png or .npy file";
@@ -122,7 +121,7 @@ impl Mask {
                 check_share(share)?;
                 // 2^32 for a share of 1: above every draw.
                 let below = (share * 4_294_967_296.0) as u64;
-                let mut rng = XorShiftRng::seed_from_u64(seed ^ (index as u64).wrapping_mul(SPREAD));
+                let mut rng = stream(seed ^ MASKS, index as u64);
                 (0..width * height).map(|_| u64::from(rng.next_u32()) < below).collect()
             }
             Mask::File(ref path) => read(path, width, height)?,
@@ -278,7 +277,7 @@ mod tests {
         assert_eq!(pixels("random:0.5", 8, 2), PINNED);
     }
 
-    const PINNED: &str = "...#.#..##.####.";
+    const PINNED: &str = "####..##....#..#";
 
     #[test]
     fn text_round_trips() {

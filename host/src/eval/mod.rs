@@ -4,11 +4,10 @@
 //! - [`exact`]: enumeration of small machines, the oracle of every test;
 //! - [`statistics`]: the energy's derivatives, plain or with conditional means, and centering;
 //! - [`replicates`]: an estimator over many independent runs;
-//! - [`random`], [`rounded`]: random machines and data vectors to try all this on, with any weight type.
+//! - [`random`]: random machines and data vectors to try all this on.
 
 pub mod exact;
 pub mod layout;
 pub mod random;
 pub mod replicates;
-pub mod rounded;
 pub mod statistics;

@@ -1,7 +1,9 @@
 //! Initial weights: orthogonal, or independent normal numbers.
 
-use bitboltz_core::rng::{Rng, XorShiftRng};
+use bitboltz_core::rng::XorShiftRng;
 use rayon::prelude::*;
+
+use crate::random::normal;
 
 /// A random semi-orthogonal matrix of `lower` rows of `upper` numbers: its columns are orthonormal if `lower ≥ upper`,
 /// its rows if not (Saxe, McClelland, Ganguli 2014; the paper's initialisation).
@@ -47,14 +49,6 @@ fn project_out(unit: &[f64], vector: &mut [f64]) {
 /// Independent normal numbers with mean 0.
 pub fn normals(count: usize, std: f32, rng: &mut XorShiftRng) -> Vec<f32> {
     (0..count).map(|_| (normal(rng) * f64::from(std)) as f32).collect()
-}
-
-/// A standard normal number (Box, Muller 1958), with libm so that every platform gets the same.
-fn normal(rng: &mut XorShiftRng) -> f64 {
-    // Shifted by a half, so that the logarithm never sees 0.
-    let mut uniform = || (f64::from(rng.next_u32()) + 0.5) / 4_294_967_296.0;
-    let (radius, angle) = (uniform(), uniform());
-    libm::sqrt(-2.0 * libm::log(radius)) * libm::cos(2.0 * std::f64::consts::PI * angle)
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {

@@ -3,7 +3,7 @@
 //! Everything random follows from (seed, purpose, number): nothing about the generators needs to be saved to resume a
 //! run, and no result depends on which thread ran a chain.
 
-use bitboltz_core::rng::{XorShiftRng, stream};
+use bitboltz_core::rng::{GOLDEN, XorShiftRng, mix, stream};
 
 /// What randomness is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,15 +20,12 @@ pub enum Purpose {
 
 /// Stream `index` of step (or 0) `number` for a purpose.
 pub fn stream_for(seed: u64, purpose: Purpose, number: u64, index: u64) -> XorShiftRng {
-    stream(mix(mix(seed ^ (purpose as u64 + 1).rotate_left(56)).wrapping_add(number)), index)
+    stream(scatter(scatter(seed ^ (purpose as u64 + 1).rotate_left(56)).wrapping_add(number)), index)
 }
 
-/// The finaliser of SplitMix64 (Steele, Lea, Flood 2014).
-fn mix(mut z: u64) -> u64 {
-    z = z.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
+/// A step of SplitMix64 (Steele, Lea, Flood 2014).
+fn scatter(number: u64) -> u64 {
+    mix(number.wrapping_add(GOLDEN))
 }
 
 #[cfg(test)]

@@ -1,0 +1,20 @@
+#![no_std]
+#![no_main]
+//! A session of 8-bit weights and nothing else: linked without a float unit, it must not call for one.
+//!
+//! `tests/integers.rs` of the repository reads the symbols.
+
+use bitboltz_core::{image::Image, session::Session};
+use bitboltz_firmware::{Uart, arena, entry, weights};
+
+#[entry]
+fn main() -> ! {
+    let mut session = Session::<i8>::new(Image::open(weights()), arena());
+    let mut uart = Uart::open();
+    loop {
+        let byte = uart.read();
+        if let Some(frame) = session.receive(byte) {
+            uart.write_all(frame);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The tensors of a model, owned, in the core's layout: floats as they are trained, or integers as a board holds them.
+
+use bitboltz_core::{
+    connection::Dense,
+    fixed::Scale,
+    image::Geometry,
+    model::{DenseDbm, ModelError, Tensor},
+    shape::Shape,
+    weights::Weight,
+};
+
+/// Weights and biases of a machine, what an integer is worth, and how its visible units make up a picture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensors<W: Weight> {
+    shape: Shape,
+    /// Matrix l lies row by row, one row of width(l + 1) weights for each unit of layer l.
+    pub weights: Vec<Vec<W>>,
+    /// One shift for each matrix: an integer weight `w` stands for `w << shift`.
+    pub shifts: Vec<u32>,
+    /// One vector for each layer.
+    pub biases: Vec<Vec<W::Field>>,
+    /// What one unit of an integer field is worth.
+    pub scale: Scale,
+    /// How the visible units make up a picture.
+    pub geometry: Geometry,
+}
+
+impl<W: Weight> Tensors<W> {
+    /// `weights[l]` holds width(l) rows of width(l + 1) weights; the biases give the widths.
+    ///
+    /// # Errors
+    /// Tensors that do not fit each other. Their numbers are only checked by [`dbm`](Self::dbm).
+    ///
+    /// # Panics
+    /// As [`dbm`](Self::dbm).
+    pub fn new(
+        weights: Vec<Vec<W>>,
+        shifts: Vec<u32>,
+        biases: Vec<Vec<W::Field>>,
+        scale: Scale,
+        geometry: Geometry,
+    ) -> Result<Self, ModelError> {
+        let widths: Vec<usize> = biases.iter().map(Vec::len).collect();
+        let shape = Shape::new(&widths).map_err(ModelError::Shape)?;
+        let matrices = weights.len().min(shifts.len());
+        if matrices + 1 != biases.len() {
+            return Err(ModelError::Biases { expected: matrices + 1, found: biases.len() });
+        }
+        let tensors = Self { shape, weights, shifts, biases, scale, geometry };
+        tensors.connections()?;
+        Ok(tensors)
+    }
+
+    /// The tensors of an existing model.
+    pub fn of(model: &DenseDbm<'_, W>, geometry: Geometry) -> Self {
+        Self {
+            shape: *model.shape(),
+            weights: model.connections().iter().map(|c| c.weights().to_vec()).collect(),
+            shifts: model.connections().iter().map(Dense::shift).collect(),
+            biases: model.biases().iter().map(|bias| bias.to_vec()).collect(),
+            scale: model.scale(),
+            geometry,
+        }
+    }
+
+    /// The layer widths.
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// The core's model over these tensors.
+    ///
+    /// # Errors
+    /// Floats that are not finite, integers whose sums could overflow 32 bits, or tensors that were changed in size.
+    ///
+    /// # Panics
+    /// If a shift is above the core's [`MAX_SHIFT`](bitboltz_core::connection::MAX_SHIFT).
+    pub fn dbm(&self) -> Result<DenseDbm<'_, W>, ModelError> {
+        let biases: Vec<&[W::Field]> = self.biases.iter().map(Vec::as_slice).collect();
+        DenseDbm::new(self.connections()?, &biases, self.scale)
+    }
+
+    fn connections(&self) -> Result<Vec<Dense<'_, W>>, ModelError> {
+        let matrices = self.weights.iter().zip(&self.shifts).enumerate();
+        matrices
+            .map(|(l, (matrix, &shift))| {
+                let (lower, upper) = (self.shape.width(l), self.shape.width(l + 1));
+                if matrix.len() != lower * upper {
+                    let (expected, found) = ([upper, lower], [matrix.len() / lower, lower]);
+                    return Err(ModelError::Weights { tensor: Tensor::Weight(l), expected, found });
+                }
+                Ok(Dense::new(matrix, lower, upper, shift).expect("the size is right, and the shift was chosen"))
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tensors_that_do_not_fit_are_named() {
+        let error = |weights: &[usize], biases: &[usize]| {
+            let shifts = vec![0; weights.len()];
+            let zeros = |lengths: &[usize]| lengths.iter().map(|&n| vec![0.0; n]).collect();
+            Tensors::<f32>::new(zeros(weights), shifts, zeros(biases), Scale::ONE, Geometry::default()).unwrap_err()
+        };
+        assert!(matches!(error(&[6], &[2, 0]), ModelError::Shape(_)));
+        assert_eq!(error(&[6, 3], &[2, 3]), ModelError::Biases { expected: 3, found: 2 });
+        let tensor = Tensor::Weight(1);
+        assert_eq!(error(&[6, 6], &[2, 3, 1]), ModelError::Weights { tensor, expected: [1, 3], found: [2, 3] });
+    }
+
+    #[test]
+    fn there_and_back() {
+        let geometry = Geometry { width: 2, height: 1, channels: 1, bits: 1 };
+        let (weights, biases) = (vec![vec![1, 2, 3, 4, 5, 6]], vec![vec![1, 2], vec![3, 4, 5]]);
+        let mut tensors = Tensors::<i8>::new(weights, vec![3], biases, Scale::ONE, geometry).unwrap();
+        assert_eq!(Tensors::of(&tensors.dbm().unwrap(), tensors.geometry), tensors);
+        tensors.weights[0].pop();
+        assert!(matches!(tensors.dbm(), Err(ModelError::Weights { .. })));
+    }
+}
