@@ -56,16 +56,16 @@ fn a_session_of_8_bits_computes_with_no_float() {
 
 #[test]
 fn the_core_builds_for_the_smallest_cores() {
-    for target in TEST_TARGETS {
-        for features in ["", "defmt"] {
-            let toolchain = Toolchain::require(target).unwrap_or_else(|error| panic!("{error:#}"));
-            // Cargo runs in the firmware's folder.
-            let status = toolchain
-                .cargo()
-                .args(["build", "--quiet", "--manifest-path", "../Cargo.toml", "--package", "bitboltz-core"])
-                .args(["--no-default-features", "--features", features, "--target", target])
-                .status();
-            assert!(status.unwrap().success(), "{target}, features `{features}`");
-        }
+    // No float unit, and no atomic read-modify-write.
+    let target = TEST_TARGETS[0];
+    for features in ["", "defmt"] {
+        let toolchain = Toolchain::require(target).unwrap_or_else(|error| panic!("{error:#}"));
+        // Cargo runs in the firmware's folder.
+        let status = toolchain
+            .cargo()
+            .args(["build", "--quiet", "--manifest-path", "../Cargo.toml", "--package", "bitboltz-core"])
+            .args(["--no-default-features", "--features", features, "--target", target])
+            .status();
+        assert!(status.unwrap().success(), "{target}, features `{features}`");
     }
 }
