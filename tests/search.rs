@@ -53,7 +53,7 @@ fn falls_to_a_mode<W: Rounding>() {
             let slack = if W::MAX_MAGNITUDE == 0 { 1e-3 } else { 0.0 };
             let (mut energy, mut flips, mut halves) = (model.real_energy(state), 0, Vec::new());
             let mut block = first;
-            while !halves.ends_with(&[0, 0]) {
+            while halves.len() < 2 || halves.last() != Some(&0) {
                 halves.push(mode_block(model, state, block, clamp));
                 flips += u64::from(*halves.last().unwrap());
                 let next = model.real_energy(state);

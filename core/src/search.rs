@@ -23,7 +23,7 @@ use crate::{
 /// model.refresh(&mut state);
 /// let report = LocalModeSearch::default().run(&model, &mut state, &Clamp::none())?;
 /// assert_eq!((state.words(), model.energy(&state)), (&[1, 1][..], -1));
-/// assert_eq!((report.sweeps, report.flips), (2, 1));
+/// assert_eq!((report.sweeps, report.flips), (1, 1));
 /// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +44,7 @@ impl Default for LocalModeSearch {
 /// What a search took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SearchReport {
-    /// Sweeps over both blocks; the last one found nothing to flip, or only in its first half.
+    /// Sweeps over both blocks; the last one may have ended after its first half.
     pub sweeps: u32,
     /// Units flipped.
     pub flips: u64,
@@ -79,17 +79,17 @@ impl LocalModeSearch {
         clamp: &Clamp<'_>,
     ) -> Result<SearchReport, SearchCapHit> {
         let mut report = SearchReport::default();
-        let mut settled = false;
+        let mut begun = false;
         while report.sweeps < self.cap {
             report.sweeps += 1;
             for block in [self.first, self.first.other()] {
                 let flips = mode_block(model, state, block, clamp);
                 report.flips += u64::from(flips);
-                // Nothing flipped in this half and nothing in the one before it (the other block): both are settled.
-                if flips == 0 && settled {
+                // The other block was set to its mode just before. If this one is at its mode too, nothing can flip.
+                if flips == 0 && begun {
                     return Ok(report);
                 }
-                settled = flips == 0;
+                begun = true;
             }
         }
         Err(SearchCapHit { cap: self.cap })

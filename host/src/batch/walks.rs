@@ -25,19 +25,19 @@ impl<W: TileWeight> Chains<W> {
     ) {
         reports.clear();
         reports.resize(active.len(), Err(SearchCapHit { cap: search.cap }));
-        // (place in `active`, report, whether the last half flipped nothing)
-        let mut running: Vec<(usize, SearchReport, bool)> =
-            (0..active.len()).map(|at| (at, SearchReport::default(), false)).collect();
+        // (place in `active`, report)
+        let mut running: Vec<(usize, SearchReport)> =
+            (0..active.len()).map(|at| (at, SearchReport::default())).collect();
         let mut moving = active.to_vec();
         for sweeps in 1..=search.cap {
-            for block in [search.first, search.first.other()] {
+            for (half, block) in [search.first, search.first.other()].into_iter().enumerate() {
+                let begun = sweeps > 1 || half > 0;
                 self.update(weights, block, Decide::Mode, &moving);
-                running.retain_mut(|(at, report, settled)| {
+                running.retain_mut(|(at, report)| {
                     let flips = self.flips(active[*at] as usize);
                     report.sweeps = sweeps;
                     report.flips += u64::from(flips);
-                    let done = flips == 0 && *settled;
-                    *settled = flips == 0;
+                    let done = flips == 0 && begun;
                     if done {
                         reports[*at] = Ok(*report);
                     }
