@@ -13,7 +13,7 @@ const ELSEWHERE: &[&str] = &[
     "bitboltz device --port tcp:127.0.0.1:5555 inpaint digits --mask half-left -o device.png",
     "bitboltz data get mnist",
     "bitboltz train mnist --minutes 5 -o mnist.safetensors",
-    "bitboltz train fashion-mnist --minutes 5 -o fashion.safetensors",
+    "bitboltz train fashion-mnist --minutes 4 -o fashion.safetensors",
 ];
 
 /// The command lines of README.md's shell blocks, in order, without comments.
