@@ -21,13 +21,6 @@ pub struct Samples {
     pub searches: Vec<SearchReport>,
 }
 
-impl Samples {
-    /// Number of different rows.
-    pub fn distinct(&self) -> usize {
-        self.visible.distinct_rows()
-    }
-}
-
 /// Runs `count` chains, each from uniform random bits to a local mode and then `sweeps` Gibbs sweeps on: 0 gives the
 /// modes themselves, 1 the starting distribution of the paper's estimator, more lets the chains wander.
 ///
@@ -96,7 +89,7 @@ mod tests {
         assert_eq!(one, two);
         let few = local_modes(&model, 3, 1, 7).unwrap();
         assert_eq!(few.visible, one.visible.subset(0..3));
-        assert!(one.distinct() > 1 && one.searches.iter().all(|search| search.sweeps > 0));
+        assert!(one.visible.distinct_rows() > 1 && one.searches.iter().all(|search| search.sweeps > 0));
         // At a mode no visible field has the wrong sign.
         let modes = local_modes(&model, 5, 0, 7).unwrap();
         let mut buffer = ChainBuffer::new(model.shape());

@@ -110,14 +110,6 @@ pub struct UpdateReport {
     pub total_seconds: f64,
 }
 
-impl UpdateReport {
-    /// Share of the data's bits that the model gets wrong when it reconstructs them through a hidden sample (local mode,
-    /// then the estimator's steps): the mode of v given that sample. Not a likelihood, but cheap and soon telling.
-    pub fn reconstruction_error(&self) -> f64 {
-        self.positive.visible_error
-    }
-}
-
 /// A training run: parameters, offsets, and the step.
 #[derive(Debug)]
 pub struct Trainer {
@@ -290,11 +282,6 @@ impl Trainer {
     /// Wall time of all updates so far.
     pub fn seconds(&self) -> f64 {
         self.seconds
-    }
-
-    /// The data.
-    pub fn data(&self) -> &BitMatrix {
-        &self.data
     }
 
     /// Everything that is needed to go on from here.
