@@ -158,7 +158,9 @@ class Comparison:
 
         self.args, self.bench, self.folder = args, bench, Path(folder)
         self.models, self.peers, self.rows = models, Peers(), []
+        # Read before anything is measured, so that a bad file ends the run at once.
         self.images = models.images(args.images) if args.images else None
+        self.loaded = [(models.load(path), path) for path in args.model]
 
     def add(self, work, weights, batch, peers, ours):
         medians = measure(peers, ours, self.args.rounds)
@@ -210,7 +212,7 @@ class Comparison:
         peers = {name: scaled(run, 1 / sweeps) for name, run in peers.items()}
         if module := self.peers.module("jax_gibbs", "jax"):
             peers["JAX"] = scaled(timed(module.gibbs_work(model, batch, sweeps)), 1 / sweeps)
-        if module := self.peers.module("thrml_gibbs", "jax", "thrml"):
+        if module := self.peers.module("thrml_gibbs", "thrml", "jax"):
             chains = min(batch, 100)
             peers["thrml"] = scaled(timed(module.gibbs_work(model, chains, 1)), batch / chains)
         module = self.peers.module("ferrotherm_gibbs")
@@ -250,8 +252,8 @@ class Comparison:
                 model, path = self.models.orthogonal(args.layers), self.folder / "orthogonal.safetensors"
                 self.models.save(model, path)
                 self.of_model(model, path)
-            for path in args.model:
-                self.of_model(self.models.load(path), path)
+            for model, path in self.loaded:
+                self.of_model(model, path)
         if "rbm" in args.only:
             self.rbm()
         if "statistics" in args.only:

@@ -1,6 +1,7 @@
 """Models and images without any package but numpy: safetensors, idx, npy, and the energy of a state."""
 
 import gzip
+import io
 import json
 import struct
 from pathlib import Path
@@ -50,9 +51,17 @@ def orthogonal(widths, seed=0):
     return Model("orthogonal start", weights, [np.zeros(width, np.float32) for width in widths])
 
 
+def read(path):
+    """The bytes of a file."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise SystemExit(f"{path}: {error.strerror}") from None
+
+
 def load(path):
     """A checkpoint in safetensors: `weight.l` is [upper, lower], `bias.l` a vector, both f32; the rest is ignored."""
-    raw = Path(path).read_bytes()
+    raw = read(path)
     try:
         (length,) = struct.unpack_from("<Q", raw)
         header = json.loads(raw[8 : 8 + length])
@@ -96,15 +105,18 @@ def save(model, path):
 
 
 def images(path):
-    """Rows of 0/1 as float32: idx images (also .gz) are on above 127, .npy arrays hold bits or bytes."""
-    path = Path(path).expanduser()
-    if path.suffix == ".npy":
-        array = np.load(path)
+    """Rows of 0/1 as float32: pixels are on above half of white. idx (also .gz), or .npy of bits, bytes, or numbers up to 1."""
+    raw = read(path)
+    if str(path).endswith(".npy"):
+        try:
+            array = np.load(io.BytesIO(raw))
+        except ValueError as error:
+            raise SystemExit(f"{path}: not a .npy file: {error}") from None
         array = array.reshape(len(array), -1)
-        return (array > (127 if array.max() > 1 else 0)).astype(np.float32)
-    raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    magic, count, height, width = struct.unpack_from(">4I", raw)
-    if magic != 0x803:
-        raise SystemExit(f"{path}: expected idx images (magic 0x803) or .npy, found magic {magic:#x}")
+        return (array > (255 if array.max() > 1 else 1) / 2).astype(np.float32)
+    raw = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+    magic, count, height, width = struct.unpack_from(">4I", raw.ljust(16))
+    if magic != 0x803 or len(raw) != 16 + count * height * width:
+        raise SystemExit(f"{path}: expected idx images (magic 0x803) or .npy, found magic {magic:#x}, {len(raw)} bytes")
     pixels = np.frombuffer(raw, np.uint8, offset=16, count=count * height * width)
     return (pixels.reshape(count, height * width) > 127).astype(np.float32)
