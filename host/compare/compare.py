@@ -103,23 +103,23 @@ def timed(work):
 
 
 def torch_contestants(peers, threads, prepare):
-    """PyTorch with its default products, and with `torch.set_float32_matmul_precision("medium")`. `prepare(module)`
-    gives the work, for each with a model of its own."""
+    """PyTorch as it comes, and after `torch.set_float32_matmul_precision("medium")`. `prepare(module)` gives the work,
+    for each with a model of its own."""
     module = peers.module("torch_dbm", "torch")
     if module is None:
         return {}
     module.threads(threads)
 
-    def with_products(products):
+    def with_precision(level):
         seconds = timed(prepare(module))
 
         def run():
-            module.precision(products)
+            module.precision(level)
             return seconds()
 
         return run
 
-    return {"PyTorch": with_products("f32"), "PyTorch, bf16 products": with_products("bf16")}
+    return {"PyTorch": with_precision("highest"), "PyTorch, medium precision": with_precision("medium")}
 
 
 def our_contestants(bench, work, kinds, **flags):
@@ -163,6 +163,9 @@ class Comparison:
         self.loaded = [(models.load(path), path) for path in args.model]
 
     def add(self, work, weights, batch, peers, ours):
+        """Measures; one row for each peer."""
+        if not peers:
+            return
         medians = measure(peers, ours, self.args.rounds)
         own = {name: seconds for (side, name), seconds in medians.items() if side == "ours"}
         for (side, name), seconds in medians.items():
@@ -301,12 +304,14 @@ def main():
         import check
 
         return check.run(program)
+    about = machine(args.threads)
+    if about["load_before"] is not None and about["load_before"] > 0.5:
+        print("note: other work runs here; libraries that spin at barriers lose more by it than we do", file=sys.stderr)
     if program is None:
         print("skipped: our own side: bitboltz is not built (cargo build --release)", file=sys.stderr)
-    about = machine(args.threads)
     load = "" if about["load_before"] is None else f", load {about['load_before']:.1f} before"
     versions = ", ".join(f"{name} {version}" for name, version in about["packages"].items())
-    title = f"{about['processor']}, {args.threads} threads{load}; medians of {args.rounds} rounds; {versions}."
+    title = f"{about['processor']}, threads: {args.threads}{load}; rounds: {args.rounds}, medians; {versions}."
     print(title, HEAD, sep="\n\n", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         comparison = Comparison(args, ours.Bench(program, args.threads) if program else None, folder)

@@ -105,7 +105,7 @@ def save(model, path):
 
 
 def images(path):
-    """Rows of 0/1 as float32: pixels are on above half of white. idx (also .gz), or .npy of bits, bytes, or numbers up to 1."""
+    """Rows of 0/1 as float32: pixels above half of white are on. idx (also .gz), or .npy of bits, bytes, 0 to 1."""
     raw = read(path)
     if str(path).endswith(".npy"):
         try:

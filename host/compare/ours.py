@@ -6,8 +6,6 @@ import shutil
 import subprocess
 from pathlib import Path
 
-CHAIN_WEIGHTS = ("f32", "i16", "i8")
-
 
 def find(path):
     """The program: as given, else as `cargo build --release` leaves it, else as installed."""
@@ -36,3 +34,7 @@ class Bench:
 
     def seconds(self, work, **flags):
         return self.run(work, **flags)["seconds"]
+
+    def statistics(self, states, width):
+        """Seconds of ⟨x yᵀ⟩ of so many states of bits, width × width."""
+        return self.run("kernels", batch=states, layers=f"{width},{width}")["statistics"]["seconds"]

@@ -14,9 +14,9 @@ def threads(count):
     torch.set_num_threads(count)
 
 
-def precision(products):
-    """How float32 matrix products are computed: "f32", or "bf16" (inputs rounded to bfloat16, sums in f32)."""
-    torch.set_float32_matmul_precision({"f32": "highest", "bf16": "medium"}[products])
+def precision(level):
+    """How float32 products may be computed: "highest" (the default), or "medium", which leaves them to oneDNN."""
+    torch.set_float32_matmul_precision(level)
 
 
 class Dbm:
