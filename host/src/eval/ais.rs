@@ -33,7 +33,8 @@ const REFRESH: usize = 256;
 pub struct Schedule(Vec<f64>);
 
 impl Schedule {
-    /// `steps` equal steps.
+    /// `steps` equal steps. On a trained 784-500-500 machine the log weights spread less with these than with steps that
+    /// shrink towards 1 (Salakhutdinov, Murray 2008).
     ///
     /// # Panics
     /// If there are none.

@@ -18,6 +18,8 @@ use crate::{
 
 /// How long, and how many.
 #[derive(Debug, clap::Args)]
+// The name of its group would be that of the other sections.
+#[group(skip)]
 pub(super) struct Options {
     /// Gibbs sweeps from the generator's samples and from data.
     #[arg(long, default_value_t = 1_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]

@@ -17,6 +17,8 @@ const CLAMPED_BETAS: usize = 500;
 
 /// How much to spend on it.
 #[derive(Debug, clap::Args)]
+// The name of its group would be that of the other sections.
+#[group(skip)]
 pub(super) struct Options {
     /// Temperatures of the annealing of log Z.
     #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
