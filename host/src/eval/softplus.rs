@@ -44,11 +44,6 @@ impl Extend<f64> for SoftplusSum {
     }
 }
 
-/// softplus(`field`).
-pub fn softplus(field: f64) -> f64 {
-    field.max(0.0) + (-field.abs()).exp().ln_1p()
-}
-
 /// σ(`field`).
 pub fn sigmoid(field: f64) -> f64 {
     1.0 / (1.0 + (-field).exp())
@@ -64,6 +59,10 @@ pub fn entropy(field: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn softplus(field: f64) -> f64 {
+        field.max(0.0) + (-field.abs()).exp().ln_1p()
+    }
 
     #[test]
     fn the_product_is_the_sum_of_the_logarithms() {
