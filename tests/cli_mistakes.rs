@@ -33,8 +33,14 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-const MODELS: [&str; 5] =
-    ["sample {}", "inpaint {} digits --mask half-left", "energy {} data.npy", "inspect {}", "export {} -o x.bbz"];
+const MODELS: [&str; 6] = [
+    "sample {}",
+    "inpaint {} digits --mask half-left",
+    "energy {} data.npy",
+    "eval {} digits",
+    "inspect {}",
+    "export {} -o x.bbz",
+];
 
 #[test]
 fn damaged_and_missing_models_are_named() {
