@@ -56,9 +56,9 @@ impl<W: IntegerWeight> Rounded<W> {
             let (even, odd) = even_odd(l);
             let mut tiles = Tiles::zeros(parameters.shape().width(even), parameters.shape().width(odd));
             if even == l {
-                tiles.copy_from(matrix)
+                tiles.copy_from(matrix);
             } else {
-                tiles.copy_transposed(matrix)
+                tiles.copy_transposed(matrix);
             }
             tiles
         });

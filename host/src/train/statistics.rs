@@ -294,7 +294,7 @@ impl Moments {
             let matrix = |(even, odd)| Tiles::zeros(self.shape.width(even), self.shape.width(odd));
             sums = connections.map(even_odd).map(matrix).collect();
         }
-        let mut tasks: Vec<(usize, usize, Vec<&mut [[f32; TILE]]>)> = Vec::new();
+        let mut tasks = Vec::new();
         for (l, matrix) in sums.iter_mut().enumerate() {
             tasks.extend(row_groups(matrix).into_iter().enumerate().map(|(group, blocks)| (l, group, blocks)));
         }

@@ -221,13 +221,13 @@ pub fn ascend(weights: &mut [[f32; TILE]], step: &BlockStep<'_>, products: &mut 
     {
         let mut lanes = [0.0; 16];
         for first in (0..TILE).step_by(16) {
-            for k in 0..16 {
+            for (k, lane) in lanes.iter_mut().enumerate() {
                 let at = first + k;
                 let plain = positive[at] * p - negative[at] * n;
                 let gradient = plain - (offset * differences[at] + difference * offsets[at]);
                 row[at] += step.rate * gradient;
                 largest[at] = (row[at].to_bits() & 0x7FFF_FFFF).max(largest[at]);
-                lanes[k] += gradient * offsets[at];
+                *lane += gradient * offsets[at];
                 products.columns[at] += gradient * offset;
             }
         }
