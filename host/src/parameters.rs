@@ -26,6 +26,15 @@ impl Parameters {
         Ok(parameters)
     }
 
+    /// Parameters from tensors that fit each other, finite or not.
+    ///
+    /// # Panics
+    /// If they do not fit.
+    pub(crate) fn of_shape(weights: Vec<Vec<f32>>, biases: Vec<Vec<f32>>, geometry: Geometry) -> Self {
+        let shifts = vec![0; weights.len()];
+        Self(Tensors::new(weights, shifts, biases, Scale::ONE, geometry).expect("tensors that fit each other"))
+    }
+
     /// All zero.
     ///
     /// # Errors

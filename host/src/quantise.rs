@@ -63,22 +63,38 @@ pub enum QuantiseError {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Quantised<W: TileWeight>(Tensors<W>);
 
-impl<W: IntegerWeight> Quantised<W> {
-    /// Rounds to the nearest integers.
+/// What integers are made of floats by: everything but the weights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rounding {
+    /// One shift for each matrix.
+    pub shifts: Vec<u32>,
+    /// In units of the scale.
+    pub biases: Vec<Vec<i32>>,
+    /// The unit.
+    pub scale: Scale,
+}
+
+impl Rounding {
+    /// The finest one whose integers `fits` takes for a model, which only bounds on their sums can speak against; from the
+    /// largest magnitude in each matrix, and the biases.
     ///
     /// # Errors
     /// Weights too large for the type, or integers whose sums could overflow 32 bits whatever the scale.
-    pub fn new(parameters: &Parameters) -> Result<Self, QuantiseError> {
-        let steps: Vec<f32> = parameters.weights().iter().map(|matrix| largest(matrix) / W::MAX).collect();
+    pub fn new<W: IntegerWeight>(
+        largest: &[f32],
+        biases: &[Vec<f32>],
+        mut fits: impl FnMut(&Self) -> Result<(), ModelError>,
+    ) -> Result<Self, QuantiseError> {
+        let steps: Vec<f32> = largest.iter().map(|largest| largest / W::MAX).collect();
         let coarsest = steps.iter().copied().fold(0.0, f32::max);
         // A matrix of tiny weights must not push the shifts of the others beyond what is useful.
         let finest = steps.iter().copied().fold(f32::INFINITY, f32::min).max(coarsest / 128.0);
         let mut unit = finest.max(f32::from_bits(SMALLEST_SCALE));
         let mut refused = None;
         while let Some(scale) = Scale::from_bits(unit.to_bits()) {
-            let quantised = Self(tensors(parameters, &steps, scale));
-            match quantised.dbm().map(|_| ()) {
-                Ok(()) => return Ok(quantised),
+            let rounding = Self::with_scale(&steps, biases, scale);
+            match fits(&rounding) {
+                Ok(()) => return Ok(rounding),
                 // The bound counts units: twice the unit is half the bound.
                 Err(error @ ModelError::Overflow { .. }) => refused = Some(error),
                 Err(error) => return Err(error.into()),
@@ -89,6 +105,47 @@ impl<W: IntegerWeight> Quantised<W> {
             || QuantiseError::TooLarge { largest: coarsest * W::MAX, limit: W::MAX, kind: W::KIND },
             QuantiseError::Model,
         ))
+    }
+
+    /// Every matrix has the finest power of two times the scale that is no finer than its step.
+    fn with_scale(steps: &[f32], biases: &[Vec<f32>], scale: Scale) -> Self {
+        let unit = scale.to_f32();
+        let shifts = steps.iter().map(|&step| shift(step, unit)).collect();
+        let biases = biases.iter().map(|bias| bias.iter().map(|b| (b / unit).round() as i32).collect());
+        Self { shifts, biases: biases.collect(), scale }
+    }
+
+    /// The nearest integer of a weight of matrix `l`.
+    pub fn weight<W: IntegerWeight>(&self, l: usize) -> impl Fn(f32) -> W + Copy + Send + Sync + use<W> {
+        let step = self.scale.to_f32() * (1u32 << self.shifts[l]) as f32;
+        move |w| W::from_rounded(rounded(w / step, W::MAX))
+    }
+}
+
+impl<W: IntegerWeight> Quantised<W> {
+    /// Rounds to the nearest integers.
+    ///
+    /// # Errors
+    /// Weights too large for the type, or integers whose sums could overflow 32 bits whatever the scale.
+    pub fn new(parameters: &Parameters) -> Result<Self, QuantiseError> {
+        let largest: Vec<f32> = parameters.weights().iter().map(|matrix| largest(matrix)).collect();
+        let zeros = parameters.weights().iter().map(|matrix| vec![W::from_rounded(0.0); matrix.len()]).collect();
+        let shifts = vec![0; largest.len()];
+        let biases = parameters.biases().iter().map(|bias| vec![0; bias.len()]).collect();
+        let mut tensors = Tensors::new(zeros, shifts, biases, Scale::ONE, parameters.geometry())?;
+        let fits = |rounding: &Rounding| {
+            tensors.shifts.clone_from(&rounding.shifts);
+            tensors.biases.clone_from(&rounding.biases);
+            tensors.scale = rounding.scale;
+            tensors.dbm().map(|_| ())
+        };
+        let rounding = Rounding::new::<W>(&largest, parameters.biases(), fits)?;
+        for (l, (integers, floats)) in tensors.weights.iter_mut().zip(parameters.weights()).enumerate() {
+            let weight = rounding.weight(l);
+            let pairs = integers.par_iter_mut().zip(floats).with_min_len(1 << 14);
+            pairs.for_each(|(integer, &float)| *integer = weight(float));
+        }
+        Ok(Self(tensors))
     }
 
     /// The core's model over these integers.
@@ -110,19 +167,6 @@ impl<W: IntegerWeight> Quantised<W> {
     }
 }
 
-/// Rounds every matrix to the finest power of two times the scale that is no finer than its step.
-fn tensors<W: IntegerWeight>(parameters: &Parameters, steps: &[f32], scale: Scale) -> Tensors<W> {
-    let unit = scale.to_f32();
-    let shifts: Vec<u32> = steps.iter().map(|&step| shift(step, unit)).collect();
-    let weights = parameters.weights().iter().zip(&shifts).map(|(matrix, &shift)| {
-        let step = unit * (1u32 << shift) as f32;
-        matrix.par_iter().with_min_len(1 << 14).map(|w| W::from_rounded(rounded(w / step, W::MAX))).collect()
-    });
-    let biases = parameters.biases().iter().map(|bias| bias.iter().map(|b| (b / unit).round() as i32).collect());
-    Tensors::new(weights.collect(), shifts.clone(), biases.collect(), scale, parameters.geometry())
-        .expect("of the parameters' shape")
-}
-
 /// The smallest shift whose step of `unit` · 2^shift is at least `step`. Doubling is exact, which no logarithm is.
 fn shift(step: f32, unit: f32) -> u32 {
     (0..MAX_SHIFT).find(|&shift| unit * (1u32 << shift) as f32 >= step).unwrap_or(MAX_SHIFT)
@@ -131,7 +175,8 @@ fn shift(step: f32, unit: f32) -> u32 {
 /// Bits of 2⁻²⁴, the smallest scale of an image.
 const SMALLEST_SCALE: u32 = 0x3380_0000;
 
-fn largest(matrix: &[f32]) -> f32 {
+/// The largest magnitude.
+pub(crate) fn largest(matrix: &[f32]) -> f32 {
     // Magnitudes are ordered as their bits are; a maximum of integers is vectorised.
     f32::from_bits(matrix.iter().fold(0, |largest, w| (w.to_bits() & 0x7FFF_FFFF).max(largest)))
 }
@@ -230,7 +275,10 @@ mod tests {
         assert_eq!(scale.to_f32(), step / 64.0);
         // Half the unit would have overflowed.
         let finer = Scale::from_bits((scale.to_f32() / 2.0).to_bits()).unwrap();
-        assert!(tensors::<i16>(&parameters, &[step, 0.01 / 32_767.0], finer).dbm().is_err());
+        let finer = Rounding::with_scale(&[step, 0.01 / 32_767.0], parameters.biases(), finer);
+        let Tensors { weights, .. } = quantised.tensors().clone();
+        let tensors = Tensors::new(weights, finer.shifts, finer.biases, finer.scale, Geometry::default()).unwrap();
+        assert!(tensors.dbm().is_err());
 
         // Biases far beyond the weights coarsen the unit too, though no shift is left to lower.
         let parameters = constant(&[3, 2], &[1e-5], 1000.0);

@@ -3,6 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | [`tile`] | matrices in tiles of 64 columns; what the kernels need of numbers |
+//! | [`blocks`] | both orientations of a matrix, block by block |
 //! | [`weights`] | a model's weights in tiles, both orientations |
 //! | [`lists`] | which rows each chain adds and subtracts |
 //! | [`streams`] | random streams, sixteen at a time |
@@ -14,6 +15,7 @@
 //! to the rounding of the fields. No chain's result depends on which others it runs with. `README.md` beside these files
 //! has the design and its measurements.
 
+pub mod blocks;
 pub mod chains;
 pub mod kernels;
 pub mod lists;

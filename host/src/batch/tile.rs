@@ -191,6 +191,11 @@ impl<W: bytemuck::Pod + Send + Sync> Tiles<W> {
         self.data.par_chunks_exact_mut(self.rows.max(1))
     }
 
+    /// The tiles, to write, one after the other. Padding must stay zero.
+    pub fn each_tile_mut(&mut self) -> impl Iterator<Item = &mut [[W; TILE]]> {
+        self.data.chunks_exact_mut(self.rows.max(1))
+    }
+
     /// One number.
     ///
     /// # Panics

@@ -68,16 +68,36 @@ impl<W: TileWeight> ChainWeights<W> {
         biases: &[impl AsRef<[W::Field]>],
         scale: Scale,
     ) {
-        assert_eq!(biases.len(), self.shape.layers());
+        let mut shifts = Vec::new();
         for (l, (matrix, shift)) in matrices.enumerate() {
             self.up[l].copy_from(matrix);
             self.down[l].copy_transposed(matrix);
-            self.shifts[l] = shift;
+            shifts.push(shift);
         }
+        self.set_rounding(&shifts, biases, scale);
+    }
+
+    /// Takes shifts, biases and a scale. The weights stay as they are.
+    ///
+    /// # Panics
+    /// If anything is of another size than the shape says.
+    pub fn set_rounding(&mut self, shifts: &[u32], biases: &[impl AsRef<[W::Field]>], scale: Scale) {
+        assert_eq!(biases.len(), self.shape.layers());
+        self.shifts.copy_from_slice(shifts);
         for ((padded, bias), width) in self.biases.iter_mut().zip(biases).zip(self.shape.widths()) {
             padded[..width].copy_from_slice(bias.as_ref());
         }
         self.scale = scale;
+    }
+
+    /// Both orientations of connection l, to write: a row of upper columns for each lower unit, and its transpose.
+    pub fn orientations_mut(&mut self) -> impl Iterator<Item = (&mut Tiles<W>, &mut Tiles<W>)> {
+        self.up.iter_mut().zip(&mut self.down)
+    }
+
+    /// Connection `l`: a row of upper columns for each lower unit.
+    pub fn up(&self, l: usize) -> &Tiles<W> {
+        &self.up[l]
     }
 
     /// The layer widths.

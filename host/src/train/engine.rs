@@ -1,19 +1,28 @@
-//! The weights that the chains of a run read: the parameters, or integers rounded from them at each update.
+//! The weights of a run, which learn, and the chains that read them: as they are, or integers rounded from them at each
+//! update.
 //!
 //! With integers the gradient is that of the model that will be deployed, taken at the float weights, which learn (the
 //! straight-through estimate); and the chains are quicker, since a row of weights is a half or a quarter as long.
+//!
+//! Weights live in tiles alone. With floats the chains' own two orientations are the weights; with integers the floats
+//! have one more, a row for each even unit, as statistics have.
 
 use bitboltz_core::{fixed::Scale, weights::WeightKind};
 
 use super::{
+    gradient::{Gradient, Orientations},
     phase::{PhaseBuffers, PhasePlan, PhaseSummary},
-    statistics::Moments,
+    statistics::{Moments, even_odd},
 };
 use crate::{
-    batch::{ChainWeights, TileWeight},
+    batch::{
+        ChainWeights, TileWeight,
+        blocks::{map_both, to_columns, to_rows},
+        tile::Tiles,
+    },
     bits::BitMatrix,
     parameters::Parameters,
-    quantise::{IntegerWeight, QuantiseError, Quantised},
+    quantise::{IntegerWeight, QuantiseError, Rounding},
 };
 
 /// Weights and buffers of one weight type.
@@ -30,47 +39,96 @@ impl<W: TileWeight> Runner<W> {
     }
 }
 
-impl<W: IntegerWeight> Runner<W> {
-    fn quantise(&mut self, parameters: &Parameters) -> Result<(), QuantiseError> {
-        self.weights.copy_from(&Quantised::<W>::new(parameters)?.dbm()?);
+/// Float weights that learn, and integers of them for the chains.
+#[derive(Debug)]
+pub struct Rounded<W: TileWeight> {
+    /// Even-major.
+    floats: Vec<Tiles<f32>>,
+    /// The largest magnitude in each.
+    largest: Vec<f32>,
+    runner: Runner<W>,
+}
+
+impl<W: IntegerWeight> Rounded<W> {
+    fn new(parameters: &Parameters) -> Self {
+        let matrices = parameters.weights().iter().enumerate();
+        let floats = matrices.map(|(l, matrix)| {
+            let (even, odd) = even_odd(l);
+            let mut tiles = Tiles::zeros(parameters.shape().width(even), parameters.shape().width(odd));
+            if even == l {
+                tiles.copy_from(matrix);
+            } else {
+                tiles.copy_transposed(matrix);
+            }
+            tiles
+        });
+        let largest = parameters.weights().iter().map(|matrix| crate::quantise::largest(matrix)).collect();
+        Self { floats: floats.collect(), largest, runner: Runner::new(parameters) }
+    }
+
+    fn round(&mut self, biases: &[Vec<f32>]) -> Result<(), QuantiseError> {
+        let weights = &mut self.runner.weights;
+        let rounding = Rounding::new::<W>(&self.largest, biases, |rounding| {
+            weights.set_rounding(&rounding.shifts, &rounding.biases, rounding.scale);
+            weights.dbm().map(|_| ())
+        })?;
+        for (l, ((up, down), floats)) in weights.orientations_mut().zip(&self.floats).enumerate() {
+            let (same, transposed) = if l.is_multiple_of(2) { (up, down) } else { (down, up) };
+            map_both(floats, same, transposed, rounding.weight(l));
+        }
         Ok(())
+    }
+
+    fn ascend(&mut self, gradient: &Gradient<'_>, biases: &mut [Vec<f32>], rate: f32) -> bool {
+        let weights = self.floats.iter_mut().map(|even_major| Orientations { even_major, odd_major: None }).collect();
+        self.largest = gradient.ascend(weights, biases, rate);
+        self.largest.iter().all(|largest| largest.is_finite())
+    }
+
+    fn matrices(&self) -> Vec<Vec<f32>> {
+        let matrices = self.floats.iter().enumerate();
+        matrices.map(|(l, floats)| if l.is_multiple_of(2) { to_rows(floats) } else { to_columns(floats) }).collect()
     }
 }
 
 /// Chains on one of the weight types.
 #[derive(Debug)]
 pub enum Engine {
-    /// On the parameters themselves.
+    /// On the float weights themselves.
     F32(Runner<f32>),
     /// On 16-bit integers.
-    I16(Runner<i16>),
+    I16(Rounded<i16>),
     /// On 8-bit integers.
-    I8(Runner<i8>),
+    I8(Rounded<i8>),
 }
 
 impl Engine {
-    /// An engine for parameters of this shape; [`refresh`](Self::refresh) gives it weights.
+    /// An engine with these weights; [`refresh`](Self::refresh) makes them and the biases ready for the chains.
     pub fn new(kind: WeightKind, parameters: &Parameters) -> Self {
         match kind {
-            WeightKind::F32 => Self::F32(Runner::new(parameters)),
-            WeightKind::I16 => Self::I16(Runner::new(parameters)),
-            WeightKind::I8 => Self::I8(Runner::new(parameters)),
+            WeightKind::F32 => {
+                let mut runner = Runner::new(parameters);
+                let matrices = parameters.weights().iter().map(|matrix| (matrix.as_slice(), 0));
+                runner.weights.set(matrices, parameters.biases(), Scale::ONE);
+                Self::F32(runner)
+            }
+            WeightKind::I16 => Self::I16(Rounded::new(parameters)),
+            WeightKind::I8 => Self::I8(Rounded::new(parameters)),
         }
     }
 
-    /// Takes the parameters as they are now. They must be finite.
+    /// Gives the chains the weights and these biases as they are now. All must be finite.
     ///
     /// # Errors
     /// Weights that are too large for the integers.
-    pub fn refresh(&mut self, parameters: &Parameters) -> Result<(), QuantiseError> {
+    pub fn refresh(&mut self, biases: &[Vec<f32>]) -> Result<(), QuantiseError> {
         match self {
             Self::F32(runner) => {
-                let matrices = parameters.weights().iter().map(|matrix| (matrix.as_slice(), 0));
-                runner.weights.set(matrices, parameters.biases(), Scale::ONE);
+                runner.weights.set_rounding(&vec![0; biases.len() - 1], biases, Scale::ONE);
                 Ok(())
             }
-            Self::I16(runner) => runner.quantise(parameters),
-            Self::I8(runner) => runner.quantise(parameters),
+            Self::I16(rounded) => rounded.round(biases),
+            Self::I8(rounded) => rounded.round(biases),
         }
     }
 
@@ -78,8 +136,38 @@ impl Engine {
     pub fn run(&mut self, plan: &PhasePlan<'_>, data: &BitMatrix, moments: &mut Moments) -> PhaseSummary {
         match self {
             Self::F32(runner) => runner.phase.run(&runner.weights, plan, data, moments),
-            Self::I16(runner) => runner.phase.run(&runner.weights, plan, data, moments),
-            Self::I8(runner) => runner.phase.run(&runner.weights, plan, data, moments),
+            Self::I16(Rounded { runner, .. }) => runner.phase.run(&runner.weights, plan, data, moments),
+            Self::I8(Rounded { runner, .. }) => runner.phase.run(&runner.weights, plan, data, moments),
+        }
+    }
+
+    /// Adds rate × gradient to the weights and to these biases. Returns whether all of them are still finite.
+    pub fn ascend(&mut self, gradient: &Gradient<'_>, biases: &mut [Vec<f32>], rate: f32) -> bool {
+        let finite = match self {
+            Self::F32(runner) => {
+                let orientations = runner.weights.orientations_mut().enumerate();
+                let orientations = orientations.map(|(l, (up, down))| {
+                    let (even_major, odd_major) = if l.is_multiple_of(2) { (up, down) } else { (down, up) };
+                    Orientations { even_major, odd_major: Some(odd_major) }
+                });
+                let largest = gradient.ascend(orientations.collect(), biases, rate);
+                largest.iter().all(|largest| largest.is_finite())
+            }
+            Self::I16(rounded) => rounded.ascend(gradient, biases, rate),
+            Self::I8(rounded) => rounded.ascend(gradient, biases, rate),
+        };
+        finite && biases.iter().flatten().all(|b| b.is_finite())
+    }
+
+    /// The float weights in the core's layout.
+    pub fn matrices(&self) -> Vec<Vec<f32>> {
+        match self {
+            Self::F32(runner) => {
+                let connections = 0..runner.weights.shape().layers() - 1;
+                connections.map(|l| to_rows(runner.weights.up(l))).collect()
+            }
+            Self::I16(rounded) => rounded.matrices(),
+            Self::I8(rounded) => rounded.matrices(),
         }
     }
 }

@@ -10,121 +10,257 @@
 //! Δm = ⟨x⟩₊ − ⟨x⟩₋. That is an invertible linear map of the plain gradient: it has the same zeros, and an unbiased
 //! estimate of the one is an unbiased estimate of the other as long as the offsets do not depend on it. (The trainer's
 //! offsets come from the steps before.) The model itself never holds an offset.
+//!
+//! No gradient lies in memory: [`Gradient::ascend`] takes the weights through it block by block. Each block's sums of
+//! products are read, the step is formed, the weights are moved in both of their orientations, and what the biases need
+//! of the step (its products with the offsets) and the largest weight come out of the same pass.
 
-use bitboltz_core::shape::Shape;
 use rayon::prelude::*;
 
-use super::statistics::Moments;
+use super::statistics::{BlockSums, Moments, even_odd};
+use crate::batch::{
+    TILE,
+    blocks::row_groups,
+    kernels::{self, BlockStep, Isa, Products},
+    tile::Tiles,
+};
 
-/// A direction of ascent.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Gradient {
-    /// For each connection, even-major as in [`Moments::pairs`].
-    pub weights: Vec<Vec<f32>>,
-    /// For each layer.
-    pub biases: Vec<Vec<f32>>,
+/// A direction of ascent: the averages of both phases, and the offsets that center it.
+#[derive(Debug)]
+pub struct Gradient<'m> {
+    positive: &'m Moments,
+    negative: &'m Moments,
+    /// For each layer, padded to whole tiles; zero without centering.
+    offsets: Vec<Vec<[f32; TILE]>>,
+    /// ⟨x_l⟩₊ − ⟨x_l⟩₋, padded likewise.
+    differences: Vec<Vec<[f32; TILE]>>,
 }
 
-impl Gradient {
-    /// All zero.
-    pub fn zeros(shape: &Shape) -> Self {
-        let widths: Vec<usize> = shape.widths().collect();
-        Self {
-            weights: widths.windows(2).map(|pair| vec![0.0; pair[0] * pair[1]]).collect(),
-            biases: widths.iter().map(|&width| vec![0.0; width]).collect(),
-        }
-    }
+/// A matrix of weights that is to be moved.
+#[derive(Debug)]
+pub struct Orientations<'w> {
+    /// A row for each unit of the even layer.
+    pub even_major: &'w mut Tiles<f32>,
+    /// Its transpose, where that is kept.
+    pub odd_major: Option<&'w mut Tiles<f32>>,
+}
 
+/// The rows of 64 even units.
+struct Task<'t> {
+    l: usize,
+    group: usize,
+    blocks: Vec<&'t mut [[f32; TILE]]>,
+    mirror: Option<&'t mut [[f32; TILE]]>,
+    /// Products of the rows' steps with the odd layer's offsets.
+    to_even: &'t mut [f32],
+    /// Sums of the rows' steps times their offsets.
+    to_odd: &'t mut [[f32; TILE]],
+}
+
+impl<'m> Gradient<'m> {
     /// The gradient of both phases' averages: centered if there are offsets, one vector for each layer.
     ///
     /// # Panics
-    /// If anything has another shape than this gradient.
-    pub fn set(&mut self, positive: &Moments, negative: &Moments, offsets: Option<&[Vec<f32>]>) {
-        for (l, bias) in self.biases.iter_mut().enumerate() {
-            let pairs = positive.means[l].iter().zip(&negative.means[l]);
-            bias.iter_mut().zip(pairs).for_each(|(b, (p, n))| *b = p - n);
-        }
-        for l in 0..self.weights.len() {
-            // Rows belong to the even one of the two layers.
-            let (even, odd) = if l.is_multiple_of(2) { (l, l + 1) } else { (l + 1, l) };
-            let width = self.biases[odd].len();
-            let (positive, negative) = (&positive.pairs[l], &negative.pairs[l]);
-            assert_eq!((self.weights[l].len(), positive.len()), (negative.len(), negative.len()));
-            // The means' differences, before centering touches them.
-            let (even_step, odd_step) = (&self.biases[even], &self.biases[odd]);
-            let rows = self.weights[l].par_chunks_mut(width).enumerate().with_min_len(16);
-            rows.for_each(|(i, row)| {
-                let pairs = positive[i * width..].iter().zip(&negative[i * width..]);
-                row.iter_mut().zip(pairs).for_each(|(w, (p, n))| *w = p - n);
-                if let Some(offsets) = offsets {
-                    let (offset, step) = (offsets[even][i], even_step[i]);
-                    let pairs = odd_step.iter().zip(&offsets[odd]);
-                    row.iter_mut().zip(pairs).for_each(|(w, (s, o))| *w -= offset * s + step * o);
-                }
-            });
-        }
-        if let Some(offsets) = offsets {
-            self.centre_biases(offsets);
-        }
+    /// If shapes differ.
+    pub fn new(positive: &'m Moments, negative: &'m Moments, offsets: Option<&[Vec<f32>]>) -> Self {
+        assert_eq!(positive.shape(), negative.shape());
+        let pairs = positive.means.iter().zip(&negative.means);
+        let differences: Vec<_> =
+            pairs.map(|(p, n)| padded(&p.iter().zip(n).map(|(p, n)| p - n).collect::<Vec<_>>())).collect();
+        let offsets = match offsets {
+            Some(offsets) => offsets.iter().map(|offsets| padded(offsets)).collect(),
+            None => differences.iter().map(|layer| vec![[0.0; TILE]; layer.len()]).collect(),
+        };
+        Self { positive, negative, offsets, differences }
     }
 
-    fn centre_biases(&mut self, offsets: &[Vec<f32>]) {
-        for (l, weights) in self.weights.iter().enumerate() {
-            let (even, odd) = if l.is_multiple_of(2) { (l, l + 1) } else { (l + 1, l) };
-            let width = self.biases[odd].len();
-            let mut to_odd = vec![0.0; width];
-            for (i, row) in weights.chunks_exact(width).enumerate() {
-                let offset = offsets[even][i];
-                self.biases[even][i] -= dot(row, &offsets[odd]);
-                to_odd.iter_mut().zip(row).for_each(|(sum, w)| *sum += offset * w);
-            }
-            self.biases[odd].iter_mut().zip(to_odd).for_each(|(b, sum)| *b -= sum);
+    /// Adds rate × gradient to the parameters, on all processors. Returns the largest magnitude in each matrix of weights:
+    /// infinity or NaN if something there is not finite.
+    ///
+    /// # Panics
+    /// If the parameters have another shape.
+    pub fn ascend(&self, weights: Vec<Orientations<'_>>, biases: &mut [Vec<f32>], rate: f32) -> Vec<f32> {
+        let shape = *self.positive.shape();
+        let connections = shape.layers() - 1;
+        assert_eq!((weights.len(), biases.len()), (connections, shape.layers()));
+        let mut to_even: Vec<Vec<f32>> = Vec::new();
+        let mut to_odd: Vec<Vec<[f32; TILE]>> = Vec::new();
+        for (even, odd) in (0..connections).map(even_odd) {
+            to_even.push(vec![0.0; shape.width(even)]);
+            to_odd.push(vec![[0.0; TILE]; shape.width(even).div_ceil(TILE) * shape.width(odd).div_ceil(TILE)]);
         }
+        let mut tasks = Vec::new();
+        let products = to_even.iter_mut().zip(&mut to_odd);
+        for (l, (Orientations { even_major, odd_major }, (to_even, to_odd))) in
+            weights.into_iter().zip(products).enumerate()
+        {
+            let (even, odd) = even_odd(l);
+            assert_eq!((even_major.rows(), even_major.columns()), (shape.width(even), shape.width(odd)));
+            let mut mirrors = odd_major.map(|mirror| {
+                assert_eq!((mirror.rows(), mirror.columns()), (shape.width(odd), shape.width(even)));
+                mirror.each_tile_mut()
+            });
+            let products = to_even.chunks_mut(TILE).zip(to_odd.chunks_mut(shape.width(odd).div_ceil(TILE)));
+            for (group, (blocks, (to_even, to_odd))) in row_groups(even_major).into_iter().zip(products).enumerate() {
+                let mirror = mirrors.as_mut().and_then(Iterator::next);
+                tasks.push(Task { l, group, blocks, mirror, to_even, to_odd });
+            }
+        }
+        let scratch = || (BlockSums::default(), BlockSums::default());
+        let tasks = tasks.into_par_iter().with_max_len(1);
+        let found: Vec<(usize, u32)> =
+            tasks.map_init(scratch, |scratch, task| (task.l, self.ascend_rows(task, scratch, rate))).collect();
+        let mut largest = vec![0; connections];
+        found.into_iter().for_each(|(l, bits)| largest[l] = bits.max(largest[l]));
+        for (layer, bias) in biases.iter_mut().enumerate() {
+            let mut steps = self.differences[layer].clone();
+            for l in [layer.checked_sub(1), (layer < connections).then_some(layer)].into_iter().flatten() {
+                if layer.is_multiple_of(2) {
+                    steps.as_flattened_mut().iter_mut().zip(&to_even[l]).for_each(|(step, product)| *step -= product);
+                } else {
+                    let mut sums = vec![[0.0; TILE]; steps.len()];
+                    for part in to_odd[l].chunks_exact(steps.len()).map(<[_]>::as_flattened) {
+                        sums.as_flattened_mut().iter_mut().zip(part).for_each(|(sum, product)| *sum += product);
+                    }
+                    let sums = sums.as_flattened().iter();
+                    steps.as_flattened_mut().iter_mut().zip(sums).for_each(|(step, sum)| *step -= sum);
+                }
+            }
+            bias.iter_mut().zip(steps.as_flattened()).for_each(|(b, step)| *b += rate * step);
+        }
+        largest.into_iter().map(f32::from_bits).collect()
+    }
+
+    /// Moves some rows. Returns the largest magnitude among them, as bits.
+    fn ascend_rows(&self, task: Task<'_>, scratch: &mut (BlockSums, BlockSums), rate: f32) -> u32 {
+        let Task { l, group, blocks, mut mirror, to_even, to_odd } = task;
+        let (even, odd) = even_odd(l);
+        let (positive, negative) = scratch;
+        positive.begin(self.positive, l, group);
+        negative.begin(self.negative, l, group);
+        let isa = Isa::best();
+        let mut largest = 0;
+        for (tile, (block, columns)) in blocks.into_iter().zip(to_odd).enumerate() {
+            let step = BlockStep {
+                positive: positive.read(self.positive, l, group, tile),
+                negative: negative.read(self.negative, l, group, tile),
+                factors: [self.positive.factor(), self.negative.factor()],
+                row_offsets: &self.offsets[even][group][..block.len()],
+                row_differences: &self.differences[even][group][..block.len()],
+                column_offsets: &self.offsets[odd][tile],
+                column_differences: &self.differences[odd][tile],
+                rate,
+            };
+            let mut products = Products { rows: to_even, columns, largest };
+            kernels::ascend(isa, block, &step, &mut products);
+            largest = products.largest;
+            if let Some(mirror) = &mut mirror {
+                let units = tile * TILE..((tile + 1) * TILE).min(mirror.len());
+                kernels::transpose(isa, block, &mut mirror[units]);
+            }
+        }
+        largest
     }
 }
 
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    // Sixteen sums side by side: a fixed order that the compiler can vectorise.
-    let mut sums = [0.0; 16];
-    let (a_chunks, b_chunks) = (a.chunks_exact(16), b.chunks_exact(16));
-    let rest: f32 = a_chunks.remainder().iter().zip(b_chunks.remainder()).map(|(x, y)| x * y).sum();
-    for (x, y) in a_chunks.zip(b_chunks) {
-        for lane in 0..16 {
-            sums[lane] += x[lane] * y[lane];
-        }
-    }
-    sums.iter().sum::<f32>() + rest
+fn padded(numbers: &[f32]) -> Vec<[f32; TILE]> {
+    let mut tiles = vec![[0.0; TILE]; numbers.len().div_ceil(TILE)];
+    tiles.as_flattened_mut()[..numbers.len()].copy_from_slice(numbers);
+    tiles
 }
 
 #[cfg(test)]
 mod tests {
-    use bitboltz_core::rng::{Rng as _, XorShiftRng, stream};
+    use bitboltz_core::{
+        rng::{Rng as _, XorShiftRng, stream},
+        shape::Shape,
+    };
 
     use super::*;
 
-    fn random_moments(shape: &Shape, rng: &mut XorShiftRng) -> Moments {
-        let mut moments = Moments::new(shape);
-        for x in moments.means.iter_mut().chain(&mut moments.pairs).flatten() {
-            *x = rng.next_u32() as f32 / 4_294_967_296.0;
-        }
-        moments
+    /// Averages, even-major.
+    #[derive(Clone)]
+    struct Averages {
+        means: Vec<Vec<f32>>,
+        pairs: Vec<Vec<f32>>,
     }
 
-    fn setting() -> (Shape, Moments, Moments, Vec<Vec<f32>>) {
-        let shape = Shape::new(&[5, 18, 3, 2]).unwrap();
+    fn random_averages(shape: &Shape, rng: &mut XorShiftRng) -> Averages {
+        let mut numbers = |n: usize| (0..n).map(|_| rng.next_u32() as f32 / 4_294_967_296.0).collect();
+        Averages {
+            means: shape.widths().map(&mut numbers).collect(),
+            pairs: (1..shape.layers()).map(|l| numbers(shape.width(l - 1) * shape.width(l))).collect(),
+        }
+    }
+
+    fn setting() -> (Shape, Averages, Averages, Vec<Vec<f32>>) {
+        let shape = Shape::new(&[5, 70, 3, 2]).unwrap();
         let mut rng = stream(8, 0);
-        let (p, n) = (random_moments(&shape, &mut rng), random_moments(&shape, &mut rng));
-        let offsets = random_moments(&shape, &mut rng).means;
+        let (p, n) = (random_averages(&shape, &mut rng), random_averages(&shape, &mut rng));
+        let offsets = random_averages(&shape, &mut rng).means;
         (shape, p, n, offsets)
+    }
+
+    /// A step.
+    #[derive(Clone, Debug, PartialEq)]
+    struct Ascent {
+        /// Even-major.
+        weights: Vec<Vec<f32>>,
+        biases: Vec<Vec<f32>>,
+    }
+
+    /// A step of this rate from zero: of rate 1, the gradient itself. Both orientations must agree.
+    fn ascent(
+        shape: &Shape,
+        p: &Averages,
+        n: &Averages,
+        offsets: Option<&[Vec<f32>]>,
+        rate: f32,
+    ) -> (Ascent, Vec<f32>) {
+        let [p, n] = [p, n].map(|a| Moments::of_averages(shape, a.means.clone(), &a.pairs));
+        let tiles = |(rows, columns): (usize, usize)| Tiles::zeros(shape.width(rows), shape.width(columns));
+        let layers = (0..shape.layers() - 1).map(even_odd);
+        let mut matrices: Vec<[Tiles<f32>; 2]> = layers.map(|(e, o)| [tiles((e, o)), tiles((o, e))]).collect();
+        let weights = matrices.iter_mut();
+        let weights = weights.map(|[e, o]| Orientations { even_major: e, odd_major: Some(o) }).collect();
+        let mut biases: Vec<Vec<f32>> = shape.widths().map(|width| vec![0.0; width]).collect();
+        let largest = Gradient::new(&p, &n, offsets).ascend(weights, &mut biases, rate);
+        let rows = |[e, o]: &[Tiles<f32>; 2]| {
+            let at = (0..e.rows()).flat_map(|i| (0..e.columns()).map(move |j| (i, j)));
+            at.inspect(|&(i, j)| assert_eq!(e.get(i, j).to_bits(), o.get(j, i).to_bits()))
+                .map(|(i, j)| e.get(i, j))
+                .collect()
+        };
+        (Ascent { weights: matrices.iter().map(rows).collect(), biases }, largest)
+    }
+
+    fn gradient(shape: &Shape, p: &Averages, n: &Averages, offsets: Option<&[Vec<f32>]>) -> Ascent {
+        ascent(shape, p, n, offsets, 1.0).0
+    }
+
+    #[test]
+    fn the_largest_weight_is_found_and_so_is_what_is_not_finite() {
+        let (shape, p, n, offsets) = setting();
+        let (step, largest) = ascent(&shape, &p, &n, Some(&offsets), 0.25);
+        for (weights, largest) in step.weights.iter().zip(largest) {
+            assert_eq!(weights.iter().fold(0.0, |m: f32, w| m.max(w.abs())), largest);
+        }
+        let whole = gradient(&shape, &p, &n, Some(&offsets));
+        assert_eq!(step.weights[0][3], 0.25 * whole.weights[0][3]);
+        assert_eq!(step.biases[1][69], 0.25 * whole.biases[1][69]);
+        for bad in [f32::NAN, f32::INFINITY] {
+            let mut p = p.clone();
+            p.pairs[1][7] = bad;
+            let (_, largest) = ascent(&shape, &p, &n, None, 1.0);
+            assert_eq!(largest.iter().map(|x| x.is_finite()).collect::<Vec<_>>(), [true, false, true]);
+        }
     }
 
     #[test]
     fn offsets_of_zero_give_the_plain_gradient() {
         let (shape, p, n, mut offsets) = setting();
         offsets.iter_mut().flatten().for_each(|o| *o = 0.0);
-        let (mut plain, mut centered) = (Gradient::zeros(&shape), Gradient::zeros(&shape));
-        plain.set(&p, &n, None);
-        centered.set(&p, &n, Some(&offsets));
+        let (plain, centered) = (gradient(&shape, &p, &n, None), gradient(&shape, &p, &n, Some(&offsets)));
         assert_eq!(plain, centered);
         assert_eq!(plain.weights[1][4], p.pairs[1][4] - n.pairs[1][4]);
         assert_eq!(plain.biases[2][1], p.means[2][1] - n.means[2][1]);
@@ -135,9 +271,7 @@ mod tests {
     #[test]
     fn the_plain_gradient_can_be_recovered_from_the_centered_one() {
         let (shape, p, n, offsets) = setting();
-        let (mut plain, mut centered) = (Gradient::zeros(&shape), Gradient::zeros(&shape));
-        plain.set(&p, &n, None);
-        centered.set(&p, &n, Some(&offsets));
+        let (plain, centered) = (gradient(&shape, &p, &n, None), gradient(&shape, &p, &n, Some(&offsets)));
         assert_ne!(plain, centered);
         let mut back = centered.clone();
         let at = |l: usize, lower: usize, upper: usize| {
@@ -159,7 +293,7 @@ mod tests {
                 }
             }
         }
-        let pairs = |g: &Gradient| g.weights.iter().chain(&g.biases).flatten().copied().collect::<Vec<f32>>();
+        let pairs = |g: &Ascent| g.weights.iter().chain(&g.biases).flatten().copied().collect::<Vec<f32>>();
         for (found, expected) in pairs(&back).into_iter().zip(pairs(&plain)) {
             assert!((found - expected).abs() < 1e-4, "{found} {expected}");
         }
@@ -174,8 +308,7 @@ mod tests {
             shape.widths().map(|w| (0..w).map(|_| (rng.next_u32() >> 31) as f32).collect()).collect()
         });
         let moments = [0, 1].map(|s: usize| {
-            let mut moments = Moments::new(&shape);
-            moments.means.clone_from(&states[s]);
+            let mut moments = Averages { means: states[s].clone(), pairs: vec![Vec::new(); 3] };
             for l in 0..3 {
                 let (even, odd) = if l % 2 == 0 { (l, l + 1) } else { (l + 1, l) };
                 let outer = states[s][even].iter().flat_map(|x| states[s][odd].iter().map(move |y| x * y));
@@ -183,8 +316,7 @@ mod tests {
             }
             moments
         });
-        let mut centered = Gradient::zeros(&shape);
-        centered.set(&moments[0], &moments[1], Some(&offsets));
+        let centered = gradient(&shape, &moments[0], &moments[1], Some(&offsets));
         for l in 0..3 {
             let (even, odd) = if l % 2 == 0 { (l, l + 1) } else { (l + 1, l) };
             for i in 0..shape.width(even) {

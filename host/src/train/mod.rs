@@ -5,11 +5,11 @@
 //! | [`config`] | every setting, as it is recorded in checkpoints |
 //! | [`trainer`] | one update: batch → phases → gradient → parameters |
 //! | [`run`] | many updates: budget, checkpoints, metrics, stop |
-//! | [`engine`] | the weights that chains read: floats, or integers of them |
+//! | [`engine`] | the weights, and what chains read: floats, or integers of them |
 //! | [`phase`] | the chains of a phase, in parallel |
 //! | [`statistics`] | ⟨x⟩ and ⟨x xᵀ⟩ of weighted states |
-//! | [`gradient`] | the plain and the centered gradient |
-//! | [`optimiser`] | schedule and ascent |
+//! | [`gradient`] | the plain and the centered gradient; ascent |
+//! | [`optimiser`] | the schedule |
 //! | [`orthogonal`] | initial weights |
 //! | [`rows`] | what is needed of a data set; its order |
 //! | [`seeds`] | which random stream does what |

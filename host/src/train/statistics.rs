@@ -3,11 +3,11 @@
 //! Each connection joins an even and an odd layer. With marginalisation the odd layers' bits are replaced by their
 //! conditional means σ(a) given the even ones, which has the same expectation under the model and less variance.
 //!
-//! Chains are recorded first, each in its own [`ChainRecord`], and folded into the [`Moments`] afterwards, in their
-//! order, all processors sharing the rows of the matrices: sums do not depend on the number of threads.
+//! States are collected first, in the order of their chains, and their products summed afterwards, all processors sharing
+//! the rows of the matrices: sums do not depend on the number of threads.
 
 use bitboltz_core::{
-    bits::{WORD_BITS, count_ones, ones, word_mask, words_for},
+    bits::{WORD_BITS, ones, words_for},
     conditional::{Block, mean_layer},
     connection::Connection,
     model::Dbm,
@@ -18,9 +18,10 @@ use rayon::prelude::*;
 
 use crate::batch::{
     TILE,
+    blocks::row_groups,
     kernels::{self, Isa},
     lists::Lists,
-    tile::{Tiles, new_table},
+    tile::{Table, Tiles, new_table},
 };
 
 /// The weighted states that one chain showed. Reused from chain to chain.
@@ -86,46 +87,91 @@ pub struct StateRef<'r> {
     pub odd: &'r [f32],
 }
 
+/// What the odd layers of waiting states hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Odd {
+    /// Values, for sums.
+    Values,
+    /// Bits, for counts.
+    Bits,
+}
+
+/// States whose products nobody has summed yet.
+#[derive(Clone, Debug)]
+struct Waiting {
+    odd: Odd,
+    count: usize,
+    /// All words of each state.
+    words: Vec<u32>,
+    /// For each layer, bit n of row `unit` tells whether the unit is on in state n; of whole words of units.
+    on: Vec<Vec<u32>>,
+    /// For each layer, if it is odd, and each 64 units of it: the units' values in every state.
+    values: Vec<Vec<Tiles<f32>>>,
+    /// For each layer, if it is odd, and each 64 units of it: word k of each unit's row of bits, for all k in turn.
+    columns: Vec<Vec<[u64; TILE]>>,
+}
+
 /// Sums, and after [`finish`](Self::finish) averages, of sufficient statistics.
+///
+/// The products of the last states added, up to [`MAX_STATES`], are not summed before somebody [reads](BlockSums::read)
+/// them, 64 × 64 units at a time: an update then goes over its weights once, and no matrix of sums lies in memory unless
+/// there are more states than that.
 #[derive(Clone, Debug)]
 pub struct Moments {
     shape: Shape,
     /// ⟨x_l⟩.
     pub means: Vec<Vec<f32>>,
-    /// ⟨x_even x_oddᵀ⟩ of each connection, **even-major**: one row of odd units for each unit of the even layer. For
-    /// even l that is the core's layout (lower rows), for odd l its transpose.
-    pub pairs: Vec<Vec<f32>>,
-    /// Scratch: for each layer, bit n of row `unit` tells whether the unit is on in state n.
-    on: Vec<Vec<u32>>,
-    /// Scratch: a row of values of the odd layer for each state.
-    odd: Vec<Tiles<f32>>,
+    /// For each connection the sums of the states that do not wait, **even-major**: a row for each unit of the even
+    /// layer, a column for each of the odd one. Empty before the first such state.
+    sums: Vec<Tiles<f32>>,
+    /// Whether the sums hold something.
+    summed: bool,
+    /// What turns sums into averages.
+    factor: f32,
+    waiting: Waiting,
 }
 
-/// Rows of pairs that one task sums: some, since a task should cost more than handing it out.
-const TASK_ROWS: usize = 128;
+/// The even and the odd one of the layers that connection `l` joins.
+pub fn even_odd(l: usize) -> (usize, usize) {
+    if l.is_multiple_of(2) { (l, l + 1) } else { (l + 1, l) }
+}
 
 impl Moments {
     /// Nothing summed yet.
     pub fn new(shape: &Shape) -> Self {
-        let widths: Vec<usize> = shape.widths().collect();
+        let layers = shape.layers();
         Self {
             shape: *shape,
-            means: widths.iter().map(|&width| vec![0.0; width]).collect(),
-            pairs: widths.windows(2).map(|pair| vec![0.0; pair[0] * pair[1]]).collect(),
-            on: vec![Vec::new(); widths.len()],
-            odd: Vec::new(),
+            means: shape.widths().map(|width| vec![0.0; width]).collect(),
+            sums: Vec::new(),
+            summed: false,
+            factor: 1.0,
+            waiting: Waiting {
+                odd: Odd::Values,
+                count: 0,
+                words: Vec::new(),
+                on: vec![Vec::new(); layers],
+                values: vec![Vec::new(); layers],
+                columns: vec![Vec::new(); layers],
+            },
         }
+    }
+
+    /// The layer widths.
+    pub fn shape(&self) -> &Shape {
+        &self.shape
     }
 
     /// Sums to zero.
     pub fn clear(&mut self) {
-        self.means.iter_mut().chain(&mut self.pairs).for_each(|sums| sums.fill(0.0));
+        self.means.iter_mut().for_each(|sums| sums.fill(0.0));
+        self.summed = false;
+        self.factor = 1.0;
+        self.waiting.count = 0;
+        self.waiting.words.clear();
     }
 
     /// Adds the states of these chains.
-    ///
-    /// # Panics
-    /// If there are more than 65,536 of them.
     pub fn add(&mut self, records: &[ChainRecord]) {
         let words = self.shape.words();
         let odd_units: usize = Block::Odd.layers(self.shape.layers()).map(|layer| self.shape.width(layer)).sum();
@@ -134,115 +180,281 @@ impl Moments {
             .flat_map(|r| r.weights.iter().zip(r.words.chunks_exact(words)).zip(r.odd.chunks_exact(odd_units)))
             .map(|((&weight, words), odd)| StateRef { weight, words, odd })
             .collect();
-        states.chunks(MAX_STATES).for_each(|states| self.add_states(states));
+        self.add_states(&states);
     }
 
-    /// Adds these states, at most [`MAX_STATES`].
-    ///
-    /// # Panics
-    /// If there are more.
+    /// Adds these states.
     pub fn add_states(&mut self, states: &[StateRef<'_>]) {
-        assert!(states.len() <= MAX_STATES);
-        let (shape, isa) = (self.shape, Isa::best());
-        let row_words = words_for(states.len());
-        for layer in Block::Even.layers(shape.layers()) {
-            transpose_bits(states.len(), |n| &states[n].words[shape.word_range(layer)], &mut self.on[layer]);
-            let rows = self.on[layer].chunks_exact(row_words.max(1));
-            if states.iter().all(|state| state.weight == 1.0) {
-                self.means[layer].iter_mut().zip(rows).for_each(|(mean, on)| *mean += count_ones(on) as f32);
-            } else {
-                for (mean, on) in self.means[layer].iter_mut().zip(rows) {
-                    ones(on).for_each(|n| *mean += states[n].weight);
-                }
-            }
-        }
-        let all: Vec<u32> = (0..row_words).map(|at| word_mask(states.len(), at)).collect();
-        let none = vec![0; row_words];
-        let mut first = 0;
-        for (at, layer) in Block::Odd.layers(shape.layers()).enumerate() {
-            let width = shape.width(layer);
-            if self.odd.get(at).is_none_or(|tiles| tiles.rows() != states.len()) {
-                self.odd.truncate(at);
-                self.odd.push(Tiles::zeros(states.len(), width));
-            }
-            let values = &mut self.odd[at];
-            values.fill_rows(|n| &states[n].odd[first..first + width]);
-            first += width;
-            let values = &self.odd[at];
-            let mut lists = Lists::new::<f32>();
-            lists.push(0, &all, &none);
-            lists.apply(isa, values, 0, &mut new_table::<f32>(), &mut self.means[layer], width);
-            for (l, even) in [(layer - 1, layer - 1), (layer, layer + 1)] {
-                let (Some(pairs), Some(on)) = (self.pairs.get_mut(l), self.on.get(even)) else { continue };
-                let tasks = pairs.par_chunks_mut(TASK_ROWS * width).zip(on.par_chunks(TASK_ROWS * row_words.max(1)));
-                let scratch = || (Lists::new::<f32>(), new_table::<f32>());
-                tasks.for_each_init(scratch, |(lists, table), (pairs, on)| {
-                    lists.clear();
-                    on.chunks_exact(row_words).enumerate().for_each(|(row, on)| lists.push(row, on, &none));
-                    lists.apply(isa, values, 0, table, pairs, width);
-                });
-            }
+        let mut rest = states;
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(self.room(Odd::Values).min(rest.len()));
+            self.append(now);
+            rest = later;
         }
     }
 
     /// Adds states of weight 1, given by their words, with bits in the odd layers too: counts, so the sums are exact.
     pub fn add_bits(&mut self, states: &[&[u32]]) {
-        let (shape, isa) = (self.shape, Isa::best());
-        let row_words = words_for(states.len());
-        if row_words == 0 {
-            return;
-        }
-        for layer in 0..shape.layers() {
-            transpose_bits(states.len(), |n| &states[n][shape.word_range(layer)], &mut self.on[layer]);
-            let rows = self.on[layer].chunks_exact(row_words);
-            self.means[layer].iter_mut().zip(rows).for_each(|(mean, on)| *mean += count_ones(on) as f32);
-        }
-        let longs = row_words.div_ceil(2);
-        let long = |row: &[u32], at: usize| {
-            u64::from(row[2 * at]) | u64::from(row.get(2 * at + 1).copied().unwrap_or(0)) << WORD_BITS
-        };
-        for layer in Block::Odd.layers(shape.layers()) {
-            let width = shape.width(layer);
-            // For each 64 odd units: word k of each of them, for all k in turn.
-            let mut columns = vec![[0_u64; TILE]; width.div_ceil(TILE) * longs];
-            for (unit, row) in self.on[layer].chunks_exact(row_words).enumerate() {
-                (0..longs).for_each(|at| columns[unit / TILE * longs + at][unit % TILE] = long(row, at));
+        let mut rest = states;
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(self.room(Odd::Bits).min(rest.len()));
+            self.waiting.count += now.len();
+            now.iter().for_each(|words| self.waiting.words.extend_from_slice(words));
+            for state in now {
+                for (layer, means) in self.means.iter_mut().enumerate() {
+                    ones(&state[self.shape.word_range(layer)]).for_each(|unit| means[unit] += 1.0);
+                }
             }
-            for (l, even) in [(layer - 1, layer - 1), (layer, layer + 1)] {
-                let (Some(pairs), Some(on)) = (self.pairs.get_mut(l), self.on.get(even)) else { continue };
-                let rows = pairs.par_chunks_mut(width).zip(on.par_chunks(row_words)).with_min_len(TASK_ROWS);
-                rows.for_each(|(sums, on)| {
-                    let row: Vec<u64> = (0..longs).map(|at| long(on, at)).collect();
-                    for (sums, columns) in sums.chunks_mut(TILE).zip(columns.chunks_exact(longs)) {
-                        let mut counts = [0; TILE];
-                        kernels::count_pairs(isa, &row, columns, &mut counts);
-                        sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count as f32);
-                    }
-                });
-            }
+            rest = later;
         }
     }
 
-    /// Divides the sums by the number of chains.
+    /// How many states of a kind may be added to those that wait, at least one. Sums those first if it must.
+    fn room(&mut self, odd: Odd) -> usize {
+        if self.waiting.count == MAX_STATES || (self.waiting.count > 0 && self.waiting.odd != odd) {
+            self.sum_waiting();
+        }
+        self.waiting.odd = odd;
+        MAX_STATES - self.waiting.count
+    }
+
+    fn append(&mut self, states: &[StateRef<'_>]) {
+        let (shape, begin) = (self.shape, self.waiting.count);
+        for state in states {
+            self.waiting.words.extend_from_slice(state.words);
+            let mut odd = state.odd;
+            for (layer, means) in self.means.iter_mut().enumerate() {
+                if layer.is_multiple_of(2) {
+                    ones(&state.words[shape.word_range(layer)]).for_each(|unit| means[unit] += state.weight);
+                } else {
+                    let (values, others) = odd.split_at(means.len());
+                    means.iter_mut().zip(values).for_each(|(mean, value)| *mean += value);
+                    odd = others;
+                }
+            }
+        }
+        let mut first = 0;
+        for layer in Block::Odd.layers(shape.layers()) {
+            let width = shape.width(layer);
+            let tiles = &mut self.waiting.values[layer];
+            if tiles.is_empty() {
+                *tiles = (0..width.div_ceil(TILE)).map(|_| Tiles::zeros(MAX_STATES, TILE)).collect();
+            }
+            tiles.par_iter_mut().enumerate().for_each(|(at, tile)| {
+                let units = at * TILE..((at + 1) * TILE).min(width);
+                let rows = tile.each_tile_mut().flat_map(|rows| &mut rows[begin..]);
+                rows.zip(states).for_each(|(row, state)| {
+                    row[..units.len()].copy_from_slice(&state.odd[first..][units.clone()]);
+                });
+            });
+            first += width;
+        }
+        self.waiting.count += states.len();
+    }
+
+    /// Divides the sums by the number of chains, and makes the states that wait ready to be read.
     pub fn finish(&mut self, chains: usize) {
         let factor = 1.0 / chains.max(1) as f32;
         self.means.iter_mut().flatten().for_each(|sum| *sum *= factor);
-        self.pairs.iter_mut().for_each(|sums| sums.par_iter_mut().with_min_len(4096).for_each(|sum| *sum *= factor));
+        self.factor = factor;
+        self.waiting.pack(&self.shape);
+    }
+
+    /// What turns the sums of [`BlockSums::read`] into averages.
+    pub fn factor(&self) -> f32 {
+        self.factor
+    }
+
+    /// ⟨x_even x_oddᵀ⟩ of connection `l`: a row of odd units for each unit of the even layer. For even `l` that is the
+    /// core's layout (lower rows), for odd `l` its transpose. After [`finish`](Self::finish).
+    pub fn pairs(&self, l: usize) -> Vec<f32> {
+        let (even, odd) = even_odd(l);
+        let (height, width) = (self.shape.width(even), self.shape.width(odd));
+        let mut pairs = vec![0.0; height * width];
+        pairs.par_chunks_mut(TILE * width).enumerate().for_each_init(BlockSums::default, |scratch, (group, rows)| {
+            scratch.begin(self, l, group);
+            for first in (0..width).step_by(TILE) {
+                let count = TILE.min(width - first);
+                let sums = scratch.read(self, l, group, first / TILE);
+                for (row, sums) in rows.chunks_exact_mut(width).zip(sums) {
+                    let sums = sums.map(|sum| sum * self.factor);
+                    row[first..first + count].copy_from_slice(&sums[..count]);
+                }
+            }
+        });
+        pairs
+    }
+
+    /// Adds the products of the states that wait to the matrices of sums.
+    fn sum_waiting(&mut self) {
+        self.waiting.pack(&self.shape);
+        let mut sums = std::mem::take(&mut self.sums);
+        if sums.is_empty() {
+            let connections = 0..self.shape.layers() - 1;
+            let matrix = |(even, odd)| Tiles::zeros(self.shape.width(even), self.shape.width(odd));
+            sums = connections.map(even_odd).map(matrix).collect();
+        }
+        let mut tasks = Vec::new();
+        for (l, matrix) in sums.iter_mut().enumerate() {
+            tasks.extend(row_groups(matrix).into_iter().enumerate().map(|(group, blocks)| (l, group, blocks)));
+        }
+        tasks.into_par_iter().with_max_len(1).for_each_init(BlockSums::default, |scratch, (l, group, blocks)| {
+            scratch.begin(self, l, group);
+            for (tile, block) in blocks.into_iter().enumerate() {
+                if !self.summed {
+                    block.fill([0.0; TILE]);
+                }
+                scratch.lists.add(&self.waiting, l, tile, block);
+            }
+        });
+        self.sums = sums;
+        self.summed = true;
+        self.waiting.count = 0;
+        self.waiting.words.clear();
+    }
+
+    /// Averages with these values, and no states behind them.
+    #[cfg(test)]
+    pub(super) fn of_averages(shape: &Shape, means: Vec<Vec<f32>>, pairs: &[Vec<f32>]) -> Self {
+        let mut moments = Self { means, summed: true, ..Self::new(shape) };
+        for (l, pairs) in pairs.iter().enumerate() {
+            let (even, odd) = even_odd(l);
+            let mut tiles = Tiles::zeros(shape.width(even), shape.width(odd));
+            tiles.copy_from(pairs);
+            moments.sums.push(tiles);
+        }
+        moments
     }
 }
 
-/// Most states that are added at once: their values should stay in the cache, and their numbers fit 16 bits.
+impl Waiting {
+    /// Arranges the bits of the states by units.
+    fn pack(&mut self, shape: &Shape) {
+        let (count, words) = (self.count, shape.words());
+        let longs = count.div_ceil(2 * WORD_BITS);
+        for layer in 0..shape.layers() {
+            let odd = layer % 2 == 1;
+            if odd && self.odd == Odd::Values {
+                continue;
+            }
+            let range = shape.word_range(layer);
+            let states = &self.words;
+            transpose_bits(count, range.len(), |n| &states[n * words..][range.clone()], &mut self.on[layer]);
+            if odd && count > 0 {
+                let columns = &mut self.columns[layer];
+                columns.clear();
+                columns.resize(shape.width(layer).div_ceil(TILE) * longs, [0; TILE]);
+                for (unit, row) in self.on[layer].chunks_exact(words_for(count)).enumerate() {
+                    (0..longs).for_each(|at| columns[unit / TILE * longs + at][unit % TILE] = long(row, at));
+                }
+            }
+        }
+    }
+}
+
+/// Long `at` of a row of words.
+fn long(row: &[u32], at: usize) -> u64 {
+    u64::from(row[2 * at]) | u64::from(row.get(2 * at + 1).copied().unwrap_or(0)) << WORD_BITS
+}
+
+/// Which waiting states each of 64 even units is on in.
+#[derive(Clone, Debug)]
+struct GroupLists {
+    lists: Lists,
+    table: Box<Table<f32>>,
+    /// The units' bits, for counts.
+    rows: Vec<u64>,
+}
+
+impl GroupLists {
+    /// Takes units 64 · `group`.. of the even layer of connection `l`.
+    fn set(&mut self, moments: &Moments, l: usize, group: usize) {
+        self.lists.clear();
+        self.rows.clear();
+        let Waiting { odd, count, on, .. } = &moments.waiting;
+        if *count == 0 {
+            return;
+        }
+        let (even, _) = even_odd(l);
+        let units = group * TILE..((group + 1) * TILE).min(moments.shape.width(even));
+        let words = words_for(*count);
+        let rows = on[even][units.start * words..units.end * words].chunks_exact(words);
+        match odd {
+            Odd::Values => {
+                let none = vec![0; words];
+                rows.enumerate().for_each(|(at, row)| self.lists.push(at, row, &none));
+            }
+            Odd::Bits => rows.for_each(|row| self.rows.extend((0..words.div_ceil(2)).map(|at| long(row, at)))),
+        }
+    }
+
+    /// Adds the products of these units with units 64 · `tile`.. of the odd layer, over all states that wait.
+    fn add(&mut self, waiting: &Waiting, l: usize, tile: usize, sums: &mut [[f32; TILE]]) {
+        let (_, odd) = even_odd(l);
+        let isa = Isa::best();
+        match waiting.odd {
+            _ if waiting.count == 0 => {}
+            Odd::Values => {
+                let values = &waiting.values[odd][tile];
+                self.lists.apply(isa, values, 0, &mut self.table, sums.as_flattened_mut(), TILE);
+            }
+            Odd::Bits => {
+                let longs = waiting.count.div_ceil(2 * WORD_BITS);
+                kernels::count_pairs(isa, &self.rows, &waiting.columns[odd][tile * longs..][..longs], sums);
+            }
+        }
+    }
+}
+
+/// Reads sums of products block by block; scratch of a thread.
+#[derive(Clone, Debug)]
+pub struct BlockSums {
+    lists: GroupLists,
+    block: Box<[[f32; TILE]; TILE]>,
+}
+
+impl Default for BlockSums {
+    fn default() -> Self {
+        let lists = GroupLists { lists: Lists::new::<f32>(), table: new_table::<f32>(), rows: Vec::new() };
+        Self { lists, block: Box::new([[0.0; TILE]; TILE]) }
+    }
+}
+
+impl BlockSums {
+    /// Makes ready for units 64 · `group`.. of the even layer of connection `l`.
+    pub fn begin(&mut self, moments: &Moments, l: usize, group: usize) {
+        self.lists.set(moments, l, group);
+    }
+
+    /// The sums of products of these units with units 64 · `tile`.. of the odd layer: a row for each even unit, padded
+    /// with zeros to 64 columns. The [factor](Moments::factor) makes averages of them.
+    pub fn read(&mut self, moments: &Moments, l: usize, group: usize, tile: usize) -> &[[f32; TILE]] {
+        let height = moments.shape.width(even_odd(l).0);
+        let units = group * TILE..((group + 1) * TILE).min(height);
+        let sums = &mut self.block[..units.len()];
+        if moments.summed {
+            let tile = moments.sums[l].tiles().nth(tile).expect("a tile of the matrix");
+            sums.copy_from_slice(&tile[units]);
+        } else {
+            sums.fill([0.0; TILE]);
+        }
+        self.lists.add(&moments.waiting, l, tile, sums);
+        sums
+    }
+}
+
+/// Most states that wait to be summed: their values should stay in the cache, and their numbers fit 16 bits.
 pub const MAX_STATES: usize = 1024;
 
-/// Writes bit u of state n to bit n of row u, for whole words of units. Rows have `words_for(states)` words.
-fn transpose_bits<'s>(states: usize, words: impl Fn(usize) -> &'s [u32] + Sync, rows: &mut Vec<u32>) {
+/// Writes bit u of state n to bit n of row u, for `length` words of units. Rows have `words_for(states)` words.
+fn transpose_bits<'s>(states: usize, length: usize, words: impl Fn(usize) -> &'s [u32] + Sync, rows: &mut Vec<u32>) {
     let row_words = words_for(states);
     rows.clear();
     if states == 0 {
         return;
     }
-    rows.resize(words(0).len() * WORD_BITS * row_words, 0);
-    rows.par_chunks_exact_mut(WORD_BITS * row_words).enumerate().for_each(|(index, rows)| {
+    rows.resize(length * WORD_BITS * row_words, 0);
+    rows.par_chunks_exact_mut(WORD_BITS * row_words).with_min_len(8).enumerate().for_each(|(index, rows)| {
         for part in 0..row_words {
             let mut square = [0; WORD_BITS];
             for (n, word) in (part * WORD_BITS..states).zip(&mut square) {
@@ -281,6 +493,11 @@ mod tests {
 
     use super::*;
     use crate::{chain::ChainBuffer, parameters::Parameters};
+
+    fn averages(moments: &Moments) -> Vec<f32> {
+        let pairs = (1..moments.shape().layers()).flat_map(|l| moments.pairs(l - 1));
+        moments.means.iter().flatten().copied().chain(pairs).collect()
+    }
 
     /// Sums by the definition, unit by unit.
     #[test]
@@ -329,9 +546,8 @@ mod tests {
                 moments.add(&records[..2]);
                 moments.add(&records[2..]);
                 moments.finish(3);
-                let found = moments.means.iter().chain(&moments.pairs).flatten();
-                for (found, expected) in found.zip(means.iter().chain(&pairs).flatten()) {
-                    assert!((f64::from(*found) - expected).abs() < 1e-5, "{found} {expected}");
+                for (found, expected) in averages(&moments).into_iter().zip(means.iter().chain(&pairs).flatten()) {
+                    assert!((f64::from(found) - expected).abs() < 1e-5, "{found} {expected}");
                 }
             }
         }
@@ -343,7 +559,7 @@ mod tests {
             let mut rng = stream(6, states as u64);
             let words: Vec<Vec<u32>> = (0..states).map(|_| (0..units / 32).map(|_| rng.next_u32()).collect()).collect();
             let mut rows = vec![7; 3];
-            transpose_bits(states, |n| &words[n], &mut rows);
+            transpose_bits(states, units / 32, |n| &words[n], &mut rows);
             let row_words = words_for(states);
             assert_eq!(rows.len(), units * row_words);
             for (unit, row) in rows.chunks_exact(row_words).enumerate() {
@@ -357,7 +573,8 @@ mod tests {
 
     #[test]
     fn counted_bits_are_summed_bits() {
-        for (count, widths) in [(1, &[5, 4][..]), (70, &[34, 3, 40]), (1024, &[3, 70, 2, 65])] {
+        // The last ones go beyond what waits.
+        for (count, widths) in [(1, &[5, 4][..]), (70, &[34, 3, 40]), (1024, &[3, 70, 2, 65]), (1100, &[3, 2])] {
             let shape = Shape::new(widths).unwrap();
             let parameters = Parameters::zeros(widths, Geometry::default()).unwrap();
             let model = parameters.dbm().unwrap();
@@ -371,7 +588,14 @@ mod tests {
             let (mut summed, mut counted) = (Moments::new(&shape), Moments::new(&shape));
             summed.add(&records);
             counted.add_bits(&records.iter().map(|record| record.words.as_slice()).collect::<Vec<_>>());
-            assert_eq!((&summed.means, &summed.pairs), (&counted.means, &counted.pairs));
+            summed.finish(1);
+            counted.finish(1);
+            assert_eq!(averages(&summed), averages(&counted));
+            let mut mixed = Moments::new(&shape);
+            mixed.add_bits(&records[..count / 2].iter().map(|record| record.words.as_slice()).collect::<Vec<_>>());
+            mixed.add(&records[count / 2..]);
+            mixed.finish(1);
+            assert_eq!(averages(&summed), averages(&mixed));
         }
     }
 }

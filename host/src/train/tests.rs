@@ -35,6 +35,12 @@ fn small(estimator: Estimator) -> TrainConfig {
     TrainConfig { hidden: vec![4, 3], estimator, batch: 40, seed: 3, ..TrainConfig::default() }
 }
 
+/// All means, then all pairs.
+fn averages(moments: &Moments) -> Vec<f32> {
+    let pairs = (1..moments.shape().layers()).flat_map(|l| moments.pairs(l - 1));
+    moments.means.iter().flatten().copied().chain(pairs).collect()
+}
+
 fn bits(index: usize, widths: &[usize]) -> Vec<Vec<f64>> {
     let mut at = index;
     let mut next = || {
@@ -203,7 +209,7 @@ fn statistics_are_unbiased() {
             let plan = PhasePlan { estimator, phase, marginalise, seed: 5, step, rows: &rows };
             let summary = buffers.run(&weights, &plan, &visible, &mut moments);
             assert_eq!((summary.chains, summary.cap_hits), (500, 0));
-            for (sum, &value) in sums.iter_mut().zip(moments.means.iter().chain(&moments.pairs).flatten()) {
+            for (sum, value) in sums.iter_mut().zip(averages(&moments)) {
                 sum.0 += f64::from(value);
                 sum.1 += f64::from(value).powi(2);
             }
@@ -307,9 +313,7 @@ fn phases_of_the_engine_are_those_of_the_core() {
             expected.finish(70);
             assert_eq!((summary.chains, summary.search_sweeps), (70, f64::from(sweeps) / 70.0));
             assert_eq!(summary.mean_tau, Some(f64::from(tau) / 70.0));
-            let all =
-                |moments: &Moments| moments.means.iter().chain(&moments.pairs).flatten().copied().collect::<Vec<_>>();
-            for (found, expected) in all(&found).into_iter().zip(all(&expected)) {
+            for (found, expected) in averages(&found).into_iter().zip(averages(&expected)) {
                 assert!((found - expected).abs() < 1e-5, "{found} {expected}");
             }
         }

@@ -1,6 +1,6 @@
 //! One update at a time.
 
-use std::time::Instant;
+use std::{sync::OnceLock, time::Instant};
 
 use bitboltz_core::{
     image::Geometry,
@@ -13,7 +13,6 @@ use super::{
     config::{ConfigError, Init, TrainConfig},
     engine::Engine,
     gradient::Gradient,
-    optimiser::ascend,
     orthogonal::{normals, orthogonal},
     phase::{PhasePlan, PhaseSummary},
     rows::{Batches, Fingerprint, bit_means},
@@ -116,7 +115,10 @@ pub struct Trainer {
     config: TrainConfig,
     data: BitMatrix,
     fingerprint: Fingerprint,
-    parameters: Parameters,
+    geometry: Geometry,
+    biases: Vec<Vec<f32>>,
+    /// The parameters as somebody asked for them since the last update; the weights live in the engine.
+    shown: OnceLock<Parameters>,
     /// What the gradient is centered by, one vector for each layer; empty without centering.
     offsets: Vec<Vec<f32>>,
     step: u64,
@@ -124,7 +126,7 @@ pub struct Trainer {
     work: Work,
 }
 
-/// Everything that can be computed again.
+/// The weights, and everything that can be computed again.
 #[derive(Debug)]
 struct Work {
     engine: Engine,
@@ -132,8 +134,6 @@ struct Work {
     rows: Vec<usize>,
     positive: Moments,
     negative: Moments,
-    gradient: Gradient,
-    scratch: Vec<f32>,
 }
 
 impl Work {
@@ -145,8 +145,6 @@ impl Work {
             rows: Vec::new(),
             positive: Moments::new(shape),
             negative: Moments::new(shape),
-            gradient: Gradient::zeros(shape),
-            scratch: Vec::new(),
         }
     }
 
@@ -155,10 +153,10 @@ impl Work {
         &mut self,
         config: &TrainConfig,
         data: &BitMatrix,
-        parameters: &Parameters,
+        biases: &[Vec<f32>],
         step: u64,
     ) -> Result<[PhaseSummary; 2], TrainError> {
-        self.engine.refresh(parameters).map_err(|source| TrainError::Quantise { step: step + 1, source })?;
+        self.engine.refresh(biases).map_err(|source| TrainError::Quantise { step: step + 1, source })?;
         let mut summaries = [PhaseSummary::default(); 2];
         let phases =
             [(Phase::Positive, "positive", &mut self.positive), (Phase::Negative, "negative", &mut self.negative)];
@@ -202,7 +200,9 @@ impl Trainer {
         }
         let fingerprint = Fingerprint::of(&data);
         let work = Work::new(&parameters, &config, data.rows());
-        Ok(Self { config, data, fingerprint, parameters, offsets, step: 0, seconds: 0.0, work })
+        let biases = parameters.biases().to_vec();
+        let shown = OnceLock::new();
+        Ok(Self { config, data, fingerprint, geometry, biases, shown, offsets, step: 0, seconds: 0.0, work })
     }
 
     /// Continues the run of a checkpoint on the same rows: every later update is what it would have been.
@@ -228,7 +228,9 @@ impl Trainer {
             return Err(TrainError::Resume("the offsets do not fit the layers"));
         }
         let work = Work::new(&parameters, &config, data.rows());
-        Ok(Self { config, data, fingerprint, parameters, offsets, step, seconds, work })
+        let (geometry, biases) = (parameters.geometry(), parameters.biases().to_vec());
+        let shown = OnceLock::new();
+        Ok(Self { config, data, fingerprint, geometry, biases, shown, offsets, step, seconds, work })
     }
 
     /// Draws a batch, runs both phases, and moves the parameters once.
@@ -238,12 +240,13 @@ impl Trainer {
     /// be thrown away.
     pub fn update(&mut self) -> Result<UpdateReport, TrainError> {
         let begin = Instant::now();
-        let Self { config, data, parameters, offsets, step, work, .. } = self;
+        let Self { config, data, biases, shown, offsets, step, work, .. } = self;
         work.batches.at(*step, &mut work.rows);
-        let [positive, negative] = work.phases(config, data, parameters, *step)?;
-        work.gradient.set(&work.positive, &work.negative, config.centering.map(|_| offsets.as_slice()));
+        let [positive, negative] = work.phases(config, data, biases, *step)?;
         let learning_rate = config.schedule().at(*step);
-        if !ascend(parameters, &work.gradient, learning_rate, &mut work.scratch) {
+        let gradient = Gradient::new(&work.positive, &work.negative, config.centering.map(|_| offsets.as_slice()));
+        shown.take();
+        if !work.engine.ascend(&gradient, biases, learning_rate) {
             return Err(TrainError::Diverged { step: *step + 1 });
         }
         // After the gradient: it must not depend on its own batch through its offsets.
@@ -269,9 +272,13 @@ impl Trainer {
         self.config.budget = budget;
     }
 
-    /// The parameters.
+    /// The parameters. They are put together when somebody asks, and kept until the next update.
     pub fn parameters(&self) -> &Parameters {
-        &self.parameters
+        self.shown.get_or_init(|| self.collect())
+    }
+
+    fn collect(&self) -> Parameters {
+        Parameters::of_shape(self.work.engine.matrices(), self.biases.clone(), self.geometry)
     }
 
     /// Updates done.
@@ -293,7 +300,7 @@ impl Trainer {
             seconds: self.seconds,
             offsets: self.offsets.clone(),
         };
-        Checkpoint { parameters: self.parameters.clone(), training: Some(training) }
+        Checkpoint { parameters: self.collect(), training: Some(training) }
     }
 }
 

@@ -14,7 +14,7 @@ macro_rules! compiled_for {
     ($features:literal) => {
         use bitboltz_core::fixed::Scale;
 
-        use super::{Target, portable};
+        use super::{BlockStep, Products, Target, portable};
         use crate::batch::{
             lists::{Job, WordJob},
             streams::{LANES, Stream},
@@ -53,8 +53,18 @@ macro_rules! compiled_for {
         }
 
         #[target_feature(enable = $features)]
-        pub(super) fn count_pairs(row: &[u64], columns: &[[u64; TILE]], counts: &mut [u64; TILE]) {
-            portable::count_pairs(row, columns, counts);
+        pub(super) fn count_pairs(rows: &[u64], columns: &[[u64; TILE]], sums: &mut [[f32; TILE]]) {
+            portable::count_pairs(rows, columns, sums);
+        }
+
+        #[target_feature(enable = $features)]
+        pub(super) fn ascend(weights: &mut [[f32; TILE]], step: &BlockStep<'_>, products: &mut Products<'_>) {
+            portable::ascend(weights, step, products);
+        }
+
+        #[target_feature(enable = $features)]
+        pub(super) fn transpose<T: Copy>(block: &[[T; TILE]], transposed: &mut [[T; TILE]]) {
+            portable::transpose(block, transposed);
         }
 
         #[target_feature(enable = $features)]
@@ -230,10 +240,56 @@ pub fn masked_sum<F: TileField>(isa: Isa, fields: &[F], words: &[u32]) -> F::Ene
     dispatch!(isa, masked_sum(fields, words))
 }
 
-/// Adds to `counts[j]` the number of bits that word k of `row` and word k of column j of `columns` share, for all k;
-/// `columns` holds [`TILE`] words for each word of the row.
-pub fn count_pairs(isa: Isa, row: &[u64], columns: &[[u64; TILE]], counts: &mut [u64; TILE]) {
-    dispatch!(isa, count_pairs(row, columns, counts));
+/// Adds to `sums[i][j]` the number of bits that row i and column j share. Rows are as many words long as `columns` has
+/// elements, one after the other; element k of `columns` holds word k of each of [`TILE`] columns.
+///
+/// # Panics
+/// If there are not as many rows as sums.
+pub fn count_pairs(isa: Isa, rows: &[u64], columns: &[[u64; TILE]], sums: &mut [[f32; TILE]]) {
+    dispatch!(isa, count_pairs(rows, columns, sums));
+}
+
+/// The gradient of a block of at most 64 rows of weights, and how far to follow it: see [`crate::train::gradient`].
+/// What belongs to rows has one element for each row of the block.
+#[derive(Clone, Copy, Debug)]
+pub struct BlockStep<'s> {
+    /// Sums of products in the positive phase.
+    pub positive: &'s [[f32; TILE]],
+    /// The same in the negative phase.
+    pub negative: &'s [[f32; TILE]],
+    /// What makes averages of them.
+    pub factors: [f32; 2],
+    /// Offsets of the rows' units.
+    pub row_offsets: &'s [f32],
+    /// Differences of the means of the rows' units, positive minus negative.
+    pub row_differences: &'s [f32],
+    /// Offsets of the columns' units.
+    pub column_offsets: &'s [f32; TILE],
+    /// Differences of the means of the columns' units.
+    pub column_differences: &'s [f32; TILE],
+    /// The learning rate.
+    pub rate: f32,
+}
+
+/// What [`ascend`] finds beside the weights.
+#[derive(Debug)]
+pub struct Products<'p> {
+    /// Gains, for each row, the product of the row's gradient and the columns' offsets.
+    pub rows: &'p mut [f32],
+    /// Gains, for each column, the product of the column's gradient and the rows' offsets.
+    pub columns: &'p mut [f32; TILE],
+    /// Grows to the largest magnitude of a weight, as bits: those of floats that are not finite are the largest.
+    pub largest: u32,
+}
+
+/// Moves a block of weights along its gradient.
+pub fn ascend(isa: Isa, weights: &mut [[f32; TILE]], step: &BlockStep<'_>, products: &mut Products<'_>) {
+    dispatch!(isa, ascend(weights, step, products));
+}
+
+/// Writes the transpose of a block of at most 64 rows: row j of `transposed` gets column j, as far as there are rows.
+pub fn transpose<T: Copy>(isa: Isa, block: &[[T; TILE]], transposed: &mut [[T; TILE]]) {
+    dispatch!(isa, transpose(block, transposed));
 }
 
 /// Draws `count` words from each stream, into rows of `out` that are `stride` words long. Up to the next multiple of 16,

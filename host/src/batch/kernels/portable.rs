@@ -4,7 +4,7 @@
 
 use bitboltz_core::{bits::WORD_BITS, fixed::Scale};
 
-use super::Target;
+use super::{BlockStep, Products, Target};
 use crate::batch::{
     lists::{Job, WordJob},
     streams::{LANES, Stream},
@@ -178,10 +178,81 @@ pub fn draws(streams: &mut [Stream; LANES], count: usize, out: &mut [u32], strid
 
 /// See [`super::count_pairs`].
 #[inline(always)]
-pub fn count_pairs(row: &[u64], columns: &[[u64; TILE]], counts: &mut [u64; TILE]) {
-    for (word, column) in row.iter().zip(columns) {
-        for k in 0..TILE {
-            counts[k] += u64::from((word & column[k]).count_ones());
+pub fn count_pairs(rows: &[u64], columns: &[[u64; TILE]], sums: &mut [[f32; TILE]]) {
+    // Some rows and columns at a time, whose counts stay in registers.
+    const ROWS: usize = 4;
+    const COLUMNS: usize = 16;
+    let words = columns.len();
+    assert_eq!(rows.len(), words * sums.len());
+    for (rows, sums) in rows.chunks(ROWS * words.max(1)).zip(sums.chunks_mut(ROWS)) {
+        // The last rows are counted again where there are too few; these counts are dropped.
+        let row = |r: usize| &rows[r.min(sums.len() - 1) * words..][..words];
+        let rows: [&[u64]; ROWS] = [row(0), row(1), row(2), row(3)];
+        for first in (0..TILE).step_by(COLUMNS) {
+            let mut counts = [[0; COLUMNS]; ROWS];
+            for (at, column) in columns.iter().enumerate() {
+                let column: &[u64; COLUMNS] = column[first..first + COLUMNS].try_into().expect("as long");
+                for r in 0..ROWS {
+                    let word = rows[r][at];
+                    for k in 0..COLUMNS {
+                        counts[r][k] += u64::from((word & column[k]).count_ones());
+                    }
+                }
+            }
+            for (sums, counts) in sums.iter_mut().zip(&counts) {
+                for k in 0..COLUMNS {
+                    sums[first + k] += counts[k] as f32;
+                }
+            }
+        }
+    }
+}
+
+/// See [`super::ascend`].
+#[inline(always)]
+pub fn ascend(weights: &mut [[f32; TILE]], step: &BlockStep<'_>, products: &mut Products<'_>) {
+    let [p, n] = step.factors;
+    let (offsets, differences) = (step.column_offsets, step.column_differences);
+    let mut largest = [0; TILE];
+    let sums = step.positive.iter().zip(step.negative);
+    let rows = step.row_offsets.iter().zip(step.row_differences);
+    for (((row, (positive, negative)), (offset, difference)), product) in
+        weights.iter_mut().zip(sums).zip(rows).zip(&mut *products.rows)
+    {
+        let mut lanes = [0.0; 16];
+        for first in (0..TILE).step_by(16) {
+            for (k, lane) in lanes.iter_mut().enumerate() {
+                let at = first + k;
+                let plain = positive[at] * p - negative[at] * n;
+                let gradient = plain - (offset * differences[at] + difference * offsets[at]);
+                row[at] += step.rate * gradient;
+                largest[at] = (row[at].to_bits() & 0x7FFF_FFFF).max(largest[at]);
+                *lane += gradient * offsets[at];
+                products.columns[at] += gradient * offset;
+            }
+        }
+        *product += lanes.iter().sum::<f32>();
+    }
+    products.largest = largest.into_iter().fold(products.largest, u32::max);
+}
+
+/// See [`super::transpose`].
+#[inline(always)]
+pub fn transpose<T: Copy>(block: &[[T; TILE]], transposed: &mut [[T; TILE]]) {
+    // Squares of 16 × 16: the lines that a square reads and writes stay in the cache.
+    const SIDE: usize = 16;
+    let columns = transposed.len();
+    for top in (0..block.len()).step_by(SIDE) {
+        for left in (0..columns).step_by(SIDE) {
+            let mut square = [[block[top][left]; SIDE]; SIDE];
+            for (to, from) in square.iter_mut().zip(&block[top..]) {
+                to.copy_from_slice(&from[left..left + SIDE]);
+            }
+            let count = SIDE.min(block.len() - top);
+            for (j, row) in transposed[left..].iter_mut().enumerate().take(SIDE) {
+                let row = &mut row[top..top + count];
+                row.iter_mut().zip(&square).for_each(|(to, from)| *to = from[j]);
+            }
         }
     }
 }

@@ -153,15 +153,86 @@ fn decisions_agree_with_the_core_on_every_instruction_set() {
 #[test]
 fn pairs_are_counted_on_every_instruction_set() {
     let mut rng = stream(3, 0);
-    for words in [0, 1, 3, 16] {
-        let row: Vec<u64> = bytes(&mut rng, words);
+    for (words, count) in [(0, 3), (1, 4), (3, 1), (16, 7)] {
+        let rows: Vec<u64> = bytes(&mut rng, words * count);
         let columns: Vec<[u64; TILE]> = (0..words).map(|_| bytes(&mut rng, TILE).try_into().unwrap()).collect();
         for isa in Isa::available() {
-            let mut counts = [5; TILE];
-            count_pairs(*isa, &row, &columns, &mut counts);
-            for (k, count) in counts.into_iter().enumerate() {
-                let shared: u32 = row.iter().zip(&columns).map(|(a, b)| (a & b[k]).count_ones()).sum();
-                assert_eq!(count, 5 + u64::from(shared), "{}", isa.name());
+            let mut sums = vec![[5.0; TILE]; count];
+            count_pairs(*isa, &rows, &columns, &mut sums);
+            for (i, sums) in sums.iter().enumerate() {
+                for (k, sum) in sums.iter().enumerate() {
+                    let row = &rows[i * words..(i + 1) * words];
+                    let shared: u32 = row.iter().zip(&columns).map(|(a, b)| (a & b[k]).count_ones()).sum();
+                    assert_eq!(*sum, 5.0 + shared as f32, "{}", isa.name());
+                }
+            }
+        }
+    }
+}
+
+/// The definition in doubles, and the same bits from every instruction set.
+#[test]
+fn blocks_ascend_alike_on_every_instruction_set() {
+    let mut rng = stream(4, 0);
+    for count in [1, 5, 64] {
+        let mut block =
+            || -> Vec<[f32; TILE]> { (0..count).map(|_| floats(&mut rng, TILE).try_into().unwrap()).collect() };
+        // Sums of up to 64 products of some hundreds: rounded by less than 0.01.
+        let (weights, positive, negative, columns) = (block(), block(), block(), block());
+        let (row_offsets, row_differences) = (floats(&mut rng, count), floats(&mut rng, count));
+        let column_differences: [f32; TILE] = floats(&mut rng, TILE).try_into().unwrap();
+        let step = BlockStep {
+            positive: &positive,
+            negative: &negative,
+            factors: [0.5, 0.25],
+            row_offsets: &row_offsets,
+            row_differences: &row_differences,
+            column_offsets: &columns[0],
+            column_differences: &column_differences,
+            rate: 0.125,
+        };
+        let mut first = None;
+        for isa in Isa::available() {
+            let mut moved = weights.clone();
+            let (mut rows, mut sums) = (vec![1.0; count], [2.0; TILE]);
+            let mut products = Products { rows: &mut rows, columns: &mut sums, largest: 0 };
+            ascend(*isa, &mut moved, &step, &mut products);
+            let largest = products.largest;
+            let mut expected_columns = [2.0; TILE];
+            for i in 0..count {
+                let mut expected_row = 1.0;
+                for k in 0..TILE {
+                    let x = f64::from;
+                    let gradient = 0.5 * x(positive[i][k])
+                        - 0.25 * x(negative[i][k])
+                        - x(row_offsets[i]) * x(column_differences[k])
+                        - x(row_differences[i]) * x(columns[0][k]);
+                    assert!((x(moved[i][k]) - x(weights[i][k]) - 0.125 * gradient).abs() < 1e-5);
+                    expected_row += gradient * x(columns[0][k]);
+                    expected_columns[k] += gradient * x(row_offsets[i]);
+                }
+                assert!((f64::from(rows[i]) - expected_row).abs() < 0.01);
+            }
+            assert!(sums.iter().zip(&expected_columns).all(|(a, b)| (f64::from(*a) - b).abs() < 0.01));
+            assert_eq!(f32::from_bits(largest), moved.iter().flatten().fold(0.0, |m, w| w.abs().max(m)));
+            let found = (moved, rows, sums);
+            assert_eq!(*first.get_or_insert_with(|| found.clone()), found, "{}", isa.name());
+        }
+    }
+}
+
+#[test]
+fn blocks_are_transposed_on_every_instruction_set() {
+    let mut rng = stream(5, 0);
+    for (rows, columns) in [(64, 64), (3, 64), (33, 17), (1, 1)] {
+        let block: Vec<[i16; TILE]> = (0..rows).map(|_| bytes(&mut rng, TILE).try_into().unwrap()).collect();
+        for isa in Isa::available() {
+            let mut transposed = vec![[7; TILE]; columns];
+            transpose(*isa, &block, &mut transposed);
+            for (j, row) in transposed.iter().enumerate() {
+                for (i, number) in row.iter().enumerate() {
+                    assert_eq!(*number, block.get(i).map_or(7, |row| row[j]), "{}", isa.name());
+                }
             }
         }
     }
