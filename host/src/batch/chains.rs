@@ -18,6 +18,7 @@ use bitboltz_core::{
 };
 
 use super::{
+    aligned::Aligned,
     kernels::{self, Isa},
     lists::Lists,
     streams::{LANES, Stream},
@@ -49,9 +50,9 @@ pub enum Decide {
 #[derive(Clone, Debug)]
 struct LayerFields<F> {
     stride: usize,
-    fields: Vec<F>,
+    fields: Aligned<F>,
     /// Biases and the contributions of the neighbours' clamped units, where there are any.
-    base: Vec<F>,
+    base: Aligned<F>,
 }
 
 /// Bits, fields and random streams of many chains. Buffers are kept from one [`reset`](Self::reset) to the next.
@@ -77,11 +78,11 @@ pub struct Chains<W: TileWeight> {
     streams: Vec<Stream>,
     flips: Vec<u32>,
     lists: Lists,
-    table: Box<Table<W>>,
+    table: Table<W>,
     add: Vec<u32>,
     subtract: Vec<u32>,
     rebuild: Vec<bool>,
-    draws: Vec<u32>,
+    draws: Aligned<u32>,
 }
 
 impl<W: TileWeight> Chains<W> {
@@ -93,7 +94,7 @@ impl<W: TileWeight> Chains<W> {
     /// No chains yet, on a certain instruction set. It changes no result.
     pub fn with_isa(shape: &Shape, isa: Isa) -> Self {
         let layer =
-            |width: usize| LayerFields { stride: width.div_ceil(TILE) * TILE, fields: Vec::new(), base: Vec::new() };
+            |width: usize| LayerFields { stride: width.div_ceil(TILE) * TILE, fields: Aligned::zeros(0), base: Aligned::zeros(0) };
         Self {
             shape: *shape,
             isa,
@@ -108,12 +109,12 @@ impl<W: TileWeight> Chains<W> {
             valid: Vec::new(),
             streams: Vec::new(),
             flips: Vec::new(),
-            lists: Lists::new::<W>(),
+            lists: Lists::new(),
             table: new_table::<W>(),
             add: Vec::new(),
             subtract: Vec::new(),
             rebuild: Vec::new(),
-            draws: Vec::new(),
+            draws: Aligned::zeros(0),
         }
     }
 
@@ -161,7 +162,7 @@ impl<W: TileWeight> Chains<W> {
         }
         for layer in &mut self.layers {
             // The content does not matter: fields are not valid yet.
-            layer.fields.resize(layer.stride * count, W::Field::default());
+            layer.fields.resize(layer.stride * count);
         }
         self.clamp(weights);
     }
@@ -262,7 +263,7 @@ impl<W: TileWeight> Chains<W> {
     /// Draws a word for each unit of a layer, for at most [`LANES`] chains: a row of `draws` for each.
     fn draw_layer(&mut self, chains: &[u32], layer: usize) {
         let stride = self.shape.layer_words(layer) * WORD_BITS;
-        self.draws.resize(LANES * stride, 0);
+        self.draws.resize(LANES * stride);
         // Lanes without a chain draw too, from nothing.
         let mut lanes = [Stream::default(); LANES];
         chains.iter().zip(&mut lanes).for_each(|(&chain, lane)| *lane = self.streams[chain as usize]);

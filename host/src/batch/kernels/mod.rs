@@ -7,14 +7,21 @@
 #![allow(unsafe_code, reason = "calls of functions that need an instruction set")]
 
 pub mod portable;
+#[macro_use]
+mod sums;
+
+pub use sums::Registers;
 
 /// Every kernel of [`portable`], compiled for the instructions that `$features` names.
 #[cfg(target_arch = "x86_64")]
 macro_rules! compiled_for {
-    ($features:literal) => {
+    ($tile:ident, $table:ident, $features:literal) => {
         use bitboltz_core::fixed::Scale;
 
-        use super::{Target, portable};
+        use super::{
+            Registers, Sign, Target, portable,
+            sums::{Sums, Zero, chunks, chunks_mut},
+        };
         use crate::batch::{
             lists::{Job, WordJob},
             streams::{LANES, Stream},
@@ -26,10 +33,13 @@ macro_rules! compiled_for {
             tile: &[[W; TILE]],
             jobs: &[Job],
             rows: &[u16],
+            sign: Sign,
             target: &mut Target<'_, W::Field>,
             shift: u32,
         ) {
-            portable::add_rows(tile, jobs, rows, target, shift);
+            // SAFETY: this function is compiled for the instructions.
+            let zero = unsafe { <W as Registers>::$tile::zero() };
+            portable::add_rows_in(zero, tile, jobs, rows, sign, target, shift);
         }
 
         #[target_feature(enable = $features)]
@@ -70,7 +80,9 @@ macro_rules! compiled_for {
             target: &mut Target<'_, W::Field>,
             shift: u32,
         ) {
-            portable::add_words(rows, jobs, table, target, shift);
+            // SAFETY: this function is compiled for the instructions.
+            let (tile, zero) = unsafe { (<W as Registers>::$tile::zero(), <W as Registers>::$table::zero()) };
+            portable::add_words_in(tile, zero, rows, jobs, table, target, shift);
         }
     };
 }
@@ -157,6 +169,15 @@ macro_rules! dispatch {
     };
 }
 
+/// Whether sums are added or subtracted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// Added.
+    Plus,
+    /// Subtracted.
+    Minus,
+}
+
 /// Where the sums of [`add_rows`] go: rows of `stride` numbers, of which `columns` from `first` on are one tile's.
 #[derive(Debug)]
 pub struct Target<'f, F> {
@@ -170,8 +191,8 @@ pub struct Target<'f, F> {
     pub columns: usize,
 }
 
-/// For each job: adds the rows of weights that its first part lists to its row of the target, and subtracts those of
-/// its second part; the sum is shifted to the left before it is added.
+/// For each job: adds the rows of weights that it lists to its row of the target, or subtracts them; the sum is shifted
+/// to the left before it is added.
 ///
 /// # Panics
 /// If a row lies outside of the tile, or a job outside of the lists or the target.
@@ -180,16 +201,17 @@ pub fn add_rows<W: TileWeight>(
     tile: &[[W; TILE]],
     jobs: &[Job],
     rows: &[u16],
+    sign: Sign,
     target: &mut Target<'_, W::Field>,
     shift: u32,
 ) {
-    dispatch!(isa, add_rows(tile, jobs, rows, target, shift));
+    dispatch!(isa, add_rows(tile, jobs, rows, sign, target, shift));
 }
 
-/// For each job: adds those of at most 32 rows whose bits are on in its word, summed by fours, to its row of the target.
+/// For each job: adds those of at most 64 rows whose bits are on in its word, summed by fours, to its row of the target.
 ///
-/// `table` is scratch: if there are many jobs, the sums of all subsets of four rows are made once, and a job adds eight of
-/// them instead of up to 32 rows. The results are the same either way.
+/// `table` is scratch: if there are many jobs, the sums of all subsets of four rows are made once, and a job adds
+/// sixteen of them instead of up to 64 rows. The results are the same either way.
 ///
 /// # Panics
 /// If a job lies outside of the target.

@@ -27,7 +27,7 @@ fn rows_agree<W: TileWeight + std::fmt::Debug>(numbers: fn(&mut XorShiftRng, usi
     {
         let tile: Vec<[W; TILE]> = (0..height).map(|_| numbers(&mut rng, TILE).try_into().unwrap()).collect();
         let stride = columns;
-        let mut lists = Lists::new::<W>();
+        let mut lists = Lists::new();
         let mut expected = vec![W::Field::default(); 7 * stride];
         let words = height.div_ceil(32);
         for chain in [0, 2, 3, 6] {
@@ -78,7 +78,7 @@ fn tables_change_nothing() {
     let mut rng = stream(4, 0);
     for height in [1, 7, 30, 32] {
         let rows: Vec<[f32; TILE]> = (0..height).map(|_| floats(&mut rng, TILE).try_into().unwrap()).collect();
-        let word = |rng: &mut XorShiftRng| rng.next_u32() & bitboltz_core::bits::word_mask(height, 0);
+        let word = |rng: &mut XorShiftRng| u64::from(rng.next_u32() & bitboltz_core::bits::word_mask(height, 0));
         let jobs: Vec<WordJob> = (0..60).map(|target| WordJob { target, word: word(&mut rng) }).collect();
         let run = |isa, size: usize| {
             let mut fields = vec![0.5; 60 * TILE];
