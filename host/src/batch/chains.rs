@@ -93,8 +93,11 @@ impl<W: TileWeight> Chains<W> {
 
     /// No chains yet, on a certain instruction set. It changes no result.
     pub fn with_isa(shape: &Shape, isa: Isa) -> Self {
-        let layer =
-            |width: usize| LayerFields { stride: width.div_ceil(TILE) * TILE, fields: Aligned::zeros(0), base: Aligned::zeros(0) };
+        let layer = |width: usize| LayerFields {
+            stride: width.div_ceil(TILE) * TILE,
+            fields: Aligned::zeros(0),
+            base: Aligned::zeros(0),
+        };
         Self {
             shape: *shape,
             isa,
@@ -109,7 +112,7 @@ impl<W: TileWeight> Chains<W> {
             valid: Vec::new(),
             streams: Vec::new(),
             flips: Vec::new(),
-            lists: Lists::new(),
+            lists: Lists::new(isa),
             table: new_table::<W>(),
             add: Vec::new(),
             subtract: Vec::new(),
@@ -165,11 +168,6 @@ impl<W: TileWeight> Chains<W> {
             layer.fields.resize(layer.stride * count);
         }
         self.clamp(weights);
-    }
-
-    fn mask(&self, chain: usize) -> &[u32] {
-        let words = self.shape.words();
-        &self.masks[if self.each { chain * words } else { 0 }..][..words]
     }
 
     /// Number of chains.
@@ -303,11 +301,12 @@ impl<W: TileWeight> Chains<W> {
         for &chain in active {
             let chain = chain as usize;
             let at = chain * words;
+            let (now, seen) = (&self.words[at..at + words], &self.seen[at..at + words]);
+            let mask = &self.masks[if self.each { at } else { 0 }..][..words];
             let (mut flips, mut on) = (0, 0);
-            for index in sources().flat_map(|layer| shape.word_range(layer)) {
-                let (now, mask) = (self.words[at + index], self.mask(chain)[index]);
-                flips += (now ^ self.seen[at + index]).count_ones();
-                on += (now & !mask).count_ones();
+            for range in sources().map(|layer| shape.word_range(layer)) {
+                let counts = kernels::changes(self.isa, &now[range.clone()], &seen[range.clone()], &mask[range]);
+                (flips, on) = (flips + counts.0, on + counts.1);
             }
             self.rebuild[chain] = !self.valid[chain][block as usize] || on < flips;
             self.valid[chain][block as usize] = true;
@@ -342,7 +341,7 @@ impl<W: TileWeight> Chains<W> {
             for target in neighbours(&shape, source).filter(|&layer| !self.frozen[layer]) {
                 let LayerFields { stride, fields, .. } = &mut self.layers[target];
                 let (matrix, shift) = weights.between(source, target);
-                self.lists.apply(self.isa, matrix, shift, &mut self.table, fields, *stride);
+                self.lists.apply(matrix, shift, &mut self.table, fields, *stride);
             }
         }
     }

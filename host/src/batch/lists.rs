@@ -1,11 +1,11 @@
 //! Which rows each chain adds and subtracts.
 //!
-//! A long list is cut where rows of 128 begin, and all chains' jobs on the same 128 rows are done in turn: these rows of
-//! a tile, 32 kB of floats, then stay in the first-level cache. Short lists are one job each. A list of additions alone
-//! that holds a third of all rows is not listed: its words are kept, and looked up in tables of sums of four rows.
+//! What a chain adds and what it subtracts are two lists. A long list is cut where rows of 224 begin, and all chains' jobs
+//! on the same rows are done in turn, in the order of their lengths. Short lists are one job each. A list of additions alone
+//! that holds a fifth of all rows is not listed: its words are kept, and looked up in tables of sums of four rows.
 //! What is done follows from the list alone, so sums of floats do not depend on what other chains do.
 
-use bitboltz_core::bits::{WORD_BITS, count_ones, ones_of_word};
+use bitboltz_core::bits::WORD_BITS;
 
 use super::{
     kernels::{self, Isa, Sign, Target},
@@ -13,13 +13,13 @@ use super::{
 };
 
 /// Words of bits that make up one part of a long list.
-const PART: usize = 4;
-/// Rows from which a list is long. A part has at most 128 rows and a short list fewer than these: both below 256, the
+const PART: usize = 7;
+/// Rows from which a list is long. A part has at most 224 rows and a short list fewer than these: both below 256, the
 /// most that sums of 8-bit weights in 16 bits allow.
 const LONG: u32 = 64;
 
 /// A list is dense if it holds one of so many rows.
-const DENSE: usize = 3;
+const DENSE: usize = 5;
 
 /// Rows to add or to subtract, by their place in the list, and the row of the target that they are added to.
 #[derive(Clone, Copy, Debug)]
@@ -56,8 +56,9 @@ struct Bucket {
 }
 
 /// The lists of many chains. Reused from step to step.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Lists {
+    isa: Isa,
     rows: Vec<u16>,
     /// Short lists, then one bucket for each part of the rows.
     buckets: Vec<Bucket>,
@@ -68,9 +69,9 @@ pub struct Lists {
 }
 
 impl Lists {
-    /// No lists yet.
-    pub fn new() -> Self {
-        Self::default()
+    /// No lists yet. The instruction set changes no result.
+    pub fn new(isa: Isa) -> Self {
+        Self { isa, rows: Vec::new(), buckets: Vec::new(), words: Vec::new(), sorted: false }
     }
 
     /// Forgets all lists.
@@ -86,7 +87,7 @@ impl Lists {
     /// Lists rows for a row of the target: those whose bits are on in `add` are added, those in `subtract` subtracted.
     /// No row may be in both.
     pub fn push(&mut self, target: usize, add: &[u32], subtract: &[u32]) {
-        let (added, subtracted) = (count_ones(add), count_ones(subtract));
+        let (added, subtracted) = (kernels::count_ones(self.isa, add), kernels::count_ones(self.isa, subtract));
         self.sorted = false;
         if subtracted == 0 && DENSE * added as usize >= add.len() * WORD_BITS {
             self.words.resize_with(self.words.len().max(add.len().div_ceil(2)), Vec::new);
@@ -107,11 +108,11 @@ impl Lists {
         if self.buckets.len() <= bucket {
             self.buckets.resize_with(bucket + 1, Bucket::default);
         }
-        let Self { rows, buckets, .. } = self;
+        let Self { isa, rows, buckets, .. } = self;
         let Bucket { add: adding, subtract: subtracting } = &mut buckets[bucket];
         for (jobs, words) in [(adding, add), (subtracting, subtract)] {
             let start = rows.len() as u32;
-            list(rows, first, words);
+            kernels::list_ones(*isa, words, first * WORD_BITS, rows);
             let end = rows.len() as u32;
             if start < end {
                 jobs.push(Job { target: target as u32, start, end });
@@ -126,7 +127,6 @@ impl Lists {
     /// If the matrix has fewer rows than are listed, or the fields fewer than there are targets.
     pub fn apply<W: TileWeight>(
         &mut self,
-        isa: Isa,
         matrix: &Tiles<W>,
         shift: u32,
         table: &mut Table<W>,
@@ -146,23 +146,15 @@ impl Lists {
             for Bucket { add, subtract } in &self.buckets {
                 for (jobs, sign) in [(add, Sign::Plus), (subtract, Sign::Minus)] {
                     if !jobs.is_empty() {
-                        kernels::add_rows(isa, tile, jobs, &self.rows, sign, &mut target, shift);
+                        kernels::add_rows(self.isa, tile, jobs, &self.rows, sign, &mut target, shift);
                     }
                 }
             }
             for (jobs, rows) in self.words.iter().zip(tile.chunks(2 * WORD_BITS)) {
                 if !jobs.is_empty() {
-                    kernels::add_words(isa, rows, jobs, table, &mut target, shift);
+                    kernels::add_words(self.isa, rows, jobs, table, &mut target, shift);
                 }
             }
         }
-    }
-}
-
-/// Appends the numbers of the bits that are on, which lie in words from `first` on.
-fn list(rows: &mut Vec<u16>, first: usize, words: &[u32]) {
-    for (at, &word) in words.iter().enumerate() {
-        let base = ((first + at) * WORD_BITS) as u16;
-        rows.extend(ones_of_word(word).map(|bit| base + bit as u16));
     }
 }

@@ -169,17 +169,17 @@ impl Moments {
             values.fill_rows(|n| &states[n].odd[first..first + width]);
             first += width;
             let values = &self.odd[at];
-            let mut lists = Lists::new();
+            let mut lists = Lists::new(isa);
             lists.push(0, &all, &none);
-            lists.apply(isa, values, 0, &mut new_table::<f32>(), &mut self.means[layer], width);
+            lists.apply(values, 0, &mut new_table::<f32>(), &mut self.means[layer], width);
             for (l, even) in [(layer - 1, layer - 1), (layer, layer + 1)] {
                 let (Some(pairs), Some(on)) = (self.pairs.get_mut(l), self.on.get(even)) else { continue };
                 let tasks = pairs.par_chunks_mut(TASK_ROWS * width).zip(on.par_chunks(TASK_ROWS * row_words.max(1)));
-                let scratch = || (Lists::new(), new_table::<f32>());
+                let scratch = || (Lists::new(isa), new_table::<f32>());
                 tasks.for_each_init(scratch, |(lists, table), (pairs, on)| {
                     lists.clear();
                     on.chunks_exact(row_words).enumerate().for_each(|(row, on)| lists.push(row, on, &none));
-                    lists.apply(isa, values, 0, table, pairs, width);
+                    lists.apply(values, 0, table, pairs, width);
                 });
             }
         }

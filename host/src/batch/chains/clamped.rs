@@ -44,7 +44,7 @@ impl<W: TileWeight> Chains<W> {
                     self.lists.push(chain, &self.add, &self.subtract);
                 }
                 let (matrix, shift) = weights.between(source, target);
-                self.lists.apply(self.isa, matrix, shift, &mut self.table, &mut base, stride);
+                self.lists.apply(matrix, shift, &mut self.table, &mut base, stride);
             }
             self.layers[target].base = base;
         }
@@ -70,7 +70,7 @@ impl<W: TileWeight> Chains<W> {
                 self.lists.push(chain as usize, bits, &self.subtract);
             }
             let (matrix, shift) = weights.between(source, layer);
-            self.lists.apply(self.isa, matrix, shift, &mut self.table, fields, *stride);
+            self.lists.apply(matrix, shift, &mut self.table, fields, *stride);
         }
     }
 }

@@ -1,10 +1,11 @@
 //! The loops over tiles, fields and bits, and the one place that chooses an instruction set.
 //!
 //! [`portable`] is the algorithm, in safe Rust that is inlined into one function for each instruction set: `avx2` and
-//! `avx512` only say what the compiler may use. All of them do the same operations in the same order, floats included,
-//! so their results are equal to the bit. The calls below are the only `unsafe` of the crate.
+//! `avx512` say what the compiler may use, and in which registers sums of columns are kept. All of them do the same
+//! operations in the same order, floats included, so their results are equal to the bit. The calls of such functions and
+//! of instructions are the only `unsafe` of the crate.
 
-#![allow(unsafe_code, reason = "calls of functions that need an instruction set")]
+#![allow(unsafe_code, reason = "calls of functions and instructions that not every machine has")]
 
 pub mod portable;
 #[macro_use]
@@ -65,6 +66,21 @@ macro_rules! compiled_for {
         #[target_feature(enable = $features)]
         pub(super) fn count_pairs(row: &[u64], columns: &[[u64; TILE]], counts: &mut [u64; TILE]) {
             portable::count_pairs(row, columns, counts);
+        }
+
+        #[target_feature(enable = $features)]
+        pub(super) fn count_ones(words: &[u32]) -> u32 {
+            portable::count_ones(words)
+        }
+
+        #[target_feature(enable = $features)]
+        pub(super) fn changes(now: &[u32], seen: &[u32], mask: &[u32]) -> (u32, u32) {
+            portable::changes(now, seen, mask)
+        }
+
+        #[target_feature(enable = $features)]
+        pub(super) fn list_ones(words: &[u32], first: usize, rows: &mut Vec<u16>) {
+            portable::list_ones(words, first, rows);
         }
 
         #[target_feature(enable = $features)]
@@ -211,7 +227,7 @@ pub fn add_rows<W: TileWeight>(
 /// For each job: adds those of at most 64 rows whose bits are on in its word, summed by fours, to its row of the target.
 ///
 /// `table` is scratch: if there are many jobs, the sums of all subsets of four rows are made once, and a job adds
-/// sixteen of them instead of up to 64 rows. The results are the same either way.
+/// sixteen of them instead of up to 64 rows. Bits of rows that there are not must be off. The results are the same either way.
 ///
 /// # Panics
 /// If a job lies outside of the target.
@@ -256,6 +272,21 @@ pub fn masked_sum<F: TileField>(isa: Isa, fields: &[F], words: &[u32]) -> F::Ene
 /// `columns` holds [`TILE`] words for each word of the row.
 pub fn count_pairs(isa: Isa, row: &[u64], columns: &[[u64; TILE]], counts: &mut [u64; TILE]) {
     dispatch!(isa, count_pairs(row, columns, counts));
+}
+
+/// Number of bits that are on.
+pub fn count_ones(isa: Isa, words: &[u32]) -> u32 {
+    dispatch!(isa, count_ones(words))
+}
+
+/// Number of bits in which `now` and `seen` differ, and of bits that are on in `now` and off in `mask`.
+pub fn changes(isa: Isa, now: &[u32], seen: &[u32], mask: &[u32]) -> (u32, u32) {
+    dispatch!(isa, changes(now, seen, mask))
+}
+
+/// Appends the places of the bits that are on, counted from `first`.
+pub fn list_ones(isa: Isa, words: &[u32], first: usize, rows: &mut Vec<u16>) {
+    dispatch!(isa, list_ones(words, first, rows));
 }
 
 /// Draws `count` words from each stream, into rows of `out` that are `stride` words long. Up to the next multiple of 16,

@@ -84,15 +84,12 @@ pub(super) fn add_words_in<W: TileWeight, S: Sums<W>, T: Sums<W>>(
     for first in (0..target.columns).step_by(T::COLUMNS) {
         let groups = rows.len().div_ceil(4);
         for (group, rows) in table.chunks_exact_mut(16 * T::COLUMNS).zip(rows.chunks(4)) {
-            for i in 1..16_usize {
-                // The sum without the last of the rows comes first, so rows are added in their order.
-                let last = i.ilog2();
-                let (smaller, sum) = group.split_at_mut(i * T::COLUMNS);
-                let mut sums = zero.join(&smaller[(i ^ (1 << last)) * T::COLUMNS..][..T::COLUMNS]);
-                if let Some(row) = rows.get(last as usize) {
-                    sums = sums.add(&row[first..first + T::COLUMNS]);
+            // With each further row there are twice as many subsets; the first one is empty, and stays zero.
+            for (n, row) in rows.iter().enumerate() {
+                let (known, new) = group.split_at_mut(T::COLUMNS << n);
+                for (known, new) in known.chunks_exact(T::COLUMNS).zip(new.chunks_exact_mut(T::COLUMNS)) {
+                    zero.join(known).add(&row[first..first + T::COLUMNS]).store(new);
                 }
-                sums.store(&mut sum[..T::COLUMNS]);
             }
         }
         let table = &table[..groups * 16 * T::COLUMNS];
@@ -204,6 +201,37 @@ pub fn masked_sum<F: TileField>(fields: &[F], words: &[u32]) -> F::Energy {
         }
     }
     sums.into_iter().fold(F::Energy::default(), F::add_energy)
+}
+
+/// See [`super::count_ones`].
+#[inline(always)]
+pub fn count_ones(words: &[u32]) -> u32 {
+    words.iter().map(|word| word.count_ones()).sum()
+}
+
+/// See [`super::changes`].
+#[inline(always)]
+pub fn changes(now: &[u32], seen: &[u32], mask: &[u32]) -> (u32, u32) {
+    let (mut flips, mut on) = (0, 0);
+    for ((now, seen), mask) in now.iter().zip(seen).zip(mask) {
+        flips += (now ^ seen).count_ones();
+        on += (now & !mask).count_ones();
+    }
+    (flips, on)
+}
+
+/// See [`super::list_ones`].
+#[inline(always)]
+pub fn list_ones(words: &[u32], first: usize, rows: &mut Vec<u16>) {
+    for (at, &word) in words.iter().enumerate() {
+        let (mut bits, count) = (word, word.count_ones() as usize);
+        let mut places = [0; WORD_BITS];
+        for place in &mut places[..count] {
+            *place = (first + at * WORD_BITS) as u16 + bits.trailing_zeros() as u16;
+            bits &= bits - 1;
+        }
+        rows.extend_from_slice(&places[..count]);
+    }
 }
 
 /// See [`super::draws`].

@@ -5,10 +5,7 @@
 
 use bitboltz_core::weights::Weight;
 
-use crate::batch::{
-    kernels::Sign,
-    tile::TileWeight,
-};
+use crate::batch::{kernels::Sign, tile::TileWeight};
 
 /// Sums of `COLUMNS` columns. Whoever has a value may call the methods: that the machine has the instructions is asked
 /// where the first one, all zero, is made.
