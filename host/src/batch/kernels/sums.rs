@@ -92,21 +92,23 @@ impl<W: TileWeight, const C: usize> Sums<W> for Plain<W::Sum, C> {
     const COLUMNS: usize = C;
 
     #[inline(always)]
-    fn add(mut self, row: &[W]) -> Self {
+    fn add(self, row: &[W]) -> Self {
+        let Self(mut sums) = self;
         let row: &[W; C] = row.try_into().expect("as many columns");
         for k in 0..C {
-            self.0[k] = W::add(self.0[k], row[k]);
+            sums[k] = W::add(sums[k], row[k]);
         }
-        self
+        Self(sums)
     }
 
     #[inline(always)]
-    fn join(mut self, sums: &[W::Sum]) -> Self {
-        let sums: &[W::Sum; C] = sums.try_into().expect("as many columns");
+    fn join(self, others: &[W::Sum]) -> Self {
+        let Self(mut sums) = self;
+        let others: &[W::Sum; C] = others.try_into().expect("as many columns");
         for k in 0..C {
-            self.0[k] = W::join(self.0[k], sums[k]);
+            sums[k] = W::join(sums[k], others[k]);
         }
-        self
+        Self(sums)
     }
 
     #[inline(always)]
@@ -116,9 +118,10 @@ impl<W: TileWeight, const C: usize> Sums<W> for Plain<W::Sum, C> {
 
     #[inline(always)]
     fn fold(self, sign: Sign, fields: &mut [W::Field], shift: u32) {
+        let Self(sums) = if sign == Sign::Plus { self } else { Self(self.0.map(W::negate)) };
         let fields: &mut [W::Field; C] = fields.try_into().expect("as many columns");
         for k in 0..C {
-            fields[k] = W::fold(fields[k], if sign == Sign::Plus { self.0[k] } else { W::negate(self.0[k]) }, shift);
+            fields[k] = W::fold(fields[k], sums[k], shift);
         }
     }
 }
