@@ -18,6 +18,7 @@ use bitboltz_core::{
 };
 
 use super::{
+    aligned::Aligned,
     kernels::{self, Isa},
     lists::Lists,
     streams::{LANES, Stream},
@@ -49,9 +50,9 @@ pub enum Decide {
 #[derive(Clone, Debug)]
 struct LayerFields<F> {
     stride: usize,
-    fields: Vec<F>,
+    fields: Aligned<F>,
     /// Biases and the contributions of the neighbours' clamped units, where there are any.
-    base: Vec<F>,
+    base: Aligned<F>,
 }
 
 /// Bits, fields and random streams of many chains. Buffers are kept from one [`reset`](Self::reset) to the next.
@@ -77,11 +78,11 @@ pub struct Chains<W: TileWeight> {
     streams: Vec<Stream>,
     flips: Vec<u32>,
     lists: Lists,
-    table: Box<Table<W>>,
+    table: Table<W>,
     add: Vec<u32>,
     subtract: Vec<u32>,
     rebuild: Vec<bool>,
-    draws: Vec<u32>,
+    draws: Aligned<u32>,
 }
 
 impl<W: TileWeight> Chains<W> {
@@ -92,8 +93,11 @@ impl<W: TileWeight> Chains<W> {
 
     /// No chains yet, on a certain instruction set. It changes no result.
     pub fn with_isa(shape: &Shape, isa: Isa) -> Self {
-        let layer =
-            |width: usize| LayerFields { stride: width.div_ceil(TILE) * TILE, fields: Vec::new(), base: Vec::new() };
+        let layer = |width: usize| LayerFields {
+            stride: width.div_ceil(TILE) * TILE,
+            fields: Aligned::zeros(0),
+            base: Aligned::zeros(0),
+        };
         Self {
             shape: *shape,
             isa,
@@ -108,12 +112,12 @@ impl<W: TileWeight> Chains<W> {
             valid: Vec::new(),
             streams: Vec::new(),
             flips: Vec::new(),
-            lists: Lists::new::<W>(),
+            lists: Lists::new(isa),
             table: new_table::<W>(),
             add: Vec::new(),
             subtract: Vec::new(),
             rebuild: Vec::new(),
-            draws: Vec::new(),
+            draws: Aligned::zeros(0),
         }
     }
 
@@ -161,14 +165,9 @@ impl<W: TileWeight> Chains<W> {
         }
         for layer in &mut self.layers {
             // The content does not matter: fields are not valid yet.
-            layer.fields.resize(layer.stride * count, W::Field::default());
+            layer.fields.resize(layer.stride * count);
         }
         self.clamp(weights);
-    }
-
-    fn mask(&self, chain: usize) -> &[u32] {
-        let words = self.shape.words();
-        &self.masks[if self.each { chain * words } else { 0 }..][..words]
     }
 
     /// Number of chains.
@@ -262,7 +261,7 @@ impl<W: TileWeight> Chains<W> {
     /// Draws a word for each unit of a layer, for at most [`LANES`] chains: a row of `draws` for each.
     fn draw_layer(&mut self, chains: &[u32], layer: usize) {
         let stride = self.shape.layer_words(layer) * WORD_BITS;
-        self.draws.resize(LANES * stride, 0);
+        self.draws.resize(LANES * stride);
         // Lanes without a chain draw too, from nothing.
         let mut lanes = [Stream::default(); LANES];
         chains.iter().zip(&mut lanes).for_each(|(&chain, lane)| *lane = self.streams[chain as usize]);
@@ -302,11 +301,12 @@ impl<W: TileWeight> Chains<W> {
         for &chain in active {
             let chain = chain as usize;
             let at = chain * words;
+            let (now, seen) = (&self.words[at..at + words], &self.seen[at..at + words]);
+            let mask = &self.masks[if self.each { at } else { 0 }..][..words];
             let (mut flips, mut on) = (0, 0);
-            for index in sources().flat_map(|layer| shape.word_range(layer)) {
-                let (now, mask) = (self.words[at + index], self.mask(chain)[index]);
-                flips += (now ^ self.seen[at + index]).count_ones();
-                on += (now & !mask).count_ones();
+            for range in sources().map(|layer| shape.word_range(layer)) {
+                let counts = kernels::changes(self.isa, &now[range.clone()], &seen[range.clone()], &mask[range]);
+                (flips, on) = (flips + counts.0, on + counts.1);
             }
             self.rebuild[chain] = !self.valid[chain][block as usize] || on < flips;
             self.valid[chain][block as usize] = true;
@@ -341,7 +341,7 @@ impl<W: TileWeight> Chains<W> {
             for target in neighbours(&shape, source).filter(|&layer| !self.frozen[layer]) {
                 let LayerFields { stride, fields, .. } = &mut self.layers[target];
                 let (matrix, shift) = weights.between(source, target);
-                self.lists.apply(self.isa, matrix, shift, &mut self.table, fields, *stride);
+                self.lists.apply(matrix, shift, &mut self.table, fields, *stride);
             }
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | [`aligned`] | numbers that begin at a cache line |
 //! | [`tile`] | matrices in tiles of 64 columns; what the kernels need of numbers |
 //! | [`blocks`] | both orientations of a matrix, block by block |
 //! | [`weights`] | a model's weights in tiles, both orientations |
@@ -15,6 +16,7 @@
 //! to the rounding of the fields. No chain's result depends on which others it runs with. `README.md` beside these files
 //! has the design and its measurements.
 
+pub mod aligned;
 pub mod blocks;
 pub mod chains;
 pub mod kernels;

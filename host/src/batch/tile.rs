@@ -9,6 +9,8 @@ use bitboltz_core::{
 };
 use rayon::prelude::*;
 
+use super::{aligned::Aligned, kernels::Registers};
+
 /// Columns of a tile.
 pub const TILE: usize = 64;
 
@@ -49,27 +51,21 @@ fn sigmoid(field: i32) -> u32 {
 }
 
 /// A weight as the kernels add it.
-pub trait TileWeight: Weight<Field: TileField> {
-    /// What the rows of one [`Job`](super::lists::Job) add up to without overflow.
-    type Sum: Copy + Default + Send + Sync + std::fmt::Debug;
-
-    /// Whether tables of sums of four rows pay: their entries are as wide as sums, integers' rows are not.
-    const TABLES: bool;
+pub trait TileWeight: Weight<Field: TileField> + Registers {
+    /// Columns of a table of sums: 32, or 64 if sums are narrow.
+    const TABLE_COLUMNS: usize = 128 / size_of::<Self::Sum>();
 
     /// Adds a weight.
     fn add(sum: Self::Sum, weight: Self) -> Self::Sum;
     /// Adds a sum.
     fn join(sum: Self::Sum, other: Self::Sum) -> Self::Sum;
-    /// Subtracts a weight.
-    fn subtract(sum: Self::Sum, weight: Self) -> Self::Sum;
+    /// The negative of a sum.
+    fn negate(sum: Self::Sum) -> Self::Sum;
     /// Adds a sum, shifted to the left, to a field.
     fn fold(field: Self::Field, sum: Self::Sum, shift: u32) -> Self::Field;
 }
 
 impl TileWeight for f32 {
-    type Sum = Self;
-    const TABLES: bool = true;
-
     #[inline(always)]
     fn add(sum: Self, weight: Self) -> Self {
         sum + weight
@@ -81,8 +77,8 @@ impl TileWeight for f32 {
     }
 
     #[inline(always)]
-    fn subtract(sum: Self, weight: Self) -> Self {
-        sum - weight
+    fn negate(sum: Self) -> Self {
+        -sum
     }
 
     #[inline(always)]
@@ -92,9 +88,6 @@ impl TileWeight for f32 {
 }
 
 impl TileWeight for i16 {
-    type Sum = i32;
-    const TABLES: bool = false;
-
     #[inline(always)]
     fn add(sum: i32, weight: Self) -> i32 {
         sum.wrapping_add(i32::from(weight))
@@ -106,8 +99,8 @@ impl TileWeight for i16 {
     }
 
     #[inline(always)]
-    fn subtract(sum: i32, weight: Self) -> i32 {
-        sum.wrapping_sub(i32::from(weight))
+    fn negate(sum: i32) -> i32 {
+        sum.wrapping_neg()
     }
 
     #[inline(always)]
@@ -117,10 +110,6 @@ impl TileWeight for i16 {
 }
 
 impl TileWeight for i8 {
-    /// A job has at most 255 rows, and 255 × 128 is below 2¹⁵.
-    type Sum = i16;
-    const TABLES: bool = false;
-
     #[inline(always)]
     fn add(sum: i16, weight: Self) -> i16 {
         sum.wrapping_add(i16::from(weight))
@@ -132,8 +121,8 @@ impl TileWeight for i8 {
     }
 
     #[inline(always)]
-    fn subtract(sum: i16, weight: Self) -> i16 {
-        sum.wrapping_sub(i16::from(weight))
+    fn negate(sum: i16) -> i16 {
+        sum.wrapping_neg()
     }
 
     #[inline(always)]
@@ -142,13 +131,13 @@ impl TileWeight for i8 {
     }
 }
 
-/// Sums of four rows of a tile: entry i of group g is the sum of those of rows 4g..4g + 4 whose bits are on in i.
-pub type Table<W> = [[[<W as TileWeight>::Sum; TILE]; 16]; 8];
+/// Scratch for sums of all subsets of four rows, 32 kB: for each of sixteen groups of rows, for each subset,
+/// [`TileWeight::TABLE_COLUMNS`] sums.
+pub type Table<W> = Aligned<<W as Registers>::Sum>;
 
 /// A table that holds no sums yet.
-pub fn new_table<W: TileWeight>() -> Box<Table<W>> {
-    let groups = vec![[[W::Sum::default(); TILE]; 16]; 8].into_boxed_slice();
-    groups.try_into().expect("eight groups")
+pub fn new_table<W: TileWeight>() -> Table<W> {
+    Aligned::zeros(16 * 16 * W::TABLE_COLUMNS)
 }
 
 /// A matrix in tiles of columns; the last tile is padded with zeros.
@@ -157,13 +146,13 @@ pub struct Tiles<W> {
     rows: usize,
     columns: usize,
     /// All rows of tile 0, all rows of tile 1, …
-    data: Vec<[W; TILE]>,
+    data: Aligned<W>,
 }
 
 impl<W: bytemuck::Pod + Send + Sync> Tiles<W> {
     /// All zero.
     pub fn zeros(rows: usize, columns: usize) -> Self {
-        Self { rows, columns, data: vec![[W::zeroed(); TILE]; rows * columns.div_ceil(TILE)] }
+        Self { rows, columns, data: Aligned::zeros(rows * columns.div_ceil(TILE) * TILE) }
     }
 
     /// Rows.
@@ -183,17 +172,17 @@ impl<W: bytemuck::Pod + Send + Sync> Tiles<W> {
 
     /// The tiles: 64 columns of every row each.
     pub fn tiles(&self) -> impl Iterator<Item = &[[W; TILE]]> {
-        self.data.chunks_exact(self.rows.max(1))
+        self.data.as_chunks().0.chunks_exact(self.rows.max(1))
     }
 
     /// The tiles, to write. Padding must stay zero.
     pub fn tiles_mut(&mut self) -> impl IndexedParallelIterator<Item = &mut [[W; TILE]]> {
-        self.data.par_chunks_exact_mut(self.rows.max(1))
+        self.data.as_chunks_mut().0.par_chunks_exact_mut(self.rows.max(1))
     }
 
     /// The tiles, to write, one after the other. Padding must stay zero.
     pub fn each_tile_mut(&mut self) -> impl Iterator<Item = &mut [[W; TILE]]> {
-        self.data.chunks_exact_mut(self.rows.max(1))
+        self.data.as_chunks_mut().0.chunks_exact_mut(self.rows.max(1))
     }
 
     /// One number.
@@ -202,7 +191,7 @@ impl<W: bytemuck::Pod + Send + Sync> Tiles<W> {
     /// If there is no such row or column.
     pub fn get(&self, row: usize, column: usize) -> W {
         assert!(row < self.rows && column < self.columns, "({row}, {column}) of {} × {}", self.rows, self.columns);
-        self.data[column / TILE * self.rows + row][column % TILE]
+        self.data[(column / TILE * self.rows + row) * TILE + column % TILE]
     }
 
     /// Takes the numbers of a matrix that lies row by row.

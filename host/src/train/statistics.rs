@@ -18,6 +18,7 @@ use rayon::prelude::*;
 
 use crate::batch::{
     TILE,
+    aligned::Aligned,
     blocks::row_groups,
     kernels::{self, Isa},
     lists::Lists,
@@ -361,7 +362,7 @@ fn long(row: &[u32], at: usize) -> u64 {
 #[derive(Clone, Debug)]
 struct GroupLists {
     lists: Lists,
-    table: Box<Table<f32>>,
+    table: Table<f32>,
     /// The units' bits, for counts.
     rows: Vec<u64>,
 }
@@ -391,16 +392,15 @@ impl GroupLists {
     /// Adds the products of these units with units 64 · `tile`.. of the odd layer, over all states that wait.
     fn add(&mut self, waiting: &Waiting, l: usize, tile: usize, sums: &mut [[f32; TILE]]) {
         let (_, odd) = even_odd(l);
-        let isa = Isa::best();
         match waiting.odd {
             _ if waiting.count == 0 => {}
             Odd::Values => {
                 let values = &waiting.values[odd][tile];
-                self.lists.apply(isa, values, 0, &mut self.table, sums.as_flattened_mut(), TILE);
+                self.lists.apply(values, 0, &mut self.table, sums.as_flattened_mut(), TILE);
             }
             Odd::Bits => {
                 let longs = waiting.count.div_ceil(2 * WORD_BITS);
-                kernels::count_pairs(isa, &self.rows, &waiting.columns[odd][tile * longs..][..longs], sums);
+                kernels::count_pairs(Isa::best(), &self.rows, &waiting.columns[odd][tile * longs..][..longs], sums);
             }
         }
     }
@@ -410,13 +410,13 @@ impl GroupLists {
 #[derive(Clone, Debug)]
 pub struct BlockSums {
     lists: GroupLists,
-    block: Box<[[f32; TILE]; TILE]>,
+    block: Aligned<f32>,
 }
 
 impl Default for BlockSums {
     fn default() -> Self {
-        let lists = GroupLists { lists: Lists::new::<f32>(), table: new_table::<f32>(), rows: Vec::new() };
-        Self { lists, block: Box::new([[0.0; TILE]; TILE]) }
+        let lists = GroupLists { lists: Lists::new(Isa::best()), table: new_table::<f32>(), rows: Vec::new() };
+        Self { lists, block: Aligned::zeros(TILE * TILE) }
     }
 }
 
@@ -431,7 +431,7 @@ impl BlockSums {
     pub fn read(&mut self, moments: &Moments, l: usize, group: usize, tile: usize) -> &[[f32; TILE]] {
         let height = moments.shape.width(even_odd(l).0);
         let units = group * TILE..((group + 1) * TILE).min(height);
-        let sums = &mut self.block[..units.len()];
+        let sums = &mut self.block.as_chunks_mut().0[..units.len()];
         if moments.summed {
             let tile = moments.sums[l].tiles().nth(tile).expect("a tile of the matrix");
             sums.copy_from_slice(&tile[units]);

@@ -29,8 +29,8 @@ impl<W: TileWeight> Chains<W> {
             }
             let mut base = std::mem::take(&mut self.layers[target].base);
             let stride = self.layers[target].stride;
-            base.clear();
-            (0..self.count).for_each(|_| base.extend_from_slice(weights.bias(target)));
+            base.resize(self.count * stride);
+            base.chunks_exact_mut(stride).for_each(|base| base.copy_from_slice(weights.bias(target)));
             for source in sources {
                 self.lists.clear();
                 let range = shape.word_range(source);
@@ -44,7 +44,7 @@ impl<W: TileWeight> Chains<W> {
                     self.lists.push(chain, &self.add, &self.subtract);
                 }
                 let (matrix, shift) = weights.between(source, target);
-                self.lists.apply(self.isa, matrix, shift, &mut self.table, &mut base, stride);
+                self.lists.apply(matrix, shift, &mut self.table, &mut base, stride);
             }
             self.layers[target].base = base;
         }
@@ -70,7 +70,7 @@ impl<W: TileWeight> Chains<W> {
                 self.lists.push(chain as usize, bits, &self.subtract);
             }
             let (matrix, shift) = weights.between(source, layer);
-            self.lists.apply(self.isa, matrix, shift, &mut self.table, fields, *stride);
+            self.lists.apply(matrix, shift, &mut self.table, fields, *stride);
         }
     }
 }

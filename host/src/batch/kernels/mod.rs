@@ -1,20 +1,28 @@
 //! The loops over tiles, fields and bits, and the one place that chooses an instruction set.
 //!
 //! [`portable`] is the algorithm, in safe Rust that is inlined into one function for each instruction set: `avx2` and
-//! `avx512` only say what the compiler may use. All of them do the same operations in the same order, floats included,
-//! so their results are equal to the bit. The calls below are the only `unsafe` of the crate.
+//! `avx512` say what the compiler may use, and in which registers sums of columns are kept. All of them do the same
+//! operations in the same order, floats included, so their results are equal to the bit. The calls of such functions and
+//! of instructions are the only `unsafe` of the crate.
 
-#![allow(unsafe_code, reason = "calls of functions that need an instruction set")]
+#![allow(unsafe_code, reason = "calls of functions and instructions that not every machine has")]
 
 pub mod portable;
+#[macro_use]
+mod sums;
+
+pub use sums::Registers;
 
 /// Every kernel of [`portable`], compiled for the instructions that `$features` names.
 #[cfg(target_arch = "x86_64")]
 macro_rules! compiled_for {
-    ($features:literal) => {
+    ($tile:ident, $table:ident, $features:literal) => {
         use bitboltz_core::fixed::Scale;
 
-        use super::{BlockStep, Products, Target, portable};
+        use super::{
+            BlockStep, Products, Registers, Sign, Target, portable,
+            sums::{Sums, Zero, chunks, chunks_mut},
+        };
         use crate::batch::{
             lists::{Job, WordJob},
             streams::{LANES, Stream},
@@ -26,10 +34,13 @@ macro_rules! compiled_for {
             tile: &[[W; TILE]],
             jobs: &[Job],
             rows: &[u16],
+            sign: Sign,
             target: &mut Target<'_, W::Field>,
             shift: u32,
         ) {
-            portable::add_rows(tile, jobs, rows, target, shift);
+            // SAFETY: this function is compiled for the instructions.
+            let zero = unsafe { <W as Registers>::$tile::zero() };
+            portable::add_rows_in(zero, tile, jobs, rows, sign, target, shift);
         }
 
         #[target_feature(enable = $features)]
@@ -68,6 +79,21 @@ macro_rules! compiled_for {
         }
 
         #[target_feature(enable = $features)]
+        pub(super) fn count_ones(words: &[u32]) -> u32 {
+            portable::count_ones(words)
+        }
+
+        #[target_feature(enable = $features)]
+        pub(super) fn changes(now: &[u32], seen: &[u32], mask: &[u32]) -> (u32, u32) {
+            portable::changes(now, seen, mask)
+        }
+
+        #[target_feature(enable = $features)]
+        pub(super) fn list_ones(words: &[u32], first: usize, rows: &mut Vec<u16>) {
+            portable::list_ones(words, first, rows);
+        }
+
+        #[target_feature(enable = $features)]
         pub(super) fn draws(streams: &mut [Stream; LANES], count: usize, out: &mut [u32], stride: usize) {
             portable::draws(streams, count, out, stride);
         }
@@ -80,7 +106,9 @@ macro_rules! compiled_for {
             target: &mut Target<'_, W::Field>,
             shift: u32,
         ) {
-            portable::add_words(rows, jobs, table, target, shift);
+            // SAFETY: this function is compiled for the instructions.
+            let (tile, zero) = unsafe { (<W as Registers>::$tile::zero(), <W as Registers>::$table::zero()) };
+            portable::add_words_in(tile, zero, rows, jobs, table, target, shift);
         }
     };
 }
@@ -167,6 +195,15 @@ macro_rules! dispatch {
     };
 }
 
+/// Whether sums are added or subtracted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// Added.
+    Plus,
+    /// Subtracted.
+    Minus,
+}
+
 /// Where the sums of [`add_rows`] go: rows of `stride` numbers, of which `columns` from `first` on are one tile's.
 #[derive(Debug)]
 pub struct Target<'f, F> {
@@ -180,8 +217,8 @@ pub struct Target<'f, F> {
     pub columns: usize,
 }
 
-/// For each job: adds the rows of weights that its first part lists to its row of the target, and subtracts those of
-/// its second part; the sum is shifted to the left before it is added.
+/// For each job: adds the rows of weights that it lists to its row of the target, or subtracts them; the sum is shifted
+/// to the left before it is added.
 ///
 /// # Panics
 /// If a row lies outside of the tile, or a job outside of the lists or the target.
@@ -190,16 +227,17 @@ pub fn add_rows<W: TileWeight>(
     tile: &[[W; TILE]],
     jobs: &[Job],
     rows: &[u16],
+    sign: Sign,
     target: &mut Target<'_, W::Field>,
     shift: u32,
 ) {
-    dispatch!(isa, add_rows(tile, jobs, rows, target, shift));
+    dispatch!(isa, add_rows(tile, jobs, rows, sign, target, shift));
 }
 
-/// For each job: adds those of at most 32 rows whose bits are on in its word, summed by fours, to its row of the target.
+/// For each job: adds those of at most 64 rows whose bits are on in its word, summed by fours, to its row of the target.
 ///
-/// `table` is scratch: if there are many jobs, the sums of all subsets of four rows are made once, and a job adds eight of
-/// them instead of up to 32 rows. The results are the same either way.
+/// `table` is scratch: if there are many jobs, the sums of all subsets of four rows are made once, and a job adds
+/// sixteen of them instead of up to 64 rows. Bits of rows that there are not must be off. The results are the same either way.
 ///
 /// # Panics
 /// If a job lies outside of the target.
@@ -290,6 +328,21 @@ pub fn ascend(isa: Isa, weights: &mut [[f32; TILE]], step: &BlockStep<'_>, produ
 /// Writes the transpose of a block of at most 64 rows: row j of `transposed` gets column j, as far as there are rows.
 pub fn transpose<T: Copy>(isa: Isa, block: &[[T; TILE]], transposed: &mut [[T; TILE]]) {
     dispatch!(isa, transpose(block, transposed));
+}
+
+/// Number of bits that are on.
+pub fn count_ones(isa: Isa, words: &[u32]) -> u32 {
+    dispatch!(isa, count_ones(words))
+}
+
+/// Number of bits in which `now` and `seen` differ, and of bits that are on in `now` and off in `mask`.
+pub fn changes(isa: Isa, now: &[u32], seen: &[u32], mask: &[u32]) -> (u32, u32) {
+    dispatch!(isa, changes(now, seen, mask))
+}
+
+/// Appends the places of the bits that are on, counted from `first`.
+pub fn list_ones(isa: Isa, words: &[u32], first: usize, rows: &mut Vec<u16>) {
+    dispatch!(isa, list_ones(words, first, rows));
 }
 
 /// Draws `count` words from each stream, into rows of `out` that are `stride` words long. Up to the next multiple of 16,

@@ -4,7 +4,10 @@
 
 use bitboltz_core::{bits::WORD_BITS, fixed::Scale};
 
-use super::{BlockStep, Products, Target};
+use super::{
+    BlockStep, Products, Sign, Target,
+    sums::{Plain, Sums},
+};
 use crate::batch::{
     lists::{Job, WordJob},
     streams::{LANES, Stream},
@@ -12,34 +15,36 @@ use crate::batch::{
 };
 
 /// See [`super::add_rows`].
-#[inline(always)]
 pub fn add_rows<W: TileWeight>(
     tile: &[[W; TILE]],
     jobs: &[Job],
     rows: &[u16],
+    sign: Sign,
+    target: &mut Target<'_, W::Field>,
+    shift: u32,
+) {
+    add_rows_in(Plain::<W::Sum, TILE>::default(), tile, jobs, rows, sign, target, shift);
+}
+
+/// The same, with sums in certain registers, which begin at `zero`.
+#[inline(always)]
+pub(super) fn add_rows_in<W: TileWeight, S: Sums<W>>(
+    zero: S,
+    tile: &[[W; TILE]],
+    jobs: &[Job],
+    rows: &[u16],
+    sign: Sign,
     target: &mut Target<'_, W::Field>,
     shift: u32,
 ) {
     for job in jobs {
-        let mut sums = [W::Sum::default(); TILE];
-        for &row in &rows[job.start as usize..job.middle as usize] {
-            let row = &tile[usize::from(row)];
-            for k in 0..TILE {
-                sums[k] = W::add(sums[k], row[k]);
-            }
-        }
-        for &row in &rows[job.middle as usize..job.end as usize] {
-            let row = &tile[usize::from(row)];
-            for k in 0..TILE {
-                sums[k] = W::subtract(sums[k], row[k]);
-            }
-        }
-        fold::<W>(&sums, job.target, target, shift);
+        let rows = &rows[job.start as usize..job.end as usize];
+        let sums = rows.iter().fold(zero, |sums, &row| sums.add(&tile[usize::from(row)]));
+        fold(sums, sign, job.target, 0, target, shift);
     }
 }
 
 /// See [`super::add_words`].
-#[inline(always)]
 pub fn add_words<W: TileWeight>(
     rows: &[[W; TILE]],
     jobs: &[WordJob],
@@ -47,78 +52,106 @@ pub fn add_words<W: TileWeight>(
     target: &mut Target<'_, W::Field>,
     shift: u32,
 ) {
-    let groups = rows.len().div_ceil(4);
+    add_words_in(Plain::<W::Sum, TILE>::default(), W::PlainTable::default(), rows, jobs, table, target, shift);
+}
+
+/// The same, with sums in certain registers: of a tile's columns, and of a table's.
+#[inline(always)]
+pub(super) fn add_words_in<W: TileWeight, S: Sums<W>, T: Sums<W>>(
+    tile: S,
+    zero: T,
+    rows: &[[W; TILE]],
+    jobs: &[WordJob],
+    table: &mut Table<W>,
+    target: &mut Target<'_, W::Field>,
+    shift: u32,
+) {
     if jobs.len() < TABLE_JOBS {
         for job in jobs {
-            let mut sums = [W::Sum::default(); TILE];
-            for g in 0..groups {
-                let sum = sum_four(rows, 4 * g, job.word >> (4 * g) & 15);
-                for k in 0..TILE {
-                    sums[k] = W::join(sums[k], sum[k]);
-                }
+            let mut sums = tile;
+            let mut bits = job.word;
+            for rows in rows.chunks(4) {
+                let mut sum = [W::Sum::default(); TILE];
+                subset(tile, rows, bits & 15).store(&mut sum);
+                sums = sums.join(&sum);
+                bits >>= 4;
             }
-            fold::<W>(&sums, job.target, target, shift);
+            fold(sums, Sign::Plus, job.target, 0, target, shift);
         }
         return;
     }
-    for (group, rows) in table.iter_mut().zip(rows.chunks(4)) {
-        for i in 1..16_usize {
-            // The sum without the last of the rows comes first, so rows are added in their order.
-            let last = i.ilog2();
-            let mut sum = group[i ^ (1 << last)];
-            if let Some(row) = rows.get(last as usize) {
-                for k in 0..TILE {
-                    sum[k] = W::add(sum[k], row[k]);
+    // As many columns at a time as make the table of 64 rows as large as the first-level cache bears.
+    for first in (0..target.columns).step_by(T::COLUMNS) {
+        let groups = rows.len().div_ceil(4);
+        for (group, rows) in table.chunks_exact_mut(16 * T::COLUMNS).zip(rows.chunks(4)) {
+            // With each further row there are twice as many subsets; the first one is empty, and stays zero.
+            for (n, row) in rows.iter().enumerate() {
+                let (known, new) = group.split_at_mut(T::COLUMNS << n);
+                for (known, new) in known.chunks_exact(T::COLUMNS).zip(new.chunks_exact_mut(T::COLUMNS)) {
+                    zero.join(known).add(&row[first..first + T::COLUMNS]).store(new);
                 }
             }
-            group[i] = sum;
         }
-    }
-    let table = &table[..groups];
-    for job in jobs {
-        let mut sums = [W::Sum::default(); TILE];
-        let mut bits = job.word;
-        for group in table {
-            let sum = &group[(bits & 15) as usize];
-            for k in 0..TILE {
-                sums[k] = W::join(sums[k], sum[k]);
-            }
-            bits >>= 4;
-        }
-        fold::<W>(&sums, job.target, target, shift);
-    }
-}
-
-/// Adds shifted sums to a row of the target.
-#[inline(always)]
-fn fold<W: TileWeight>(sums: &[W::Sum; TILE], row: u32, target: &mut Target<'_, W::Field>, shift: u32) {
-    let Target { fields, stride, first, columns } = target;
-    let out = &mut fields[row as usize * *stride + *first..][..*columns];
-    if let Ok(out) = <&mut [W::Field; TILE]>::try_from(&mut *out) {
-        for k in 0..TILE {
-            out[k] = W::fold(out[k], sums[k], shift);
-        }
-    } else {
-        out.iter_mut().zip(sums).for_each(|(field, &sum)| *field = W::fold(*field, sum, shift));
+        let table = &table[..groups * 16 * T::COLUMNS];
+        let (twos, one) = jobs.as_chunks();
+        twos.iter().for_each(|jobs: &[WordJob; 2]| look_up(zero, table, jobs, first, target, shift));
+        one.iter().for_each(|&job| look_up(zero, table, &[job], first, target, shift));
     }
 }
 
 /// Jobs from which making a table costs less than it saves.
 const TABLE_JOBS: usize = 6;
 
+/// Adds what a table holds for some jobs, side by side: each waits for its own sums only.
+#[inline(always)]
+fn look_up<W: TileWeight, S: Sums<W>, const J: usize>(
+    zero: S,
+    table: &[W::Sum],
+    jobs: &[WordJob; J],
+    column: usize,
+    target: &mut Target<'_, W::Field>,
+    shift: u32,
+) {
+    let mut sums = [zero; J];
+    let mut bits = jobs.map(|job| job.word);
+    for group in table.chunks_exact(16 * S::COLUMNS) {
+        for j in 0..J {
+            sums[j] = sums[j].join(&group[(bits[j] & 15) as usize * S::COLUMNS..][..S::COLUMNS]);
+            bits[j] >>= 4;
+        }
+    }
+    for j in 0..J {
+        fold(sums[j], Sign::Plus, jobs[j].target, column, target, shift);
+    }
+}
+
 /// What a table would hold.
 #[inline(always)]
-fn sum_four<W: TileWeight>(rows: &[[W; TILE]], first: usize, mut bits: u32) -> [W::Sum; TILE] {
-    let mut sum = [W::Sum::default(); TILE];
-    while bits != 0 {
-        if let Some(row) = rows.get(first + bits.trailing_zeros() as usize) {
-            for k in 0..TILE {
-                sum[k] = W::add(sum[k], row[k]);
-            }
-        }
-        bits &= bits - 1;
+fn subset<W: TileWeight, S: Sums<W>>(zero: S, rows: &[[W; TILE]], bits: u64) -> S {
+    let on = rows.iter().enumerate().filter(|(n, _)| bits >> n & 1 == 1);
+    on.fold(zero, |sums, (_, row)| sums.add(row))
+}
+
+/// Adds shifted sums to a row of the target, from a column of its tile on, or subtracts them.
+#[inline(always)]
+fn fold<W: TileWeight, S: Sums<W>>(
+    sums: S,
+    sign: Sign,
+    row: u32,
+    column: usize,
+    target: &mut Target<'_, W::Field>,
+    shift: u32,
+) {
+    let Target { fields, stride, first, columns } = target;
+    let fields = &mut fields[row as usize * *stride + *first + column..][..S::COLUMNS.min(*columns - column)];
+    if fields.len() == S::COLUMNS {
+        sums.fold(sign, fields, shift);
+    } else {
+        let mut padded = [W::Field::default(); TILE];
+        padded[..fields.len()].copy_from_slice(fields);
+        sums.fold(sign, &mut padded[..S::COLUMNS], shift);
+        fields.copy_from_slice(&padded[..fields.len()]);
     }
-    sum
 }
 
 /// See [`super::modes`].
@@ -168,6 +201,37 @@ pub fn masked_sum<F: TileField>(fields: &[F], words: &[u32]) -> F::Energy {
         }
     }
     sums.into_iter().fold(F::Energy::default(), F::add_energy)
+}
+
+/// See [`super::count_ones`].
+#[inline(always)]
+pub fn count_ones(words: &[u32]) -> u32 {
+    words.iter().map(|word| word.count_ones()).sum()
+}
+
+/// See [`super::changes`].
+#[inline(always)]
+pub fn changes(now: &[u32], seen: &[u32], mask: &[u32]) -> (u32, u32) {
+    let (mut flips, mut on) = (0, 0);
+    for ((now, seen), mask) in now.iter().zip(seen).zip(mask) {
+        flips += (now ^ seen).count_ones();
+        on += (now & !mask).count_ones();
+    }
+    (flips, on)
+}
+
+/// See [`super::list_ones`].
+#[inline(always)]
+pub fn list_ones(words: &[u32], first: usize, rows: &mut Vec<u16>) {
+    for (at, &word) in words.iter().enumerate() {
+        let (mut bits, count) = (word, word.count_ones() as usize);
+        let mut places = [0; WORD_BITS];
+        for place in &mut places[..count] {
+            *place = (first + at * WORD_BITS) as u16 + bits.trailing_zeros() as u16;
+            bits &= bits - 1;
+        }
+        rows.extend_from_slice(&places[..count]);
+    }
 }
 
 /// See [`super::draws`].

@@ -27,7 +27,7 @@ fn rows_agree<W: TileWeight + std::fmt::Debug>(numbers: fn(&mut XorShiftRng, usi
     {
         let tile: Vec<[W; TILE]> = (0..height).map(|_| numbers(&mut rng, TILE).try_into().unwrap()).collect();
         let stride = columns;
-        let mut lists = Lists::new::<W>();
+        let mut pushes = Vec::new();
         let mut expected = vec![W::Field::default(); 7 * stride];
         let words = height.div_ceil(32);
         for chain in [0, 2, 3, 6] {
@@ -38,7 +38,7 @@ fn rows_agree<W: TileWeight + std::fmt::Debug>(numbers: fn(&mut XorShiftRng, usi
             };
             let on: Vec<u32> = (0..words).map(|at| word(at + 1 == words)).collect();
             let off: Vec<u32> = (0..words).map(|at| word(at + 1 == words) & !on[at]).collect();
-            lists.push(chain, &on, &off);
+            pushes.push((chain, on.clone(), off.clone()));
             for column in 0..columns {
                 let field = &mut expected[chain * stride + column];
                 let weight = |row: usize| tile[row][column].widen(2);
@@ -51,7 +51,9 @@ fn rows_agree<W: TileWeight + std::fmt::Debug>(numbers: fn(&mut XorShiftRng, usi
         tiles.copy_from(&matrix);
         let run = |isa| {
             let mut fields = vec![W::Field::default(); 7 * stride];
-            lists.apply(isa, &tiles, 2, &mut new_table::<W>(), &mut fields, stride);
+            let mut lists = Lists::new(isa);
+            pushes.iter().for_each(|(chain, on, off)| lists.push(*chain, on, off));
+            lists.apply(&tiles, 2, &mut new_table::<W>(), &mut fields, stride);
             fields
         };
         let portable = run(Isa::PORTABLE);
@@ -73,28 +75,57 @@ fn rows_agree_with_the_definition_on_every_instruction_set() {
 }
 
 /// Few jobs and many are summed in different ways, to the same bits.
-#[test]
-fn tables_change_nothing() {
+fn tables_change_nothing<W: TileWeight + std::fmt::Debug>(numbers: fn(&mut XorShiftRng, usize) -> Vec<W>) {
     let mut rng = stream(4, 0);
-    for height in [1, 7, 30, 32] {
-        let rows: Vec<[f32; TILE]> = (0..height).map(|_| floats(&mut rng, TILE).try_into().unwrap()).collect();
-        let word = |rng: &mut XorShiftRng| rng.next_u32() & bitboltz_core::bits::word_mask(height, 0);
-        let jobs: Vec<WordJob> = (0..60).map(|target| WordJob { target, word: word(&mut rng) }).collect();
+    for (height, columns) in [(1_usize, 64), (7, 33), (32, 31), (61, 64), (64, 5)] {
+        let rows: Vec<[W; TILE]> = (0..height).map(|_| numbers(&mut rng, TILE).try_into().unwrap()).collect();
+        let mut word = || u64::from_le_bytes(bytes(&mut rng, 8).try_into().unwrap()) & (u64::MAX >> (64 - height));
+        let jobs: Vec<WordJob> = (0..61).map(|target| WordJob { target, word: word() }).collect();
         let run = |isa, size: usize| {
-            let mut fields = vec![0.5; 60 * TILE];
-            let mut target = Target { fields: &mut fields, stride: TILE, first: 0, columns: TILE };
+            let mut fields = vec![W::Field::default(); 61 * TILE];
+            let mut target = Target { fields: &mut fields, stride: TILE, first: 0, columns };
             for jobs in jobs.chunks(size) {
-                add_words(isa, &rows, jobs, &mut new_table::<f32>(), &mut target, 0);
+                add_words(isa, &rows, jobs, &mut new_table::<W>(), &mut target, 1);
             }
             fields
         };
         let one = run(Isa::PORTABLE, 1);
         for (job, fields) in jobs.iter().zip(one.chunks(TILE)) {
-            let sum: f32 = (0..height).filter(|row| job.word >> row & 1 == 1).map(|row| rows[row][5]).sum();
-            assert!((fields[5] - 0.5 - sum).abs() < 1e-4);
+            for (column, field) in fields.iter().enumerate() {
+                let on = (0..height).filter(|row| job.word >> row & 1 == 1 && column < columns);
+                let sum = on.fold(W::Field::default(), |sum, row| sum.plus(rows[row][column].widen(1)));
+                assert!(field.minus(sum).to_real(Scale::ONE).abs() < 1e-4, "{height} {column}: {field:?} {sum:?}");
+            }
         }
         for isa in Isa::available() {
-            assert!(run(*isa, 1) == one && run(*isa, 60) == one, "{} {height}", isa.name());
+            assert!(run(*isa, 1) == one && run(*isa, 61) == one, "{} {height}", isa.name());
+        }
+    }
+}
+
+#[test]
+fn tables_change_nothing_for_any_weight() {
+    tables_change_nothing::<f32>(floats);
+    tables_change_nothing::<i16>(bytes);
+    tables_change_nothing::<i8>(bytes);
+}
+
+#[test]
+fn bits_are_counted_and_listed_on_every_instruction_set() {
+    let mut rng = stream(5, 0);
+    for words in [0, 1, 3, 25] {
+        let [now, seen, mask]: [Vec<u32>; 3] = std::array::from_fn(|_| bytes(&mut rng, words));
+        let bit = |words: &[u32], at: usize| words[at / 32] >> (at % 32) & 1 == 1;
+        let places = |on: &dyn Fn(usize) -> bool| (0..32 * words).filter(|&at| on(at)).collect::<Vec<_>>();
+        let on = places(&|at| bit(&now, at));
+        let flips = places(&|at| bit(&now, at) != bit(&seen, at)).len();
+        let free = places(&|at| bit(&now, at) && !bit(&mask, at)).len();
+        for &isa in Isa::available() {
+            assert_eq!(count_ones(isa, &now) as usize, on.len());
+            assert_eq!(changes(isa, &now, &seen, &mask), (flips as u32, free as u32));
+            let mut rows = vec![9];
+            list_ones(isa, &now, 64, &mut rows);
+            assert!(rows[0] == 9 && rows[1..].iter().map(|&row| usize::from(row)).eq(on.iter().map(|at| 64 + at)));
         }
     }
 }
