@@ -7,7 +7,12 @@
 //! - [`random`]: random machines and data vectors to try all this on.
 
 pub mod exact;
+pub mod features;
+pub mod frechet;
 pub mod layout;
+pub mod nearest;
+pub mod neighbours;
+pub mod pixels;
 pub mod random;
 pub mod replicates;
 pub mod statistics;
