@@ -7,6 +7,7 @@ mod data;
 mod demo;
 mod device;
 mod energy;
+mod eval;
 mod exact;
 mod export;
 mod inpaint;
@@ -53,6 +54,7 @@ enum Command {
     Sample(sample::Args),
     Inpaint(inpaint::Args),
     Energy(energy::Args),
+    Eval(eval::Args),
     Exact(exact::ExactArgs),
     Export(export::Args),
     Inspect(inspect::Args),
@@ -109,6 +111,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Sample(args) => sample::run(&args, out),
         Command::Inpaint(args) => inpaint::run(&args, out),
         Command::Energy(args) => energy::run(&args, out),
+        Command::Eval(args) => eval::run(&args, out),
         Command::Exact(args) => exact::run(&args, out),
         Command::Export(args) => export::run(&args, out),
         Command::Inspect(args) => inspect::run(&args, out),

@@ -1,8 +1,12 @@
-//! What a training run shows: a bar on a terminal, a line now and then elsewhere.
+//! What a training run, or other long work, shows: a bar on a terminal, a line now and then elsewhere.
 
 use std::{
     io::IsTerminal as _,
     path::{Path, PathBuf},
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -137,5 +141,51 @@ impl Progress for Shown {
 
     fn save_failed(&mut self, error: &CheckpointError) {
         self.say(&format!("warning: not saved, the run goes on: {error}"));
+    }
+}
+
+/// How far work is of which the amount is known: told from any thread. The bar goes when this is dropped.
+pub(super) struct Counted {
+    what: &'static str,
+    total: u64,
+    done: AtomicU64,
+    bar: Option<ProgressBar>,
+    last_line: Mutex<Instant>,
+}
+
+impl Counted {
+    /// Nothing is done yet of `total`.
+    pub(super) fn new(what: &'static str, total: u64) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(total);
+            let style = ProgressStyle::with_template("{msg} [{bar:24}] {percent} % ETA {eta}");
+            bar.set_style(style.unwrap_or(ProgressStyle::default_bar()).progress_chars("=> "));
+            bar.set_message(what);
+            bar
+        });
+        Self { what, total, done: AtomicU64::new(0), bar, last_line: Mutex::new(Instant::now()) }
+    }
+
+    /// So much more is done.
+    pub(super) fn advance(&self, by: u64) {
+        if let Some(bar) = &self.bar {
+            bar.inc(by);
+            return;
+        }
+        let done = self.done.fetch_add(by, Ordering::Relaxed) + by;
+        // Whoever finds it locked leaves the line to the other thread.
+        let Ok(mut last) = self.last_line.try_lock() else { return };
+        if last.elapsed() >= LINE_EVERY {
+            *last = Instant::now();
+            say(format_args!("{}: {:.0} %", self.what, 100.0 * done as f64 / self.total.max(1) as f64));
+        }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
     }
 }

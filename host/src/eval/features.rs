@@ -131,7 +131,8 @@ impl Features {
         let (height, width) = (usize::from(size.height), usize::from(size.width));
         let channels = usize::from(size.channels);
         let takes = |dim: Option<usize>, is: usize| dim.is_none_or(|dim| dim == is);
-        let shape = dims.iter().map(|dim| dim.map_or("?".into(), |dim| dim.to_string())).collect::<Vec<_>>().join(" × ");
+        let shape =
+            dims.iter().map(|dim| dim.map_or("?".into(), |dim| dim.to_string())).collect::<Vec<_>>().join(" × ");
         let &[batch, network_channels, network_height, network_width] = &dims[..] else {
             return Err(form("an input of N × channels × height × width".into(), shape));
         };
@@ -200,7 +201,9 @@ impl Features {
             let outputs = self.plan.run(tvec!(self.tensor(images, start, count)?.into_tvalue()))?;
             let values = outputs[0].as_slice::<f32>()?[..count * self.dims].to_vec();
             let classes = match self.logits {
-                Some((index, width)) => outputs[index].as_slice::<f32>()?.chunks(width).take(count).map(largest).collect(),
+                Some((index, width)) => {
+                    outputs[index].as_slice::<f32>()?.chunks(width).take(count).map(largest).collect()
+                }
                 None => Vec::new(),
             };
             progress(count as u64);
@@ -208,8 +211,7 @@ impl Features {
         };
         let starts: Vec<usize> = (0..images.len()).step_by(batch).collect();
         let parts: TractResult<Vec<(Vec<f32>, Vec<usize>)>> = starts.into_par_iter().map(run).collect();
-        let parts = parts
-            .map_err(|error| FeaturesError::Run { network: self.name.clone(), why: causes(&error) })?;
+        let parts = parts.map_err(|error| FeaturesError::Run { network: self.name.clone(), why: causes(&error) })?;
         let (values, classes): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
         Ok(FeatureSet::new(self.dims, values.concat(), self.logits.map(|_| classes.concat())))
     }

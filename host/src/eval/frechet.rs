@@ -126,7 +126,7 @@ mod tests {
     /// B Bᵀ of a random B: symmetric, and positive where `rank` is all of `n`.
     fn random(n: usize, rank: usize, seed: u64) -> Mat<f64> {
         let mut rng = stream(seed, 0);
-        let factor = Mat::from_fn(n, rank, |_, _| f64::from(normal(&mut rng)));
+        let factor = Mat::from_fn(n, rank, |_, _| normal(&mut rng));
         &factor * factor.transpose()
     }
 

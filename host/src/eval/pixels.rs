@@ -23,7 +23,7 @@ pub fn independent(train: &BitMatrix, count: usize, seed: u64) -> BitMatrix {
     let draws = (0..count).map(|i| {
         let mut rng = stream(seed, i as u64);
         // A word times the rows, shifted down, is a uniform row number.
-        on.iter().map(|&on| u64::from(rng.next_u32()) * rows >> 32 < on).collect::<Vec<bool>>()
+        on.iter().map(|&on| (u64::from(rng.next_u32()) * rows) >> 32 < on).collect::<Vec<bool>>()
     });
     BitMatrix::from_rows(train.cols(), draws).expect("rows of the right length")
 }

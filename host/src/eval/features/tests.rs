@@ -21,7 +21,8 @@ fn the_embedded_network_knows_digits() {
     let features = network.run(&images, &|_| {}).unwrap();
     assert_eq!((features.len(), features.dims(), network.dims()), (1000, 64, 64));
     let labels = images.labels.as_ref().unwrap();
-    let right = features.classes().unwrap().iter().zip(labels).filter(|&(&class, &label)| class == label.into()).count();
+    let right =
+        features.classes().unwrap().iter().zip(labels).filter(|&(&class, &label)| class == usize::from(label)).count();
     // 99.43 % on MNIST's 10,000: of 1,000, 990 are 1.8 standard deviations below that, and these are easier ones.
     assert!(right >= 990, "{right}");
     // After a ReLU, and most images differ.
@@ -76,10 +77,7 @@ fn a_file_is_a_network_too() {
 fn images_of_another_size_are_refused_at_once() {
     let wide = Geometry { width: 32, ..DIGIT };
     let error = Features::embedded(Embedded::Mnist, wide).unwrap_err().to_string();
-    assert_eq!(
-        error,
-        "the embedded network mnist: expected an input of N × 1 (or 3) × 28 × 32, found ? × 1 × 28 × 28"
-    );
+    assert_eq!(error, "the embedded network mnist: expected an input of N × 1 (or 3) × 28 × 32, found ? × 1 × 28 × 28");
     let colour = Geometry { channels: 3, ..DIGIT };
     assert!(matches!(Features::embedded(Embedded::Mnist, colour), Err(FeaturesError::Form { .. })));
     let network = Features::embedded(Embedded::Mnist, DIGIT).unwrap();
