@@ -73,9 +73,9 @@ pub(super) fn measure(subject: &Subject, all: &Generated) -> Section {
 
 /// The share of each of so many classes.
 fn shares(set: &FeatureSet, classes: usize) -> Option<Vec<f64>> {
-    let mut shares = vec![0.0; classes];
-    set.classes()?.iter().for_each(|&class| shares[class] += 1.0 / set.len() as f64);
-    Some(shares)
+    let mut counts = vec![0_usize; classes];
+    set.classes()?.iter().for_each(|&class| counts[class] += 1);
+    Some(counts.into_iter().map(|count| count as f64 / set.len() as f64).collect())
 }
 
 impl super::Section for Section {
