@@ -3,7 +3,10 @@
 //! A section has a file under `eval/`: its options, what it measures (by the library's `eval`), and its table. It has a
 //! name in [`SectionName`] and a field in [`Report`].
 
+mod coverage;
 mod equilibrium;
+mod frechet;
+mod generated;
 mod likelihood;
 
 use std::{
@@ -17,7 +20,7 @@ use bitboltz_core::{image::Geometry, shape::Shape};
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::{print_json, progress::Counted};
+use super::{one_line, print_json, progress::Counted, say};
 use crate::{
     bits::BitMatrix,
     dataset::{self, Encoding, Split},
@@ -25,17 +28,29 @@ use crate::{
     model_file::ModelFile,
 };
 
-/// Say what a model is worth on a data set: its likelihood, and how far what it generates is from its own distribution.
+/// Say what a model is worth on a data set: its likelihood, how far what it generates is from its own distribution and
+/// from real images, and what of these it reaches.
 ///
 /// log Z comes from annealed importance sampling, which begins at independent pixels with the means of the training
 /// images. With too few temperatures it is too low far more often than too high, and log p(v) then too high: look at how
 /// it moves with --betas. Of the test images log p(v) is exact, given log Z, with one hidden layer; with more it is a
 /// variational lower bound, and for the first images it is estimated as well. DATA that have no splits (a file, a folder
 /// of pictures) are both training and test images.
+///
+/// Generated images are compared with test images by the features of a network (--features), always beside a floor (as
+/// many training images) and a ceiling (independent pixels with the training images' means). Distances compare only for
+/// the same network, the same number of samples and the same test images. Modes are where the search from random bits
+/// ends, samples are a Gibbs sweep further.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  bitboltz eval m.safetensors mnist\n  \
                         bitboltz eval m.bbz digits --only likelihood --betas 20000 --chains 200 --json\n  \
-                        bitboltz eval m.safetensors mnist --only equilibrium --sweeps 10000")]
+                        bitboltz eval m.safetensors mnist --only equilibrium --sweeps 10000\n  \
+                        bitboltz eval m.safetensors mnist --only frechet,coverage --samples 10000\n\n\
+                        --features FILE takes any ONNX network of one input, N x channels x height x width floats from \
+                        0 to 1 of just the images' size (a grey image is repeated for 3 channels), whose first output \
+                        has a row of features for each image; an output called \"logits\" gives classes. For the \
+                        standard FID wrap Inception-v3 (pool features, 2048) so that resizing to 299 x 299 and scaling \
+                        are part of the file, as host/features/README.md shows.")]
 pub(super) struct Args {
     /// Checkpoint (.safetensors) or image (.bbz), whose integers count as the real numbers that they stand for.
     model: PathBuf,
@@ -57,6 +72,8 @@ pub(super) struct Args {
     likelihood: likelihood::Options,
     #[command(flatten)]
     equilibrium: equilibrium::Options,
+    #[command(flatten)]
+    generated: generated::Options,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -69,13 +86,20 @@ enum SectionName {
     Likelihood,
     /// The generator against long Gibbs chains.
     Equilibrium,
+    /// The distance of generated images from real ones.
+    Frechet,
+    /// What generated images reach, and whether they are copies.
+    Coverage,
 }
 
 /// What is evaluated, on what.
 struct Subject {
     file: ModelFile,
+    data: String,
     train: BitMatrix,
     test: BitMatrix,
+    /// Whether the test images are others than the training images.
+    held_out: bool,
     seed: u64,
 }
 
@@ -95,6 +119,12 @@ struct Report {
     likelihood: Option<likelihood::Section>,
     #[serde(skip_serializing_if = "Option::is_none")]
     equilibrium: Option<equilibrium::Section>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generated: Option<generated::Section>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frechet: Option<frechet::Section>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    coverage: Option<coverage::Section>,
     seconds: f64,
 }
 
@@ -114,12 +144,25 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let (train, test) = (rows(Split::Train)?, rows(Split::Test)?);
     let held_out = train != test;
     let test = test.subset(0..args.count.map_or(usize::MAX, |count| count as usize));
-    let subject = Subject { train, test, seed: args.seed, file };
+    let subject = Subject { data: args.data.clone(), train, test, held_out, seed: args.seed, file };
     let wants = |name| args.only.is_empty() || args.only.contains(&name);
+    let wants_generated = wants(SectionName::Frechet) || wants(SectionName::Coverage);
+    let plan = match wants_generated.then(|| args.generated.plan(&subject)) {
+        // Nobody asked for it by name.
+        Some(Err(error)) if args.only.is_empty() && !args.generated.is_given() => {
+            say(format_args!("frechet and coverage are left out: {}", one_line(&error)));
+            None
+        }
+        plan => plan.transpose()?,
+    };
     let start = Instant::now();
     let likelihood = wants(SectionName::Likelihood).then(|| args.likelihood.measure(&subject, &Shown)).transpose()?;
     let equilibrium =
         wants(SectionName::Equilibrium).then(|| args.equilibrium.measure(&subject, &Shown)).transpose()?;
+    let (generated, all) = plan.map(|plan| plan.run(&subject, &Shown)).transpose()?.unzip();
+    let all = all.as_ref();
+    let frechet = all.filter(|_| wants(SectionName::Frechet)).map(frechet::measure).transpose()?;
+    let coverage = all.filter(|_| wants(SectionName::Coverage)).map(|all| coverage::measure(&subject, all));
     let report = Report {
         model: args.model.clone(),
         data: args.data.clone(),
@@ -131,6 +174,9 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         seed: args.seed,
         likelihood,
         equilibrium,
+        generated,
+        frechet,
+        coverage,
         seconds: start.elapsed().as_secs_f64(),
     };
     if args.json { print_json(out, &report) } else { Ok(report.print(out)?) }
@@ -180,9 +226,12 @@ impl Section for Report {
             if self.held_out { "" } else { ", which are the training images too" },
             self.seed
         )?;
-        let sections: [Option<&dyn Section>; 2] = [
+        let sections: [Option<&dyn Section>; 5] = [
             self.likelihood.as_ref().map(|section| section as &dyn Section),
             self.equilibrium.as_ref().map(|section| section as &dyn Section),
+            self.generated.as_ref().map(|section| section as &dyn Section),
+            self.frechet.as_ref().map(|section| section as &dyn Section),
+            self.coverage.as_ref().map(|section| section as &dyn Section),
         ];
         for section in sections.into_iter().flatten() {
             writeln!(out)?;
