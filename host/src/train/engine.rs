@@ -6,6 +6,7 @@
 use bitboltz_core::{fixed::Scale, weights::WeightKind};
 
 use super::{
+    persistent::PersistentChains,
     phase::{PhaseBuffers, PhasePlan, PhaseSummary},
     statistics::Moments,
 };
@@ -75,11 +76,17 @@ impl Engine {
     }
 
     /// Runs a phase: see [`PhaseBuffers::run`].
-    pub fn run(&mut self, plan: &PhasePlan<'_>, data: &BitMatrix, moments: &mut Moments) -> PhaseSummary {
+    pub fn run(
+        &mut self,
+        plan: &PhasePlan<'_>,
+        data: &BitMatrix,
+        chains: Option<&mut PersistentChains>,
+        moments: &mut Moments,
+    ) -> PhaseSummary {
         match self {
-            Self::F32(runner) => runner.phase.run(&runner.weights, plan, data, moments),
-            Self::I16(runner) => runner.phase.run(&runner.weights, plan, data, moments),
-            Self::I8(runner) => runner.phase.run(&runner.weights, plan, data, moments),
+            Self::F32(runner) => runner.phase.run(&runner.weights, plan, data, chains, moments),
+            Self::I16(runner) => runner.phase.run(&runner.weights, plan, data, chains, moments),
+            Self::I8(runner) => runner.phase.run(&runner.weights, plan, data, chains, moments),
         }
     }
 }
