@@ -8,6 +8,7 @@
 //! from the biases and add the rows of all units that are on. What clamped units contribute is summed once.
 
 mod clamped;
+mod pairs;
 
 use bitboltz_core::{
     bits::{WORD_BITS, word_mask},

@@ -4,14 +4,17 @@
 //! |---|---|
 //! | `ucd-lmi` with H_0, y_0 = x_0 | `first_state`, blocks of chains; pairs whose first proposal was accepted in `singly` |
 //! | `cd-K`, `pcd`, `pcd-K` | `sweeps`, blocks of chains |
-//! | `ucd-mh`, coupled Gibbs, and every other horizon or second start of `ucd-lmi` | `singly`, one chain at a time through the core |
+//! | `ucd-lmi-gibbs`, `ucd-gibbs` | `coupled`, blocks of pairs |
+//! | `ucd-mh`, and every other horizon or second start of `ucd-lmi` | `singly`, one chain at a time through the core |
 //!
 //! Where a chain runs does not depend on other chains, and its draws do not depend on where it runs.
 
 mod blocks;
+mod coupled;
 mod first_state;
 mod singly;
 mod sweeps;
+mod wave;
 
 use std::ops::Range;
 
@@ -20,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use self::{
     blocks::{Blocks, Found},
+    coupled::Coupled,
     singly::Singly,
 };
 use super::{
@@ -93,6 +97,16 @@ impl<W: TileWeight> Scene<'_, W> {
         chains.reset(self.weights, self.streams(numbers.clone()), Some(&row), Clamping::Same(self.visible_mask));
     }
 
+    /// Gives `chains` the chains with these numbers twice: first all x, then all y, clamped as the phase says.
+    fn reset_pairs(&self, chains: &mut Chains<W>, numbers: Range<usize>) {
+        let row = |chain: usize| self.data.row(self.plan.rows[numbers.start + chain % numbers.len()]);
+        let streams = self.streams(numbers.clone()).chain(self.streams(numbers.clone()));
+        match self.plan.phase {
+            Phase::Positive => chains.reset(self.weights, streams, Some(&row), Clamping::Same(self.visible_mask)),
+            Phase::Negative => chains.reset(self.weights, streams, None, Clamping::Free),
+        }
+    }
+
     fn streams(&self, numbers: Range<usize>) -> impl Iterator<Item = XorShiftRng> + use<W> {
         let purpose = if self.plan.phase == Phase::Positive { Purpose::Positive } else { Purpose::Negative };
         let PhasePlan { seed, step, .. } = *self.plan;
@@ -106,6 +120,7 @@ pub struct PhaseBuffers<W: TileWeight> {
     shape: Shape,
     visible_mask: Vec<u32>,
     blocks: Blocks<W>,
+    coupled: Coupled<W>,
     singly: Singly<W>,
 }
 
@@ -114,7 +129,13 @@ impl<W: TileWeight> PhaseBuffers<W> {
     pub fn new(shape: &Shape) -> Self {
         let mut visible_mask = vec![0; shape.words()];
         bitboltz_core::state::clamp_layers(shape, &mut visible_mask, |layer| layer == 0);
-        Self { shape: *shape, visible_mask, blocks: Blocks::new(shape), singly: Singly::new(shape) }
+        Self {
+            shape: *shape,
+            visible_mask,
+            blocks: Blocks::new(shape),
+            coupled: Coupled::new(shape),
+            singly: Singly::new(shape),
+        }
     }
 
     /// Runs one chain for each row of the plan and averages their statistics into `moments`. `chains` are those of
@@ -130,7 +151,7 @@ impl<W: TileWeight> PhaseBuffers<W> {
         chains: Option<&mut PersistentChains>,
         moments: &mut Moments,
     ) -> PhaseSummary {
-        let Self { visible_mask, blocks, singly, .. } = self;
+        let Self { visible_mask, blocks, coupled, singly, .. } = self;
         let scene = Scene { weights, plan, data, visible_mask };
         let mut total = Totals::default();
         moments.clear();
@@ -174,6 +195,9 @@ impl<W: TileWeight> PhaseBuffers<W> {
                         states.copy_from_slice(blocks.words());
                     }
                 }
+            }
+            Estimator::Ucd { start, transition: TransitionPolicy::Gibbs, second, horizon } => {
+                coupled.run(&scene, (start, second, horizon), moments, &mut total);
             }
             Estimator::Ucd { .. } => singly.run(&scene, &all.collect::<Vec<_>>(), moments, &mut total),
         }

@@ -189,7 +189,7 @@ fn threads_do_not_change_the_result() {
         })
     };
     let with = |name: &str| TrainConfig { estimator: name.parse().unwrap(), ..config.clone() };
-    for config in [with("cd-1"), with("pcd"), config, bits] {
+    for config in [with("cd-1"), with("pcd"), with("ucd-lmi-gibbs"), config, bits] {
         let one = train(&config, 1);
         assert_eq!(one, train(&config, 2));
         assert_eq!(one, train(&config, 5));

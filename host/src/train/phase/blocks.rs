@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Every so manieth chain is asked for its visible error: clamped visible units have no fields otherwise.
-const LOOK: usize = 4;
+pub(super) const LOOK: usize = 4;
 
 /// What became of a chain.
 #[derive(Clone, Copy, Debug, PartialEq)]
