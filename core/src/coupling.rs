@@ -131,20 +131,18 @@ impl Horizon {
         if self.k > self.m || self.lag == 0 {
             return Err(CouplingError::Horizon { horizon: *self });
         }
-        let average = 1.0 / (f64::from(self.m) - f64::from(self.k) + 1.0);
         let mut tau = None;
         let mut t = 0;
         loop {
             if tau.is_none() && t >= self.lag && x.words() == y.words() {
                 tau = Some(t);
             }
-            let correction = if tau.is_none() { f64::from(self.corrections(t)) } else { 0.0 };
-            let own = if (self.k..=self.m).contains(&t) { 1.0 } else { 0.0 };
-            if own + correction > 0.0 {
-                observe(x, (own + correction) * average);
+            let [of_x, of_y] = self.weights(t, tau.is_some());
+            if of_x != 0.0 {
+                observe(x, of_x);
             }
-            if correction > 0.0 {
-                observe(y, -correction * average);
+            if of_y != 0.0 {
+                observe(y, of_y);
             }
             match tau {
                 Some(tau) if t >= self.m => return Ok(MeetingTime { tau }),
@@ -154,6 +152,15 @@ impl Horizon {
             }
             t += 1;
         }
+    }
+
+    /// The weights in H_{k:m} of the states after step t: of x_t, and of y_{t−lag}, which is 0 once the chains have met.
+    /// k must be at most m and the lag at least 1.
+    pub fn weights(&self, t: u32, met: bool) -> [f64; 2] {
+        let average = 1.0 / (f64::from(self.m) - f64::from(self.k) + 1.0);
+        let correction = if met { 0.0 } else { f64::from(self.corrections(t)) };
+        let own = if (self.k..=self.m).contains(&t) { 1.0 } else { 0.0 };
+        [(own + correction) * average, -correction * average]
     }
 
     /// In how many of H_k, …, H_m the difference f(x_t) − f(y_{t−lag}) occurs: the l in k..=m with l ≤ t − lag and

@@ -11,6 +11,7 @@
 //! | [`kernels`] | the inner loops, for each instruction set |
 //! | [`chains`] | bits, fields and random streams of many chains; half-sweeps |
 //! | [`walks`] | search, Gibbs sweeps and proposals, made of half-sweeps |
+//! | [`coupling`] | pairs of chains with common uniforms, and H_{k:m} |
 //!
 //! Everything equals what the core does with one chain, draw by draw: with integer weights bit for bit, with floats up
 //! to the rounding of the fields. No chain's result depends on which others it runs with. `README.md` beside these files
@@ -19,6 +20,7 @@
 pub mod aligned;
 pub mod blocks;
 pub mod chains;
+pub mod coupling;
 pub mod kernels;
 pub mod lists;
 pub mod streams;

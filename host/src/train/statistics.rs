@@ -61,17 +61,23 @@ impl ChainRecord {
         weight: f32,
         marginalise: bool,
     ) {
+        let means = |layer: usize, means: &mut [f32]| mean_layer(model, state, layer, means);
+        self.push_words(model.shape(), state.words(), weight, marginalise.then_some(means));
+    }
+
+    /// Adds a state, given by its words; its odd layers as bits, or as the means that `means(layer, means)` writes.
+    pub fn push_words(&mut self, shape: &Shape, words: &[u32], weight: f32, means: Option<impl Fn(usize, &mut [f32])>) {
         self.weights.push(weight);
-        self.words.extend_from_slice(state.words());
-        for layer in Block::Odd.layers(model.shape().layers()) {
+        self.words.extend_from_slice(words);
+        for layer in Block::Odd.layers(shape.layers()) {
             let start = self.odd.len();
-            self.odd.resize(start + model.shape().width(layer), 0.0);
+            self.odd.resize(start + shape.width(layer), 0.0);
             let values = &mut self.odd[start..];
-            if marginalise {
-                mean_layer(model, state, layer, values);
+            if let Some(means) = &means {
+                means(layer, values);
                 values.iter_mut().for_each(|value| *value *= weight);
             } else {
-                ones(state.layer_words(layer)).for_each(|unit| values[unit] = weight);
+                ones(&words[shape.word_range(layer)]).for_each(|unit| values[unit] = weight);
             }
         }
     }
