@@ -10,6 +10,7 @@ use bitboltz_core::{
     conditional::{Block, sample_block},
     fixed::sigmoid,
     model::DenseDbm,
+    rng::Rng as _,
     search::LocalModeSearch,
     start::{LocalModeStart, RandomStart, Start as _},
     state::{Clamp, State, clamp_layers},
@@ -55,6 +56,7 @@ fn draws<W: Rounding>(clamp: &Clamp<'_>) -> Vec<(&'static str, u64)> {
         ["gibbs odd", "gibbs odd pair"],
         ["gibbs even", "gibbs even pair"],
         ["metropolis-hastings", "metropolis-hastings pair"],
+        ["mixture", "mixture pair"],
     ]) {
         let mut transition = kind.with(shape, &mut c);
         count(one, &mut |rng| transition.step(&model, &mut x, clamp, rng));
@@ -79,6 +81,8 @@ fn draws_depend_on_the_shape_alone() {
         ("gibbs even pair", UNITS),
         ("metropolis-hastings", WORDS + 1),
         ("metropolis-hastings pair", WORDS + 1),
+        ("mixture", 1 + UNITS),
+        ("mixture pair", 1 + UNITS),
     ];
     let mut mask = vec![0; model.shape().words()];
     for clamped in [None, Some(0), Some(1), Some(2)] {
@@ -142,6 +146,37 @@ fn metropolis_hastings_takes_what_falls_and_rejects_what_rises() {
     let lowest = *energies.last().unwrap();
     step(&model, Kind::MetropolisHastings, &mut x, &Clamp::none(), &[0]);
     assert!(x.words() == [0, 0, 0] && model.energy(&x) > lowest, "the smallest draw accepts a rise that can happen");
+}
+
+#[test]
+fn the_mixture_is_one_of_its_two_steps_by_the_first_draw() {
+    // Where Metropolis-Hastings draws more words than Gibbs (7 units in 7 layers), and where it draws fewer.
+    for widths in [&[1; 7][..], &[3, 2, 2]] {
+        let tensors = machine::<i8>(widths, 1.0, 3);
+        let model = tensors.dbm().unwrap();
+        let shape = *model.shape();
+        let after = |kind: Kind, words: &[u32]| {
+            let mut buffer = ChainBuffer::new(&shape);
+            let mut x = buffer.state(&shape);
+            model.refresh(&mut x);
+            step(&model, kind, &mut x, &Clamp::none(), words);
+            x.words().to_vec()
+        };
+        let length = (shape.words() + 1).max(shape.units());
+        for seed in 0..100 {
+            let mut rng = Counting::new(seed);
+            let words: Vec<u32> = (0..length).map(|_| rng.next_u32()).collect();
+            for (coin, kind, used) in [
+                (0, Kind::MetropolisHastings, shape.words() + 1),
+                ((1 << 31) - 1, Kind::MetropolisHastings, shape.words() + 1),
+                (1 << 31, Kind::GibbsOdd, shape.units()),
+                (u32::MAX, Kind::GibbsOdd, shape.units()),
+            ] {
+                let with_coin: Vec<u32> = [coin].into_iter().chain(words.iter().copied()).collect();
+                assert_eq!(after(Kind::Mixture, &with_coin), after(kind, &words[..used]), "{widths:?} coin {coin}");
+            }
+        }
+    }
 }
 
 #[test]

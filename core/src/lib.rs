@@ -74,7 +74,7 @@
 //! | [`model`] | the machine: fields, energies |
 //! | [`conditional`] | sample, mean and mode of half the layers given the others |
 //! | [`transition`] | the trait of a Markov step, alone or coupled |
-//! | [`search`], [`gibbs`], [`mh`] | local mode search, block Gibbs, Metropolis-Hastings |
+//! | [`search`], [`gibbs`], [`mh`], [`mixture`] | local mode search, block Gibbs, Metropolis-Hastings, either by a coin |
 //! | [`start`] | the trait of a starting state: random, or a local mode |
 //! | [`coupling`] | unbiased estimates from coupled chains |
 //! | [`inpaint`] | completing what is known |
@@ -108,6 +108,7 @@ pub mod image;
 pub mod inpaint;
 pub mod kernels;
 pub mod mh;
+pub mod mixture;
 pub mod model;
 pub mod rng;
 pub mod search;

@@ -29,6 +29,7 @@
 //! | [`sampling`] | local modes and samples of many chains |
 //! | [`inpainting`] | hidden units of many images restored, and two baselines |
 //! | [`eval`] | small machines by enumeration, and estimators over many runs |
+//! | [`paper`] | the paper's experiments, each with a report, plots and results |
 //! | **data and files** | |
 //! | [`bits`] | many binary vectors, packed |
 //! | [`matrix`] | transposes |
@@ -56,6 +57,7 @@ pub mod inpainting;
 pub mod matrix;
 pub mod model_file;
 pub mod npy;
+pub mod paper;
 pub mod parameters;
 pub mod quantise;
 mod random;

@@ -8,6 +8,7 @@ use bitboltz_core::{
     fixed::sigmoid,
     gibbs::Gibbs,
     mh::MetropolisHastings,
+    mixture::Mixture,
     model::Dbm,
     rng::Rng,
     shape::Shape,
@@ -25,6 +26,8 @@ pub enum Kind {
     GibbsEven,
     /// Metropolis-Hastings.
     MetropolisHastings,
+    /// Metropolis-Hastings or Gibbs, with the same probability.
+    Mixture,
     /// Wrong: every layer from the old state of all its neighbours.
     Synchronous,
     /// Wrong: Metropolis-Hastings that always accepts.
@@ -32,19 +35,31 @@ pub enum Kind {
 }
 
 /// Those of the core.
-pub const ALL: [Kind; 3] = [Kind::GibbsOdd, Kind::GibbsEven, Kind::MetropolisHastings];
+pub const ALL: [Kind; 4] = [Kind::GibbsOdd, Kind::GibbsEven, Kind::MetropolisHastings, Kind::Mixture];
 
 /// Any of the above, with its buffers.
 #[derive(Debug)]
 pub struct Any<'b, C: Connection> {
     kind: Kind,
-    mh: MetropolisHastings<'b, C::Field>,
+    with_proposal: WithProposal<'b, C::Field>,
+}
+
+/// The one of these that the kind needs, over the one buffer that there is.
+#[derive(Debug)]
+enum WithProposal<'b, F> {
+    MetropolisHastings(MetropolisHastings<'b, F>),
+    Mixture(Mixture<'b, F>),
 }
 
 impl Kind {
     /// The transition, with its buffer.
     pub fn with<'b, C: Connection>(self, shape: &Shape, buffer: &'b mut ChainBuffer<C::Field>) -> Any<'b, C> {
-        Any { kind: self, mh: MetropolisHastings::new(buffer.state(shape)) }
+        let proposal = buffer.state(shape);
+        let with_proposal = match self {
+            Self::Mixture => WithProposal::Mixture(Mixture::new(1 << 31, proposal)),
+            _ => WithProposal::MetropolisHastings(MetropolisHastings::new(proposal)),
+        };
+        Any { kind: self, with_proposal }
     }
 }
 
@@ -53,7 +68,10 @@ impl<C: Connection> Transition<C> for Any<'_, C> {
         match self.kind {
             Kind::GibbsOdd => Gibbs { first: Block::Odd }.step(model, x, clamp, rng),
             Kind::GibbsEven => Gibbs { first: Block::Even }.step(model, x, clamp, rng),
-            Kind::MetropolisHastings => self.mh.step(model, x, clamp, rng),
+            Kind::MetropolisHastings | Kind::Mixture => match &mut self.with_proposal {
+                WithProposal::MetropolisHastings(mh) => mh.step(model, x, clamp, rng),
+                WithProposal::Mixture(mixture) => mixture.step(model, x, clamp, rng),
+            },
             Kind::Synchronous => synchronous(model, x, clamp, rng),
             Kind::AcceptAll => model.randomise(x, clamp, rng),
         }

@@ -12,6 +12,7 @@ mod exact;
 mod export;
 mod inpaint;
 mod inspect;
+mod paper;
 mod pictures;
 mod progress;
 mod sample;
@@ -57,6 +58,7 @@ enum Command {
     Eval(eval::Args),
     Exact(exact::ExactArgs),
     Export(export::Args),
+    Paper(paper::Args),
     Inspect(inspect::Args),
     Device(device::Args),
 }
@@ -114,6 +116,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Eval(args) => eval::run(&args, out),
         Command::Exact(args) => exact::run(&args, out),
         Command::Export(args) => export::run(&args, out),
+        Command::Paper(args) => paper::run(&args, out),
         Command::Inspect(args) => inspect::run(&args, out),
         Command::Device(args) => device::run(&args, out),
     }

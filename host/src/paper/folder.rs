@@ -1,0 +1,115 @@
+//! The folder of an experiment's files.
+
+use std::{
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use thiserror::Error;
+
+use crate::atomic;
+
+/// A folder that is there, can be written, and holds nothing but files of the same experiment.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+}
+
+/// Why a folder cannot be used.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum FolderError {
+    /// It holds something else.
+    #[error("{}: expected an empty folder, or one with an earlier `{experiment}`, found {found}", path.display())]
+    Foreign {
+        /// The folder.
+        path: PathBuf,
+        /// The experiment.
+        experiment: &'static str,
+        /// The file that does not belong there.
+        found: String,
+    },
+    /// The file system.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The folder, or a file in it.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// The file that says which experiment a folder belongs to.
+const RESULTS: &str = "results.json";
+
+impl Folder {
+    /// A new folder, an empty one, or one with an earlier run of this experiment, whose files will be replaced.
+    ///
+    /// # Errors
+    /// [`FolderError`].
+    pub fn open(path: &Path, experiment: &'static str) -> Result<Self, FolderError> {
+        let io = |source| FolderError::Io { path: path.to_owned(), source };
+        std::fs::create_dir_all(path).map_err(io)?;
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(path).map_err(io)? {
+            names.push(entry.map_err(io)?.file_name().to_string_lossy().into_owned());
+        }
+        // What a killed process left beside its files may go.
+        names.retain(|name| !(name.starts_with(".bitboltz-") && name.ends_with(".part")));
+        names.sort();
+        let earlier = earlier(path, experiment);
+        if let Some(found) = names.into_iter().find(|name| !earlier.iter().flatten().any(|own| own == name)) {
+            return Err(FolderError::Foreign { path: path.to_owned(), experiment, found });
+        }
+        // Found now, not after an hour.
+        tempfile::Builder::new().prefix(".bitboltz-").suffix(".part").tempfile_in(path).map_err(io)?;
+        Ok(Self { path: path.to_owned() })
+    }
+
+    /// Writes files, each whole or not at all, in this order.
+    ///
+    /// # Errors
+    /// [`FolderError::Io`].
+    pub fn write(&self, files: &[(String, Vec<u8>)]) -> Result<Vec<PathBuf>, FolderError> {
+        let mut written = Vec::new();
+        for (name, bytes) in files {
+            let path = self.path.join(name);
+            atomic::write(&path, |out| out.write_all(bytes))
+                .map_err(|source| FolderError::Io { path: path.clone(), source })?;
+            written.push(path);
+        }
+        Ok(written)
+    }
+}
+
+/// The files of an earlier run of the experiment, as its results list them; `None` if there is no such run.
+fn earlier(path: &Path, experiment: &str) -> Option<Vec<String>> {
+    let results: serde_json::Value = serde_json::from_slice(&std::fs::read(path.join(RESULTS)).ok()?).ok()?;
+    if results["experiment"] != experiment {
+        return None;
+    }
+    let files = results["files"].as_array()?.iter().filter_map(|name| name.as_str().map(str::to_owned));
+    Some(files.chain([RESULTS.to_owned()]).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_files_are_replaced_and_others_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("new/toy");
+        let results = br#"{"experiment": "toy", "files": ["report.md"]}"#.to_vec();
+        let files = [("report.md".to_owned(), b"one".to_vec()), (RESULTS.to_owned(), results)];
+        assert_eq!(Folder::open(&path, "toy").unwrap().write(&files).unwrap().len(), 2);
+        Folder::open(&path, "toy").unwrap();
+        let error = Folder::open(&path, "mnist").unwrap_err().to_string();
+        assert!(error.contains("report.md") && error.contains("mnist"), "{error}");
+        std::fs::write(path.join("thesis.tex"), "").unwrap();
+        assert!(Folder::open(&path, "toy").unwrap_err().to_string().contains("thesis.tex"));
+        let file = path.join("report.md");
+        assert!(matches!(Folder::open(&file, "toy"), Err(FolderError::Io { .. })));
+        assert_eq!(std::fs::read(file).unwrap(), b"one");
+    }
+}

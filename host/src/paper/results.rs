@@ -1,0 +1,97 @@
+//! `results.json`: every figure, with what is needed to get it again.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Settings, report::Report};
+use crate::batch::kernels::Isa;
+
+/// Where figures come from.
+#[derive(Clone, Debug, Serialize)]
+pub struct Provenance {
+    experiment: &'static str,
+    /// The command, as it was given.
+    command: String,
+    version: &'static str,
+    seed: u64,
+    quick: bool,
+    /// Names of the trained models that took part.
+    models: Vec<String>,
+    machine: Machine,
+    /// Wall time.
+    seconds: f64,
+}
+
+/// What it ran on.
+#[derive(Clone, Debug, Serialize)]
+struct Machine {
+    processor: String,
+    /// Worker threads.
+    threads: usize,
+    system: &'static str,
+    architecture: &'static str,
+    /// The instruction set of the inner loops.
+    kernels: &'static str,
+}
+
+impl Provenance {
+    /// Of a run that took so long.
+    pub fn new(experiment: &'static str, command: &str, settings: &Settings<'_>, took: Duration) -> Self {
+        Self {
+            experiment,
+            command: command.to_owned(),
+            version: env!("CARGO_PKG_VERSION"),
+            seed: settings.seed,
+            quick: settings.quick,
+            models: settings.models.iter().map(|(name, _)| name.clone()).collect(),
+            machine: Machine {
+                processor: processor(),
+                threads: rayon::current_num_threads(),
+                system: std::env::consts::OS,
+                architecture: std::env::consts::ARCH,
+                kernels: Isa::best().name(),
+            },
+            seconds: took.as_secs_f64(),
+        }
+    }
+
+    /// The report's last section.
+    pub fn describe(&self, report: &mut Report) {
+        let Machine { processor, threads, system, architecture, kernels } = &self.machine;
+        report.section("How this was made");
+        report.add(format_args!(
+            "`{}`\n\nbitboltz {}, seed {}, {:.0} s on {processor} with {threads} threads ({system}, {architecture}, {kernels} \
+             kernels). The same seed gives the same numbers, but for the wall time. Every figure is in `results.json`.",
+            self.command, self.version, self.seed, self.seconds
+        ));
+    }
+
+    /// The file: this, the experiment's configuration, and the fields of its results.
+    ///
+    /// # Errors
+    /// Those of serialisation.
+    pub fn json(&self, configuration: &Value, results: &Value, files: &[String]) -> serde_json::Result<Vec<u8>> {
+        #[derive(Serialize)]
+        struct File<'a> {
+            #[serde(flatten)]
+            provenance: &'a Provenance,
+            /// The other files of the folder.
+            files: &'a [String],
+            configuration: &'a Value,
+            #[serde(flatten)]
+            results: &'a Value,
+        }
+        let mut bytes = serde_json::to_vec_pretty(&File { provenance: self, files, configuration, results })?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+}
+
+/// The processor's name where Linux says it, else that it is not known.
+fn processor() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    line.map_or("an unknown processor".to_owned(), |(_, name)| name.trim().to_owned())
+}

@@ -1,0 +1,163 @@
+//! Which estimator meets when on a given machine, and what its estimates are worth: for random and for trained machines.
+
+use bitboltz_core::{
+    bits::count_ones,
+    connection::Connection,
+    coupling::Horizon,
+    model::Dbm,
+    rng::stream,
+    start::{LocalModeStart, Start as _},
+    state::{Clamp, State, clamp_layers},
+};
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::sampler::Sampler;
+use crate::{
+    batch::{ChainWeights, TileWeight},
+    chain::{ChainBuffer, PairBuffer},
+    estimator::{Estimator, Phase, SecondStart},
+    paper::summary::{Share, Summary},
+};
+
+/// What is run on a machine.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Plan {
+    /// Pairs of each estimator in each phase.
+    pub pairs: usize,
+    /// Last step at which a pair may meet.
+    pub cap: u32,
+}
+
+/// One estimator in one phase on one machine. The function whose expectation is estimated is the number of units that are
+/// on: visible ones in the free phase, those of the first hidden layer in the clamped phase.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// The machine.
+    pub machine: String,
+    /// Units of all layers.
+    pub units: usize,
+    /// `clamped` or `free`.
+    pub phase: &'static str,
+    /// The estimator.
+    pub estimator: String,
+    /// Pairs that were run.
+    pub pairs: usize,
+    /// Share of τ = 1.
+    pub p_tau_1: Share,
+    /// τ, with the cap in place of what was not reached.
+    pub tau: Summary,
+    /// Last step at which a pair could meet.
+    pub cap: u32,
+    /// Pairs that had not met at the cap.
+    pub cap_hits: usize,
+    /// The estimates of the pairs that met; those that did not are left out, which makes the rest biased.
+    pub estimate: Option<Summary>,
+    /// Steps of both chains, mean over the pairs; those of the search are not in it.
+    pub mean_steps: f64,
+}
+
+/// The estimators and horizons that are compared.
+fn samplers(cap: u32) -> Vec<Sampler> {
+    let at = |sampler: Sampler, k, m| sampler.with_horizon(Horizon { k, m, lag: 1, cap });
+    let independent = Estimator::with_second("ucd-lmi-gibbs".parse().expect("a name"), SecondStart::Independent);
+    vec![
+        at(Sampler::named("ucd-lmi"), 0, 0),
+        at(Sampler::named("ucd-mh"), 0, 0),
+        at(Sampler::named("ucd-gibbs"), 0, 0),
+        at(Sampler::named("ucd-lmi-gibbs"), 0, 0),
+        at(Sampler::Plain(independent), 0, 0),
+        at(Sampler::mixed(0.1), 0, 0),
+        at(Sampler::named("ucd-lmi-gibbs"), 10, 10),
+        at(Sampler::named("ucd-lmi-gibbs"), 10, 100),
+    ]
+}
+
+/// Maps a machine. Data vectors for the clamped phase are the machine's own: what its generator (random bits, local mode,
+/// one sweep) shows, one for each pair. `done` is told of each row.
+pub fn run<W: TileWeight>(
+    machine: &str,
+    weights: &ChainWeights<W>,
+    plan: &Plan,
+    seed: u64,
+    done: &(dyn Fn(u64) + Sync),
+) -> Vec<Row> {
+    let model = weights.dbm().expect("the numbers of a model");
+    let shape = *model.shape();
+    let mut mask = vec![0; shape.words()];
+    clamp_layers(&shape, &mut mask, |layer| layer == 0);
+    let data = Clamp::new(&shape, &mask).expect("the mask has the shape's words");
+    let visible = generate(&model, plan.pairs, seed);
+    let mut rows = Vec::new();
+    for (phase, clamp, name, layer) in
+        [(Phase::Positive, data, "clamped", 1), (Phase::Negative, Clamp::none(), "free", 0)]
+    {
+        for (index, sampler) in samplers(plan.cap).into_iter().enumerate() {
+            let seed = seed.rotate_left(24) ^ (2 * index as u64 + phase as u64 + 1);
+            let one = |buffers: &mut PairBuffer<W::Field>, pair: usize| {
+                let (mut estimate, mut rng) = (0.0, stream(seed, pair as u64));
+                let observe = |state: &State<'_, W::Field>, weight: f64| {
+                    estimate += weight * f64::from(count_ones(state.layer_words(layer)));
+                };
+                let met = sampler.run(&model, phase, &visible[pair], &clamp, buffers, &mut rng, observe);
+                met.ok().and_then(|report| Some((report.tau?, estimate)))
+            };
+            let found: Vec<Option<(u32, f64)>> =
+                (0..plan.pairs).into_par_iter().map_init(|| PairBuffer::new(&shape), one).collect();
+            rows.push(row(machine, shape.units(), name, &sampler, plan, &found));
+            done(1);
+        }
+    }
+    rows
+}
+
+/// Rows of a map: for [`run`]'s progress.
+pub fn rows() -> u64 {
+    2 * samplers(1).len() as u64
+}
+
+fn row(
+    machine: &str,
+    units: usize,
+    phase: &'static str,
+    sampler: &Sampler,
+    plan: &Plan,
+    found: &[Option<(u32, f64)>],
+) -> Row {
+    let some = "at least one pair was run";
+    let last = match sampler {
+        Sampler::Plain(Estimator::Ucd { horizon, .. }) | Sampler::Mixed { horizon, .. } => horizon.m,
+        Sampler::Plain(_) => 0,
+    };
+    // x moves until the meeting and until m, y until the meeting, one step behind.
+    let steps = |tau: u32| f64::from(tau.max(last)) + f64::from(tau) - 1.0;
+    let tau = |met: &Option<(u32, f64)>| met.map_or(plan.cap, |(tau, _)| tau);
+    Row {
+        machine: machine.to_owned(),
+        units,
+        phase,
+        estimator: sampler.to_string(),
+        pairs: found.len(),
+        p_tau_1: Share::of(found.iter().flatten().filter(|(tau, _)| *tau == 1).count(), found.len()).expect(some),
+        tau: Summary::of(found.iter().map(|met| f64::from(tau(met)))).expect(some),
+        cap: plan.cap,
+        cap_hits: found.iter().filter(|met| met.is_none()).count(),
+        estimate: Summary::of(found.iter().flatten().map(|(_, estimate)| *estimate)),
+        mean_steps: found.iter().map(|met| steps(tau(met))).sum::<f64>() / found.len() as f64,
+    }
+}
+
+/// Visible layers that a machine's generator shows.
+fn generate<C>(model: &Dbm<'_, C>, count: usize, seed: u64) -> Vec<Vec<u32>>
+where
+    C: Connection<Field: Send + Sync> + Sync,
+{
+    let shape = model.shape();
+    let one = |buffer: &mut ChainBuffer<C::Field>, number: usize| {
+        let mut state = buffer.state(shape);
+        // A search that hits its cap leaves random bits that are nearly a mode: a data vector like any other.
+        let _ = LocalModeStart::default().start(model, &mut state, &Clamp::none(), &mut stream(!seed, number as u64));
+        state.layer_words(0).to_vec()
+    };
+    (0..count).into_par_iter().map_init(|| ChainBuffer::new(shape), one).collect()
+}
