@@ -4,7 +4,10 @@
 //! name in [`SectionName`] and a field in [`Report`].
 
 mod classification;
+mod coverage;
 mod equilibrium;
+mod frechet;
+mod generated;
 mod inpainting;
 mod likelihood;
 
@@ -18,7 +21,7 @@ use bitboltz_core::{image::Geometry, shape::Shape};
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::{pictures, print_json, progress::Counted};
+use super::{one_line, pictures, print_json, progress::Counted, say};
 use crate::{
     bits::BitMatrix,
     dataset::{
@@ -29,8 +32,9 @@ use crate::{
     model_file::ModelFile,
 };
 
-/// Say what a model is worth on a data set: its likelihood, how far what it generates is from its own distribution, what it
-/// restores of hidden pixels, and, with label units, how well it tells the class.
+/// Say what a model is worth on a data set: its likelihood, how far what it generates is from its own distribution and
+/// from real images, what of these it reaches, what it restores of hidden pixels, and, with label units, how well it tells
+/// the class.
 ///
 /// log Z comes from annealed importance sampling, which begins at independent pixels with the means of the training
 /// images. With too few temperatures it is too low far more often than too high, and log p(v) then too high: look at how
@@ -38,11 +42,22 @@ use crate::{
 /// variational lower bound, and for the first images it is estimated as well. With label units v is the picture and its
 /// label. DATA that have no splits (a file, a folder
 /// of pictures) are both training and test images.
+///
+/// Generated images are compared with test images by the features of a network (--features), always beside a floor (as
+/// many training images) and a ceiling (independent pixels with the training images' means). Distances compare only for
+/// the same network, the same number of samples and the same test images. Modes are where the search from random bits
+/// ends, samples are a Gibbs sweep further.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  bitboltz eval m.safetensors mnist\n  \
                         bitboltz eval m.bbz digits --only likelihood --betas 20000 --chains 200 --json\n  \
                         bitboltz eval m.safetensors mnist --only equilibrium --sweeps 10000\n  \
-                        bitboltz eval m.safetensors mnist --only inpainting,classification --mask half-top --mask random:0.5")]
+                        bitboltz eval m.safetensors mnist --only frechet,coverage --samples 10000\n  \
+                        bitboltz eval m.safetensors mnist --only inpainting,classification --mask half-top\n\n\
+                        --features FILE takes any ONNX network of one input, N x channels x height x width floats from \
+                        0 to 1 of just the images' size (a grey image is repeated for 3 channels), whose first output \
+                        has a row of features for each image; an output called \"logits\" gives classes. For the \
+                        standard FID wrap Inception-v3 (pool features, 2048) so that resizing to 299 x 299 and scaling \
+                        are part of the file, as host/features/README.md shows.")]
 pub(super) struct Args {
     /// Checkpoint (.safetensors) or image (.bbz), whose integers count as the real numbers that they stand for.
     model: PathBuf,
@@ -69,6 +84,8 @@ pub(super) struct Args {
     #[command(flatten)]
     equilibrium: equilibrium::Options,
     #[command(flatten)]
+    generated: generated::Options,
+    #[command(flatten)]
     inpainting: inpainting::Options,
     #[command(flatten)]
     classification: classification::Options,
@@ -84,6 +101,10 @@ enum SectionName {
     Likelihood,
     /// The generator against long Gibbs chains.
     Equilibrium,
+    /// The distance of generated images from real ones.
+    Frechet,
+    /// What generated images reach, and whether they are copies.
+    Coverage,
     /// Hidden pixels restored, beside two baselines.
     Inpainting,
     /// Test error by label units; left out for models without, unless asked for.
@@ -94,8 +115,11 @@ enum SectionName {
 struct Subject {
     model: PathBuf,
     file: ModelFile,
+    data: String,
     train: BitMatrix,
     test: BitMatrix,
+    /// Whether the test images are others than the training images.
+    held_out: bool,
     /// What is hidden, if it was said.
     masks: Option<Vec<Mask>>,
     seed: u64,
@@ -117,6 +141,12 @@ struct Report {
     likelihood: Option<likelihood::Section>,
     #[serde(skip_serializing_if = "Option::is_none")]
     equilibrium: Option<equilibrium::Section>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generated: Option<generated::Section>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frechet: Option<frechet::Section>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    coverage: Option<coverage::Section>,
     #[serde(skip_serializing_if = "Option::is_none")]
     inpainting: Option<inpainting::Section>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -140,22 +170,36 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let (train, test) = (rows(Split::Train)?, rows(Split::Test)?);
     let held_out = train != test;
     let test = test.subset(0..args.count.map_or(usize::MAX, |count| count as usize));
+    let (model, data) = (args.model.clone(), args.data.clone());
     let masks = (!args.masks.is_empty()).then(|| args.masks.clone());
-    let subject = Subject { model: args.model.clone(), train, test, masks, seed: args.seed, file };
+    let subject = Subject { model, data, train, test, held_out, masks, seed: args.seed, file };
     let wants = |name| args.only.is_empty() || args.only.contains(&name);
+    let wants_generated = wants(SectionName::Frechet) || wants(SectionName::Coverage);
+    let plan = match wants_generated.then(|| args.generated.plan(&subject)) {
+        // Nobody asked for it by name.
+        Some(Err(error)) if args.only.is_empty() && !args.generated.is_given() => {
+            say(format_args!("frechet and coverage are left out: {}", one_line(&error)));
+            None
+        }
+        plan => plan.transpose()?,
+    };
     let wants_classes = match wants(SectionName::Classification).then(|| args.classification.check(&subject)) {
         // Nobody asked for it by name.
         Some(Err(_)) if args.only.is_empty() => false,
         answer => answer.transpose()?.is_some(),
     };
     for mask in &args.masks {
-        // Whether it fits the picture; before any work.
+        // Whether it fits the picture, before any work.
         pictures::hide(mask, subject.file.geometry(), 1, args.seed)?;
     }
     let start = Instant::now();
     let likelihood = wants(SectionName::Likelihood).then(|| args.likelihood.measure(&subject, &Shown)).transpose()?;
     let equilibrium =
         wants(SectionName::Equilibrium).then(|| args.equilibrium.measure(&subject, &Shown)).transpose()?;
+    let (generated, all) = plan.map(|plan| plan.run(&subject, &Shown)).transpose()?.unzip();
+    let all = all.as_ref();
+    let frechet = all.filter(|_| wants(SectionName::Frechet)).map(frechet::measure).transpose()?;
+    let coverage = all.filter(|_| wants(SectionName::Coverage)).map(|all| coverage::measure(&subject, all));
     let inpainting = wants(SectionName::Inpainting).then(|| args.inpainting.measure(&subject, &Shown)).transpose()?;
     let classification = wants_classes.then(|| args.classification.measure(&subject, &Shown)).transpose()?;
     let report = Report {
@@ -169,6 +213,9 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         seed: args.seed,
         likelihood,
         equilibrium,
+        generated,
+        frechet,
+        coverage,
         inpainting,
         classification,
         seconds: start.elapsed().as_secs_f64(),
@@ -207,9 +254,12 @@ impl Section for Report {
             if self.held_out { "" } else { ", which are the training images too" },
             self.seed
         )?;
-        let sections: [Option<&dyn Section>; 4] = [
+        let sections: [Option<&dyn Section>; 7] = [
             self.likelihood.as_ref().map(|section| section as &dyn Section),
             self.equilibrium.as_ref().map(|section| section as &dyn Section),
+            self.generated.as_ref().map(|section| section as &dyn Section),
+            self.frechet.as_ref().map(|section| section as &dyn Section),
+            self.coverage.as_ref().map(|section| section as &dyn Section),
             self.inpainting.as_ref().map(|section| section as &dyn Section),
             self.classification.as_ref().map(|section| section as &dyn Section),
         ];

@@ -7,7 +7,7 @@ use bitboltz_core::image::Geometry;
 
 use crate::{
     bits::BitMatrix,
-    dataset::{Encoding, Images, Mask},
+    dataset::{Encoding, Images, Mask, labels::narrowed},
     grid::Grid,
 };
 
@@ -17,11 +17,7 @@ pub(super) fn decode(rows: &BitMatrix, geometry: Geometry) -> anyhow::Result<Ima
     ensure!(units > 0, "the model does not say how its visible units make up a picture; write them with --npy");
     let (width, height, channels) = (geometry.width.into(), geometry.height.into(), geometry.channels.into());
     let encoding = Encoding::new(geometry.bits)?;
-    if units == rows.cols() {
-        return Ok(encoding.decode(rows, width, height, channels)?);
-    }
-    let cut = (0..rows.rows()).map(|i| (0..units).map(|j| rows.get(i, j)).collect::<Vec<bool>>());
-    Ok(encoding.decode(&BitMatrix::from_rows(units, cut)?, width, height, channels)?)
+    Ok(encoding.decode(&narrowed(rows, units), width, height, channels)?)
 }
 
 /// The images called `data` as rows of the visible units that make up the picture of what is called `model`; label units

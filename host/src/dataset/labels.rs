@@ -4,7 +4,7 @@
 //! visible layer that its [`Geometry`] leaves over. With the pixels clamped they tell the class, with a label clamped the
 //! pixels become a picture of that class, and whoever clamps neither gets both.
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 use bitboltz_core::{bits::ones, image::Geometry};
 
@@ -106,6 +106,18 @@ pub fn widened(rows: &BitMatrix, columns: usize, on: bool) -> Result<BitMatrix, 
     Ok(wide)
 }
 
+/// The first columns of the rows: the picture without its label.
+///
+/// # Panics
+/// If there are fewer.
+pub fn narrowed(rows: &BitMatrix, columns: usize) -> Cow<'_, BitMatrix> {
+    if rows.cols() == columns {
+        return Cow::Borrowed(rows);
+    }
+    let row = |i: usize| (0..columns).map(|column| rows.get(i, column)).collect::<Vec<bool>>();
+    Cow::Owned(BitMatrix::from_rows(columns, (0..rows.rows()).map(row)).expect("rows of that length"))
+}
+
 /// The class that each row's label units tell: the first that is on, if any.
 ///
 /// # Panics
@@ -134,6 +146,7 @@ mod tests {
         let rows = with_labels(&pictures, &images, 40).unwrap();
         assert_eq!((rows.cols(), rows.get(0, 4), rows.row(1)), (42, true, &[0b101, 0][..]));
         assert_eq!(classes_of(&rows, 2..42), [Some(2), Some(0), Some(1)]);
+        assert_eq!(*narrowed(&rows, 2), pictures);
         let hidden = widened(&pictures, 3, true).unwrap();
         assert_eq!(hidden.to_u8(), [0, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1]);
         assert_eq!(widened(&pictures, 1, false).unwrap().to_u8(), [0, 1, 0, 1, 0, 0, 1, 1, 0]);

@@ -11,17 +11,28 @@
 //! - [`classification`]: the classes that label units tell;
 //! - [`base_rate`]: the model that every likelihood is compared with;
 //! - [`equilibrium`]: how far short runs are from a model's own distribution;
-//! - [`real`], [`softplus`]: models in real numbers, and sums of log(1 + exp(a)).
+//! - [`real`], [`softplus`]: models in real numbers, and sums of log(1 + exp(a));
+//! - [`generated`]: what a model generates, beside real images and noise;
+//! - [`features`]: what a network sees in them;
+//! - [`frechet`], [`neighbours`]: how far features of two sets are apart, and how well they cover each other;
+//! - [`nearest`]: how far images are from being copies;
+//! - [`pixels`]: the generator that every other is compared with.
 
 pub mod ais;
 pub mod base_rate;
 pub mod classification;
 pub mod equilibrium;
 pub mod exact;
+pub mod features;
+pub mod frechet;
+pub mod generated;
 pub mod importance;
 pub mod layout;
 pub mod likelihood;
 pub mod mean_field;
+pub mod nearest;
+pub mod neighbours;
+pub mod pixels;
 pub mod random;
 pub mod real;
 pub mod replicates;

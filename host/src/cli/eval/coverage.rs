@@ -1,0 +1,123 @@
+//! The section `coverage`: what generated images reach of the real ones, whether they are copies, and of which classes
+//! they are.
+
+use std::{
+    io::{self, Write},
+    time::Instant,
+};
+
+use serde::Serialize;
+
+use super::Subject;
+use crate::{
+    dataset::labels::narrowed,
+    eval::{
+        features::FeatureSet,
+        generated::Generated,
+        nearest::{self, Nearest},
+        neighbours::{Balls, Coverage},
+    },
+};
+
+/// Of all that was compared.
+#[derive(Serialize)]
+pub(super) struct Section {
+    modes: Row,
+    samples: Row,
+    floor: Row,
+    ceiling: Row,
+    /// Test images beside training images: what is no copy.
+    test_nearest: Nearest,
+    /// By the network, as the other shares are.
+    test_classes: Option<Vec<f64>>,
+    /// Wall time.
+    seconds: f64,
+}
+
+/// One kind of pictures.
+#[derive(Serialize)]
+struct Row {
+    #[serde(flatten)]
+    coverage: Coverage,
+    /// How many pictures are different from each other.
+    distinct: usize,
+    /// To the nearest training images; of what was generated only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nearest: Option<Nearest>,
+    /// The share of each class.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    classes: Option<Vec<f64>>,
+}
+
+pub(super) fn measure(subject: &Subject, all: &Generated) -> Section {
+    let start = Instant::now();
+    let real = &all.test.features;
+    let balls = Balls::new(real);
+    let sets = all.compared().map(|(_, pictures)| &pictures.features);
+    let classes =
+        sets.into_iter().chain([real]).filter_map(|set| set.classes()?.iter().max()).max().map_or(0, |c| c + 1);
+    let train = narrowed(&subject.train, subject.file.geometry().units());
+    let nearest = |bits| Nearest::new(&nearest::distances(bits, &train));
+    let [modes, samples, floor, ceiling] = all.compared().map(|(name, pictures)| Row {
+        coverage: Coverage::measure(real, &balls, &pictures.features),
+        distinct: pictures.bits.distinct_rows(),
+        nearest: ["modes", "samples"].contains(&name).then(|| nearest(&pictures.bits)),
+        classes: shares(&pictures.features, classes),
+    });
+    Section {
+        modes,
+        samples,
+        floor,
+        ceiling,
+        test_nearest: nearest(&all.test.bits),
+        test_classes: shares(real, classes),
+        seconds: start.elapsed().as_secs_f64(),
+    }
+}
+
+/// The share of each of so many classes.
+fn shares(set: &FeatureSet, classes: usize) -> Option<Vec<f64>> {
+    let mut counts = vec![0_usize; classes];
+    set.classes()?.iter().for_each(|&class| counts[class] += 1);
+    Some(counts.into_iter().map(|count| count as f64 / set.len() as f64).collect())
+}
+
+impl super::Section for Section {
+    fn print(&self, out: &mut dyn Write) -> io::Result<()> {
+        let rows =
+            [("modes", &self.modes), ("samples", &self.samples), ("floor", &self.floor), ("ceiling", &self.ceiling)];
+        writeln!(out, "coverage, {:.1} s", self.seconds)?;
+        writeln!(out, "{:<10}{:>10}{:>10}{:>10}{:>10}", "", "precision", "recall", "coverage", "distinct")?;
+        for (name, Row { coverage: Coverage { precision, recall, coverage }, distinct, .. }) in rows {
+            writeln!(out, "{name:<10}{precision:>10.3}{recall:>10.3}{coverage:>10.3}{distinct:>10}")?;
+        }
+        writeln!(out, "precision counts the smaller half of the balls around real images: read it beside the floor's")?;
+        writeln!(out)?;
+        writeln!(out, "bits that differ from the nearest training image")?;
+        writeln!(
+            out,
+            "{:<10}{:>8}{:>6}{:>6}{:>6}{:>8}{:>6}{:>6}{:>6}{:>10}",
+            "", "mean", "least", "5 %", "25 %", "median", "75 %", "95 %", "most", "copies %"
+        )?;
+        let nearest = rows.into_iter().filter_map(|(name, row)| Some((name, row.nearest.as_ref()?)));
+        for (name, Nearest { mean, quantiles, copies, .. }) in nearest.chain([("test", &self.test_nearest)]) {
+            let [least, q5, q25, median, q75, q95, most] = quantiles;
+            writeln!(
+                out,
+                "{name:<10}{mean:>8.1}{least:>6}{q5:>6}{q25:>6}{median:>8}{q75:>6}{q95:>6}{most:>6}{:>10.2}",
+                100.0 * copies
+            )?;
+        }
+        if self.test_classes.is_some() {
+            writeln!(out)?;
+            writeln!(out, "classes that the network sees, %")?;
+            let classes = rows.into_iter().map(|(name, row)| (name, &row.classes));
+            for (name, shares) in classes.chain([("test", &self.test_classes)]) {
+                write!(out, "{name:<10}")?;
+                shares.iter().flatten().try_for_each(|share| write!(out, "{:>6.1}", 100.0 * share))?;
+                writeln!(out)?;
+            }
+        }
+        Ok(())
+    }
+}
