@@ -27,7 +27,8 @@ pub const HEADER_BYTES: usize = 24;
 pub const CRC32: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 
 /// How the visible units make up a picture. Unit `(pixel × channels + channel) × bits + plane`, pixels row by row,
-/// planes least significant first. All zero for data that is no picture.
+/// planes least significant first. Units of the visible layer behind the picture are label units, one for each class. All
+/// zero for data that is no picture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Geometry {

@@ -236,7 +236,8 @@ impl Checkpoint {
             }
             None => guess_geometry(shape.width(0)),
         };
-        if geometry != Geometry::default() && geometry.units() != shape.width(0) {
+        // What it leaves over are label units.
+        if geometry.units() > shape.width(0) {
             let (units, visible) = (geometry.units(), shape.width(0));
             return Err(bad_record(format!("the picture has {units} bits, the visible layer {visible} units")));
         }

@@ -35,14 +35,39 @@ pub fn local_modes<W: TileWeight>(
     sweeps: u32,
     seed: u64,
 ) -> Result<Samples, SearchCapHit> {
+    local_modes_given(model, None, count, sweeps, seed)
+}
+
+/// [`local_modes`] with some visible units held: `given` is the packed visible bits and a mask of those that are held.
+///
+/// # Errors
+/// [`SearchCapHit`], if the search of any chain finds no mode.
+///
+/// # Panics
+/// If the bits or the mask have too few words.
+pub fn local_modes_given<W: TileWeight>(
+    model: &DenseDbm<'_, W>,
+    given: Option<(&[u32], &[u32])>,
+    count: usize,
+    sweeps: u32,
+    seed: u64,
+) -> Result<Samples, SearchCapHit> {
     let shape = *model.shape();
     let weights = ChainWeights::new(model);
+    let mut mask = vec![0; shape.words()];
+    if let Some((_, held)) = given {
+        let words = shape.word_range(0);
+        mask[words.clone()].copy_from_slice(&held[..words.len()]);
+    }
     let blocks = in_blocks(
         count,
         || Chains::new(&shape),
         |chains, range| {
             let streams = range.map(|chain| stream(seed, chain as u64));
-            chains.reset(&weights, streams, None, Clamping::Free);
+            match given {
+                None => chains.reset(&weights, streams, None, Clamping::Free),
+                Some((visible, _)) => chains.reset(&weights, streams, Some(&|_| visible), Clamping::Same(&mask)),
+            }
             let active: Vec<u32> = (0..chains.len() as u32).collect();
             chains.randomise(&active);
             let mut reports = Vec::new();

@@ -3,10 +3,12 @@
 //! A section has a file under `eval/`: its options, what it measures (by the library's `eval`), and its table. It has a
 //! name in [`SectionName`] and a field in [`Report`].
 
+mod classification;
 mod coverage;
 mod equilibrium;
 mod frechet;
 mod generated;
+mod inpainting;
 mod likelihood;
 
 use std::{
@@ -15,26 +17,30 @@ use std::{
     time::Instant,
 };
 
-use anyhow::ensure;
 use bitboltz_core::{image::Geometry, shape::Shape};
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::{one_line, print_json, progress::Counted, say};
+use super::{one_line, pictures, print_json, progress::Counted, say};
 use crate::{
     bits::BitMatrix,
-    dataset::{self, Encoding, Split},
+    dataset::{
+        self, Mask, Split,
+        labels::{label_units, with_labels},
+    },
     eval::likelihood::Stages,
     model_file::ModelFile,
 };
 
 /// Say what a model is worth on a data set: its likelihood, how far what it generates is from its own distribution and
-/// from real images, and what of these it reaches.
+/// from real images, what of these it reaches, what it restores of hidden pixels, and, with label units, how well it tells
+/// the class.
 ///
 /// log Z comes from annealed importance sampling, which begins at independent pixels with the means of the training
 /// images. With too few temperatures it is too low far more often than too high, and log p(v) then too high: look at how
 /// it moves with --betas. Of the test images log p(v) is exact, given log Z, with one hidden layer; with more it is a
-/// variational lower bound, and for the first images it is estimated as well. DATA that have no splits (a file, a folder
+/// variational lower bound, and for the first images it is estimated as well. With label units v is the picture and its
+/// label. DATA that have no splits (a file, a folder
 /// of pictures) are both training and test images.
 ///
 /// Generated images are compared with test images by the features of a network (--features), always beside a floor (as
@@ -45,7 +51,8 @@ use crate::{
 #[command(after_help = "Examples:\n  bitboltz eval m.safetensors mnist\n  \
                         bitboltz eval m.bbz digits --only likelihood --betas 20000 --chains 200 --json\n  \
                         bitboltz eval m.safetensors mnist --only equilibrium --sweeps 10000\n  \
-                        bitboltz eval m.safetensors mnist --only frechet,coverage --samples 10000\n\n\
+                        bitboltz eval m.safetensors mnist --only frechet,coverage --samples 10000\n  \
+                        bitboltz eval m.safetensors mnist --only inpainting,classification --mask half-top\n\n\
                         --features FILE takes any ONNX network of one input, N x channels x height x width floats from \
                         0 to 1 of just the images' size (a grey image is repeated for 3 channels), whose first output \
                         has a row of features for each image; an output called \"logits\" gives classes. For the \
@@ -68,12 +75,20 @@ pub(super) struct Args {
     /// Seed of the random numbers.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// What is hidden in the sections inpainting and classification, any number of times; as in bitboltz inpaint [default:
+    /// the halves, a box in the middle and random:0.5; for classification half-left].
+    #[arg(long = "mask", value_name = "MASK")]
+    masks: Vec<Mask>,
     #[command(flatten)]
     likelihood: likelihood::Options,
     #[command(flatten)]
     equilibrium: equilibrium::Options,
     #[command(flatten)]
     generated: generated::Options,
+    #[command(flatten)]
+    inpainting: inpainting::Options,
+    #[command(flatten)]
+    classification: classification::Options,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -90,16 +105,23 @@ enum SectionName {
     Frechet,
     /// What generated images reach, and whether they are copies.
     Coverage,
+    /// Hidden pixels restored, beside two baselines.
+    Inpainting,
+    /// Test error by label units; left out for models without, unless asked for.
+    Classification,
 }
 
 /// What is evaluated, on what.
 struct Subject {
+    model: PathBuf,
     file: ModelFile,
     data: String,
     train: BitMatrix,
     test: BitMatrix,
     /// Whether the test images are others than the training images.
     held_out: bool,
+    /// What is hidden, if it was said.
+    masks: Option<Vec<Mask>>,
     seed: u64,
 }
 
@@ -125,6 +147,10 @@ struct Report {
     frechet: Option<frechet::Section>,
     #[serde(skip_serializing_if = "Option::is_none")]
     coverage: Option<coverage::Section>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inpainting: Option<inpainting::Section>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    classification: Option<classification::Section>,
     seconds: f64,
 }
 
@@ -144,7 +170,9 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let (train, test) = (rows(Split::Train)?, rows(Split::Test)?);
     let held_out = train != test;
     let test = test.subset(0..args.count.map_or(usize::MAX, |count| count as usize));
-    let subject = Subject { data: args.data.clone(), train, test, held_out, seed: args.seed, file };
+    let (model, data) = (args.model.clone(), args.data.clone());
+    let masks = (!args.masks.is_empty()).then(|| args.masks.clone());
+    let subject = Subject { model, data, train, test, held_out, masks, seed: args.seed, file };
     let wants = |name| args.only.is_empty() || args.only.contains(&name);
     let wants_generated = wants(SectionName::Frechet) || wants(SectionName::Coverage);
     let plan = match wants_generated.then(|| args.generated.plan(&subject)) {
@@ -155,6 +183,15 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         }
         plan => plan.transpose()?,
     };
+    let wants_classes = match wants(SectionName::Classification).then(|| args.classification.check(&subject)) {
+        // Nobody asked for it by name.
+        Some(Err(_)) if args.only.is_empty() => false,
+        answer => answer.transpose()?.is_some(),
+    };
+    for mask in &args.masks {
+        // Whether it fits the picture, before any work.
+        pictures::hide(mask, subject.file.geometry(), 1, args.seed)?;
+    }
     let start = Instant::now();
     let likelihood = wants(SectionName::Likelihood).then(|| args.likelihood.measure(&subject, &Shown)).transpose()?;
     let equilibrium =
@@ -163,6 +200,8 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let all = all.as_ref();
     let frechet = all.filter(|_| wants(SectionName::Frechet)).map(frechet::measure).transpose()?;
     let coverage = all.filter(|_| wants(SectionName::Coverage)).map(|all| coverage::measure(&subject, all));
+    let inpainting = wants(SectionName::Inpainting).then(|| args.inpainting.measure(&subject, &Shown)).transpose()?;
+    let classification = wants_classes.then(|| args.classification.measure(&subject, &Shown)).transpose()?;
     let report = Report {
         model: args.model.clone(),
         data: args.data.clone(),
@@ -177,6 +216,8 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         generated,
         frechet,
         coverage,
+        inpainting,
+        classification,
         seconds: start.elapsed().as_secs_f64(),
     };
     if args.json { print_json(out, &report) } else { Ok(report.print(out)?) }
@@ -184,23 +225,10 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
 
 /// The images of a split as rows of visible units.
 fn bits(args: &Args, split: Split, shape: &Shape, geometry: Geometry) -> anyhow::Result<BitMatrix> {
-    let model = args.model.display();
-    let visible = shape.width(0);
-    ensure!(geometry.units() > 0, "{model}: the model does not say how its visible units make up a picture");
     let images = dataset::load(&args.data, split)?;
-    let found = [images.width, images.height, images.channels];
-    let expected = [geometry.width.into(), geometry.height.into(), geometry.channels.into()];
-    ensure!(
-        found == expected,
-        "{}: the model takes images of {}, found {}",
-        args.data,
-        expected.map(|n: usize| n.to_string()).join(" × "),
-        found.map(|n| n.to_string()).join(" × ")
-    );
-    ensure!(!images.is_empty(), "{}: no images", args.data);
-    let bits = Encoding { bits: geometry.bits, threshold: args.threshold }.encode(&images)?;
-    ensure!(bits.cols() == visible, "{model}: the model has {visible} visible units, the images give {}", bits.cols());
-    Ok(bits)
+    let pictures = pictures::encode(&args.model.display(), geometry, &args.data, &images, args.threshold)?;
+    let labels = label_units(shape.width(0), geometry);
+    Ok(if labels.is_empty() { pictures } else { with_labels(&pictures, &images, labels.len())? })
 }
 
 /// Bars, or lines, on standard error.
@@ -226,12 +254,14 @@ impl Section for Report {
             if self.held_out { "" } else { ", which are the training images too" },
             self.seed
         )?;
-        let sections: [Option<&dyn Section>; 5] = [
+        let sections: [Option<&dyn Section>; 7] = [
             self.likelihood.as_ref().map(|section| section as &dyn Section),
             self.equilibrium.as_ref().map(|section| section as &dyn Section),
             self.generated.as_ref().map(|section| section as &dyn Section),
             self.frechet.as_ref().map(|section| section as &dyn Section),
             self.coverage.as_ref().map(|section| section as &dyn Section),
+            self.inpainting.as_ref().map(|section| section as &dyn Section),
+            self.classification.as_ref().map(|section| section as &dyn Section),
         ];
         for section in sections.into_iter().flatten() {
             writeln!(out)?;

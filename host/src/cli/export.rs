@@ -13,14 +13,17 @@ use bitboltz_core::{
 use clap::{ValueEnum, builder::PossibleValuesParser};
 use serde_json::json;
 
-use super::{check_outputs, one_line, print_json};
+use super::{check_outputs, one_line, pictures, print_json};
 use crate::{
     agreement::Agreement,
     atomic,
     bits::BitMatrix,
     boards::{BOARDS, Board},
     checkpoint::Checkpoint,
-    dataset::{self, Encoding, Split},
+    dataset::{
+        self, Split,
+        labels::{label_units, with_labels},
+    },
     image,
     parameters::Parameters,
     quantise::{IntegerWeight, Quantised},
@@ -145,11 +148,11 @@ fn encode<W: Weight>(model: &DenseDbm<'_, W>, geometry: Geometry) -> anyhow::Res
 fn data(args: &Args, checkpoint: &Checkpoint) -> anyhow::Result<(BitMatrix, String)> {
     let parameters = &checkpoint.parameters;
     if let Some(name) = &args.data {
-        return Ok((test_bits(name, args.threshold, parameters)?, name.clone()));
+        return Ok((test_bits(args, name, parameters)?, name.clone()));
     }
     let why = match checkpoint.training.as_ref().and_then(|training| training.config.data_set.as_ref()) {
         None => "the checkpoint names no data set".to_owned(),
-        Some(name) => match test_bits(name, args.threshold, parameters) {
+        Some(name) => match test_bits(args, name, parameters) {
             Ok(bits) => return Ok((bits, name.clone())),
             Err(error) => format!("not of {name}: {}", one_line(&error)),
         },
@@ -162,20 +165,10 @@ fn data(args: &Args, checkpoint: &Checkpoint) -> anyhow::Result<(BitMatrix, Stri
 }
 
 /// The first test images of a data set as rows of visible bits.
-fn test_bits(name: &str, threshold: u8, parameters: &Parameters) -> anyhow::Result<BitMatrix> {
+fn test_bits(args: &Args, name: &str, parameters: &Parameters) -> anyhow::Result<BitMatrix> {
     let geometry = parameters.geometry();
     let images = dataset::load(name, Split::Test)?.subset(0..COMPARED);
-    let found = (images.width, images.height, images.channels);
-    let expected = (geometry.width.into(), geometry.height.into(), geometry.channels.into());
-    ensure!(
-        found == expected && geometry.units() == parameters.shape().width(0),
-        "{name}: the model takes images of {} × {} × {}, found {} × {} × {}",
-        expected.0,
-        expected.1,
-        expected.2,
-        found.0,
-        found.1,
-        found.2
-    );
-    Ok(Encoding { bits: geometry.bits, threshold }.encode(&images)?)
+    let pictures = pictures::encode(&args.model.display(), geometry, name, &images, args.threshold)?;
+    let labels = label_units(parameters.shape().width(0), geometry);
+    Ok(if labels.is_empty() { pictures } else { with_labels(&pictures, &images, labels.len())? })
 }

@@ -3,18 +3,23 @@
 use std::{
     fmt,
     io::Write,
+    ops::Range,
     path::{Path, PathBuf},
     time::Instant,
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use bitboltz_core::{image::Geometry, inpaint::Inpaint};
 use serde_json::json;
 
 use super::{check_outputs, pictures, print_json};
 use crate::{
     bits::BitMatrix,
-    dataset::{self, Encoding, Images, Mask, Split},
+    dataset::{
+        self, Images, Mask, Split,
+        labels::{classes_of, label_units, widened, with_labels},
+    },
+    eval::classification::likeliest,
     inpainting::{self, Restored},
     model_file::ModelFile,
     npy, with_model,
@@ -127,8 +132,11 @@ impl Options {
         out: &mut dyn Write,
         restore: impl FnOnce(&BitMatrix, &BitMatrix, &Plan) -> anyhow::Result<Answer>,
     ) -> anyhow::Result<()> {
-        let originals = self.load(model, visible, geometry)?;
-        let (pixels, hidden) = self.hide(&originals, geometry)?;
+        let (originals, classes) = self.load(model, visible, geometry)?;
+        let labels = label_units(visible, geometry);
+        let (pixels, hidden) = pictures::hide(&self.mask, geometry, originals.rows(), self.seed)?;
+        // The label is always to be found, and is no part of the picture.
+        let (free, hidden) = (widened(&hidden, labels.len(), true)?, widened(&hidden, labels.len(), false)?);
         let plan = Plan {
             restarts: self.restarts,
             sweeps: self.sweeps,
@@ -136,7 +144,7 @@ impl Options {
             seed: self.seed,
         };
         let start = Instant::now();
-        let answer = restore(&originals, &hidden, &plan)?;
+        let answer = restore(&originals, &free, &plan)?;
         let seconds = start.elapsed().as_secs_f64();
         let restored = match &answer {
             Answer::Bits(bits) => bits.clone(),
@@ -149,7 +157,9 @@ impl Options {
             let mut pictures = pictures::decode(&restored, geometry)?;
             if let (Answer::Probabilities(p), 1) = (&answer, geometry.bits) {
                 // Grey says more than the rounded bits.
-                pictures.pixels.iter_mut().zip(p).for_each(|(pixel, p)| *pixel = (p * 255.0).round() as u8);
+                let rows = pictures.pixels.chunks_exact_mut(geometry.units()).zip(p.chunks_exact(visible));
+                let pixels = rows.flat_map(|(pixels, p)| pixels.iter_mut().zip(p));
+                pixels.for_each(|(pixel, p)| *pixel = (p * 255.0).round() as u8);
             }
             write_grid(path, geometry, &originals, &pixels, &pictures)?;
         }
@@ -160,13 +170,15 @@ impl Options {
         }
         let share = Restored::new(&originals, &restored, &hidden);
         let (count, units) = (originals.rows(), inpainting::hidden_units(&hidden));
+        let right = right_labels(&answer, &classes, labels);
         if self.json {
             let mask = self.mask.to_string();
-            return print_json(
-                out,
-                &json!({"images": count, "mask": mask, "hidden_units": units, "restored": share, "seconds": seconds,
-                        "seed": self.seed}),
-            );
+            let mut answer = json!({"images": count, "mask": mask, "hidden_units": units, "restored": share,
+                                    "seconds": seconds, "seed": self.seed});
+            if let Some(right) = right {
+                answer["right_labels"] = right.into();
+            }
+            return print_json(out, &answer);
         }
         // There is no share of nothing.
         let of_those_on = if share.on.is_nan() {
@@ -182,50 +194,46 @@ impl Options {
                 "{count} images, {units} hidden units: restored {all:.2} % of all, {of_those_on}, in {seconds:.2} s"
             )?,
         }
+        if let Some(right) = right {
+            writeln!(out, "labels: {right} of {count} right")?;
+        }
         Ok(())
     }
 
-    fn load(&self, model: &dyn fmt::Display, visible: usize, geometry: Geometry) -> anyhow::Result<BitMatrix> {
+    /// The images as rows of visible units; label units are off where there is no label.
+    fn load(
+        &self,
+        model: &dyn fmt::Display,
+        visible: usize,
+        geometry: Geometry,
+    ) -> anyhow::Result<(BitMatrix, Vec<Option<usize>>)> {
         ensure!(geometry.units() > 0, "{model}: the model does not say how its visible units make up a picture");
         let images = dataset::load(&self.images, Split::Test)?;
         let images = images.subset(0..self.count as usize);
-        let found = (images.width, images.height, images.channels);
-        let expected = (geometry.width.into(), geometry.height.into(), geometry.channels.into());
-        ensure!(
-            found == expected,
-            "{}: the model takes images of {} × {} × {}, found {} × {} × {}",
-            self.images,
-            expected.0,
-            expected.1,
-            expected.2,
-            found.0,
-            found.1,
-            found.2
-        );
-        ensure!(!images.is_empty(), "{}: no images", self.images);
-        let bits = Encoding { bits: geometry.bits, threshold: self.threshold }.encode(&images)?;
-        ensure!(
-            bits.cols() == visible,
-            "{model}: the model has {visible} visible units, the images give {}",
-            bits.cols()
-        );
-        Ok(bits)
+        let pictures = pictures::encode(model, geometry, &self.images, &images, self.threshold)?;
+        let labels = label_units(visible, geometry);
+        let rows = match images.labels {
+            Some(_) if !labels.is_empty() => with_labels(&pictures, &images, labels.len())?,
+            _ => widened(&pictures, labels.len(), false)?,
+        };
+        let classes = classes_of(&rows, labels);
+        Ok((rows, classes))
     }
+}
 
-    /// Hidden pixels and hidden units of every image.
-    fn hide(&self, originals: &BitMatrix, geometry: Geometry) -> anyhow::Result<(Vec<Vec<bool>>, BitMatrix)> {
-        let (width, height, channels) = (geometry.width.into(), geometry.height.into(), geometry.channels.into());
-        let kinds = if self.mask.varies() { originals.rows() } else { 1 };
-        let mut pixels = Vec::new();
-        let mut units = Vec::new();
-        for i in 0..kinds {
-            pixels.push(self.mask.hidden_pixels(width, height, i, self.seed)?);
-            units.push(self.mask.hidden(width, height, channels, geometry.bits, i, self.seed)?);
-        }
-        let rows = (0..originals.rows()).map(|i| &units[i % kinds]);
-        let hidden = BitMatrix::from_rows(originals.cols(), rows).context("mask")?;
-        Ok((pixels, hidden))
+/// How many images got their own label: the label unit most often on, if any was. `None` without label units or labels.
+fn right_labels(answer: &Answer, classes: &[Option<usize>], labels: Range<usize>) -> Option<usize> {
+    if classes.iter().all(Option::is_none) {
+        return None;
     }
+    let found = match answer {
+        Answer::Bits(rows) => classes_of(rows, labels),
+        Answer::Probabilities(p) => {
+            let rows = p.chunks_exact(labels.end).map(|row| &row[labels.clone()]);
+            rows.map(|row| likeliest(row).filter(|&class| row[class] > 0.0)).collect()
+        }
+    };
+    Some(found.iter().zip(classes).filter(|(found, class)| found == class).count())
 }
 
 /// Writes original, masked, restored side by side. `pixels` holds one mask for each image, or one for all.

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::print_json;
-use crate::{model_file::ModelFile, with_model};
+use crate::{dataset::labels::label_units, model_file::ModelFile, with_model};
 
 /// Bars of the weight histogram.
 const BARS: usize = 15;
@@ -58,6 +58,7 @@ impl Summary {
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let file = ModelFile::load(&args.file)?;
     let (shape, geometry, kind) = (file.shape(), file.geometry(), file.kind());
+    let labels = label_units(shape.width(0), geometry).len();
     let tensors: Vec<Summary> = with_model!(&file, model => {
         let scale = model.scale();
         let weights = model.connections().iter().enumerate().map(|(l, connection)| {
@@ -93,6 +94,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         return print_json(
             out,
             &json!({"file": args.file, "widths": widths, "weights": kind.name(), "picture": picture(geometry),
+                    "label_units": labels,
                     "image_bytes": flash, "ram_bytes": ram, "image": image, "training": training, "tensors": tensors}),
         );
     }
@@ -101,6 +103,9 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     if geometry.units() > 0 {
         let Geometry { width, height, channels, bits } = geometry;
         writeln!(out, "picture: {width} × {height}, {channels} channel(s), {bits} bit(s) a value")?;
+        if labels > 0 {
+            writeln!(out, "behind it: {labels} label units")?;
+        }
     }
     match image {
         Some((crc, scale, shifts)) => {

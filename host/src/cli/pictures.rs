@@ -1,13 +1,13 @@
-//! Rows of visible units as pictures.
+//! Rows of visible units as pictures, and pictures as rows.
 
-use std::path::Path;
+use std::{fmt, path::Path};
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use bitboltz_core::image::Geometry;
 
 use crate::{
     bits::BitMatrix,
-    dataset::{Encoding, Images},
+    dataset::{Encoding, Images, Mask, labels::narrowed},
     grid::Grid,
 };
 
@@ -17,11 +17,49 @@ pub(super) fn decode(rows: &BitMatrix, geometry: Geometry) -> anyhow::Result<Ima
     ensure!(units > 0, "the model does not say how its visible units make up a picture; write them with --npy");
     let (width, height, channels) = (geometry.width.into(), geometry.height.into(), geometry.channels.into());
     let encoding = Encoding::new(geometry.bits)?;
-    if units == rows.cols() {
-        return Ok(encoding.decode(rows, width, height, channels)?);
+    Ok(encoding.decode(&narrowed(rows, units), width, height, channels)?)
+}
+
+/// The images called `data` as rows of the visible units that make up the picture of what is called `model`; label units
+/// are not among them.
+pub(super) fn encode(
+    model: &dyn fmt::Display,
+    geometry: Geometry,
+    data: &str,
+    images: &Images,
+    threshold: u8,
+) -> anyhow::Result<BitMatrix> {
+    ensure!(geometry.units() > 0, "{model}: the model does not say how its visible units make up a picture");
+    let found = [images.width, images.height, images.channels];
+    let expected = [geometry.width.into(), geometry.height.into(), geometry.channels.into()];
+    ensure!(
+        found == expected,
+        "{data}: the model takes images of {}, found {}",
+        expected.map(|n: usize| n.to_string()).join(" × "),
+        found.map(|n| n.to_string()).join(" × ")
+    );
+    ensure!(!images.is_empty(), "{data}: no images");
+    Ok(Encoding { bits: geometry.bits, threshold }.encode(images)?)
+}
+
+/// Hidden pixels (one mask for all of the images, or one for each) and the hidden units of each image's picture.
+pub(super) fn hide(
+    mask: &Mask,
+    geometry: Geometry,
+    images: usize,
+    seed: u64,
+) -> anyhow::Result<(Vec<Vec<bool>>, BitMatrix)> {
+    let (width, height, channels) = (geometry.width.into(), geometry.height.into(), geometry.channels.into());
+    let kinds = if mask.varies() { images } else { 1 };
+    let mut pixels = Vec::new();
+    let mut units = Vec::new();
+    for i in 0..kinds {
+        pixels.push(mask.hidden_pixels(width, height, i, seed)?);
+        units.push(mask.hidden(width, height, channels, geometry.bits, i, seed)?);
     }
-    let cut = (0..rows.rows()).map(|i| (0..units).map(|j| rows.get(i, j)).collect::<Vec<bool>>());
-    Ok(encoding.decode(&BitMatrix::from_rows(units, cut)?, width, height, channels)?)
+    let rows = (0..images).map(|i| &units[i % kinds]);
+    let hidden = BitMatrix::from_rows(geometry.units(), rows).context("mask")?;
+    Ok((pixels, hidden))
 }
 
 /// An empty grid of such pictures.

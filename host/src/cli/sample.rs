@@ -12,7 +12,9 @@ use bitboltz_core::image::Geometry;
 use serde_json::{Map, Value, json};
 
 use super::{check_outputs, pictures, print_json};
-use crate::{bits::BitMatrix, model_file::ModelFile, npy, sampling, with_model};
+use crate::{
+    bits::BitMatrix, dataset::labels::label_units, model_file::ModelFile, npy, sampling::local_modes_given, with_model,
+};
 
 /// Generate images: from uniform random bits, by local mode search and then Gibbs sweeps.
 ///
@@ -20,10 +22,14 @@ use crate::{bits::BitMatrix, model_file::ModelFile, npy, sampling, with_model};
 /// the grid shows both side by side.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  bitboltz sample m.safetensors -n 64 -o grid.png\n  \
-                        bitboltz sample m.bbz --modes -n 10000 --npy modes.npy --json")]
+                        bitboltz sample m.bbz --modes -n 10000 --npy modes.npy --json\n  \
+                        bitboltz sample m.safetensors --class 8 -o eights.png")]
 pub(super) struct Args {
     /// Checkpoint (.safetensors) or image (.bbz).
     model: PathBuf,
+    /// Images of this class only, from 0: its label unit is held on, the others off (models trained with --labels).
+    #[arg(long, value_name = "K")]
+    class: Option<usize>,
     #[command(flatten)]
     options: Options,
 }
@@ -60,9 +66,23 @@ pub(super) struct Options {
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     args.options.check(&[&args.model])?;
     let file = ModelFile::load(&args.model)?;
+    let held = args.class.map(|class| hold(class, &args.model, file.shape().width(0), file.geometry())).transpose()?;
+    let given = held.as_ref().map(|held| (held.row(0), held.row(1)));
     args.options.run(&args.model.display(), file.geometry(), out, |count, sweeps, seed| {
-        with_model!(&file, model => Ok(sampling::local_modes(&model, count, sweeps.into(), seed)?.visible))
+        with_model!(&file, model => Ok(local_modes_given(&model, given, count, sweeps.into(), seed)?.visible))
     })
+}
+
+/// Visible bits with the label unit of a class on, and the mask of all label units.
+fn hold(class: usize, model: &Path, visible: usize, geometry: Geometry) -> anyhow::Result<BitMatrix> {
+    let labels = label_units(visible, geometry);
+    let name = model.display();
+    ensure!(!labels.is_empty(), "{name}: --class {class}: the model has no label units; train it with --labels");
+    ensure!(class < labels.len(), "{name}: --class {class}: the model has classes 0 to {}", labels.len() - 1);
+    let mut rows = BitMatrix::zeros(2, visible);
+    rows.set(0, labels.start + class, true);
+    labels.for_each(|unit| rows.set(1, unit, true));
+    Ok(rows)
 }
 
 impl Options {

@@ -19,7 +19,10 @@ use crate::{
     atomic,
     bits::BitMatrix,
     checkpoint::{Checkpoint, CheckpointError, TrainingState},
-    dataset::{self, Encoding, Images, Split},
+    dataset::{
+        self, Encoding, Images, Split,
+        labels::{classes, label_units, with_labels},
+    },
     estimator::{Estimator, SecondStart},
     train::{
         Budget, Init, TrainConfig, Trainer,
@@ -121,6 +124,9 @@ struct Settings {
     /// Initial weights: orthogonal, or normal:STD [default: orthogonal].
     #[arg(long, conflicts_with = "resume", value_parser = init)]
     init: Option<Init>,
+    /// Learn the labels too: one more visible unit for each class, on for the images of that class.
+    #[arg(long, conflicts_with = "resume")]
+    labels: bool,
     /// Start the visible biases at the log odds of the data instead of zero.
     #[arg(long, conflicts_with = "resume")]
     bias_from_data: bool,
@@ -256,7 +262,13 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     }
     let bits = resumed.as_ref().map_or(args.settings.bits, |checkpoint| checkpoint.parameters.geometry().bits.max(1));
     let images = dataset::load(&args.data, Split::Train)?;
-    let (data, geometry) = encode(&images, bits, args.threshold)?;
+    let (pictures, geometry) = encode(&images, bits, args.threshold)?;
+    let classes = match &resumed {
+        Some(checkpoint) => label_units(checkpoint.parameters.shape().width(0), checkpoint.parameters.geometry()).len(),
+        None if args.settings.labels => classes(&images)?,
+        None => 0,
+    };
+    let data = if classes > 0 { with_labels(&pictures, &images, classes)? } else { pictures };
     let mut trainer = match resumed {
         Some(checkpoint) => {
             let mut trainer = Trainer::resume(checkpoint, data).with_context(|| args.output.display().to_string())?;

@@ -16,6 +16,7 @@ mod error;
 mod folder;
 pub mod idx;
 pub mod known;
+pub mod labels;
 pub mod mask;
 mod npy;
 mod open;
@@ -25,6 +26,7 @@ mod scale;
 pub use crate::bits::BitMatrix;
 pub use encode::{EncodeError, Encoding};
 pub use error::DataError;
+pub use labels::LabelError;
 pub use mask::{Mask, MaskError};
 
 /// Images of one size, with or without labels.

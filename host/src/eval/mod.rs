@@ -8,6 +8,7 @@
 //! - [`ais`]: log Z by annealed importance sampling, weighed by [`importance`];
 //! - [`mean_field`]: a lower bound on log p*(v), exact with one hidden layer;
 //! - [`likelihood`]: these together, on data;
+//! - [`classification`]: the classes that label units tell;
 //! - [`base_rate`]: the model that every likelihood is compared with;
 //! - [`equilibrium`]: how far short runs are from a model's own distribution;
 //! - [`real`], [`softplus`]: models in real numbers, and sums of log(1 + exp(a));
@@ -19,6 +20,7 @@
 
 pub mod ais;
 pub mod base_rate;
+pub mod classification;
 pub mod equilibrium;
 pub mod exact;
 pub mod features;

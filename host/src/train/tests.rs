@@ -285,8 +285,8 @@ fn what_cannot_be_trained_or_resumed_is_refused() {
         |config: TrainConfig, data: BitMatrix, geometry| Trainer::new(config, data, geometry).map(|_| ()).unwrap_err();
     let none = Geometry::default();
     assert_eq!(new(config.clone(), BitMatrix::zeros(0, 6), none), TrainError::NoData);
-    let picture = Geometry { width: 2, height: 2, channels: 1, bits: 1 };
-    assert_eq!(new(config.clone(), data(), picture), TrainError::Geometry { geometry: 4, data: 6 });
+    let picture = Geometry { width: 4, height: 2, channels: 1, bits: 1 };
+    assert_eq!(new(config.clone(), data(), picture), TrainError::Geometry { geometry: 8, data: 6 });
     assert!(matches!(new(TrainConfig { batch: 0, ..config.clone() }, data(), none), TrainError::Config(_)));
     assert!(matches!(new(TrainConfig { hidden: vec![1; 9], ..config.clone() }, data(), none), TrainError::Shape(_)));
 

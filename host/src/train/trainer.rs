@@ -41,8 +41,8 @@ pub enum TrainError {
     /// No rows to learn from.
     #[error("the data set has no rows")]
     NoData,
-    /// The picture and the rows differ in size.
-    #[error("the picture has {geometry} bits, the data rows have {data}")]
+    /// The picture has more bits than the rows.
+    #[error("the picture has {geometry} bits, the data rows have only {data}")]
     Geometry {
         /// Bits of the picture.
         geometry: usize,
@@ -183,14 +183,15 @@ impl Work {
 }
 
 impl Trainer {
-    /// A new run on these rows. `geometry` says how a row makes up a picture; all zero if it does not.
+    /// A new run on these rows. `geometry` says how a row makes up a picture; all zero if it does not. What a row has behind
+    /// the picture are [label units](crate::dataset::labels).
     ///
     /// # Errors
     /// Settings or data that cannot be trained on.
     pub fn new(config: TrainConfig, data: BitMatrix, geometry: Geometry) -> Result<Self, TrainError> {
         config.check()?;
         check_data(&data)?;
-        if geometry != Geometry::default() && geometry.units() != data.cols() {
+        if geometry.units() > data.cols() {
             return Err(TrainError::Geometry { geometry: geometry.units(), data: data.cols() });
         }
         let widths: Vec<usize> = std::iter::once(data.cols()).chain(config.hidden.iter().copied()).collect();

@@ -9,11 +9,14 @@ use std::{
 use serde::Serialize;
 
 use super::Subject;
-use crate::eval::{
-    features::FeatureSet,
-    generated::Generated,
-    nearest::{self, Nearest},
-    neighbours::{Balls, Coverage},
+use crate::{
+    dataset::labels::narrowed,
+    eval::{
+        features::FeatureSet,
+        generated::Generated,
+        nearest::{self, Nearest},
+        neighbours::{Balls, Coverage},
+    },
 };
 
 /// Of all that was compared.
@@ -53,7 +56,8 @@ pub(super) fn measure(subject: &Subject, all: &Generated) -> Section {
     let sets = all.compared().map(|(_, pictures)| &pictures.features);
     let classes =
         sets.into_iter().chain([real]).filter_map(|set| set.classes()?.iter().max()).max().map_or(0, |c| c + 1);
-    let nearest = |bits| Nearest::new(&nearest::distances(bits, &subject.train));
+    let train = narrowed(&subject.train, subject.file.geometry().units());
+    let nearest = |bits| Nearest::new(&nearest::distances(bits, &train));
     let [modes, samples, floor, ceiling] = all.compared().map(|(name, pictures)| Row {
         coverage: Coverage::measure(real, &balls, &pictures.features),
         distinct: pictures.bits.distinct_rows(),

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::Subject;
 use crate::{
+    dataset::labels::narrowed,
     eval::{
         features::{Embedded, Features},
         generated::{Generated, check},
@@ -106,9 +107,12 @@ impl Plan {
         let start = Instant::now();
         let (count, seed) = (self.samples, subject.seed);
         let draw = |sweeps| with_model!(&subject.file, model => sampling::local_modes(&model, count, sweeps, seed));
-        let generated = [draw(0)?.visible, draw(1)?.visible];
         let (network, geometry) = (&self.network, subject.file.geometry());
-        let all = Generated::new(network, geometry, generated, &subject.train, &subject.test, seed, stages)?;
+        // Without the labels.
+        let pictures = |rows| narrowed(rows, geometry.units());
+        let generated = [draw(0)?, draw(1)?].map(|drawn| narrowed(&drawn.visible, geometry.units()).into_owned());
+        let (train, test) = (pictures(&subject.train), pictures(&subject.test));
+        let all = Generated::new(network, geometry, generated, &train, &test, seed, stages)?;
         let section = Section {
             network: network.name().into(),
             dims: network.dims(),
