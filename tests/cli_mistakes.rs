@@ -139,6 +139,7 @@ fn train() {
         ("--minutes 0", "--minutes"),
         ("--bits 9", "--bits"),
         ("--estimator cd-1 --cap 9", "--cap: cd-1 couples no chains"),
+        ("--estimator pcd --y0 same", "--cap: pcd couples no chains"),
         ("--estimator cd-2 --k 1", "--k, "),
         ("--estimator cd-2 --m 1", "--m, "),
         ("--estimator cd-2 --lag 2", "--lag, "),
@@ -218,6 +219,7 @@ fn exact() {
     line(folder.path(), "exact").misused(&["--layers"]);
     line(folder.path(), "exact --layers 3,3 --visible 10").misused(&["--visible", "3 digits", "`10`"]);
     line(folder.path(), "exact --layers 3,3 --estimators lmi").misused(&["lmi", "ucd-lmi"]);
+    line(folder.path(), "exact --layers 3,3 --estimators cd-1,pcd-2").misused(&["pcd-2", "last update"]);
     line(folder.path(), "exact --layers 3").misused(&["--layers"]);
     line(folder.path(), "exact --layers 3,3 --replicates 0").misused(&["--replicates"]);
 }

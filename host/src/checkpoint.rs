@@ -1,8 +1,9 @@
 //! Checkpoints: safetensors files with the names and shapes of the paper's PyTorch code.
 //!
 //! `weight.l` has shape \[width(l + 1), width(l)\] and `bias.l` shape \[width(l)\], all `f32`; the core's layout is the
-//! transpose. A checkpoint of this program also holds `offset.l` (what the gradient is centered by) and, under the
-//! metadata key `bitboltz`, JSON with the picture's geometry and the training record. Files without that open too: the
+//! transpose. A checkpoint of this program also holds `offset.l` (what the gradient is centered by); while a run has
+//! persistent chains, `chains` (\[chains, words of a state\], `u32`: the bits of each layer from the lowest unit on, in
+//! whole words); and, under the metadata key `bitboltz`, JSON with the picture's geometry and the training record. Files without that open too: the
 //! geometry is then guessed. Tensors with other names are ignored.
 
 use std::{
@@ -23,15 +24,18 @@ use thiserror::Error;
 
 use crate::{
     atomic,
+    estimator::Estimator,
     matrix::{all_finite, transpose},
     parameters::Parameters,
-    train::{config::TrainConfig, rows::Fingerprint},
+    train::{config::TrainConfig, persistent::PersistentChains, rows::Fingerprint},
 };
 
 /// The metadata key of this program's record. One key, so that equal checkpoints are equal files.
 const METADATA_KEY: &str = "bitboltz";
 /// Version of the record. A change of what a field means, a new field, or one that goes makes another version.
 const VERSION: u64 = 1;
+/// The tensor of persistent chains.
+const CHAINS: &str = "chains";
 
 /// A model, and the state of the run that made it.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +59,9 @@ pub struct TrainingState {
     pub seconds: f64,
     /// What the gradient is centered by, one vector for each layer; empty without centering.
     pub offsets: Vec<Vec<f32>>,
+    /// The free chains of persistent contrastive divergence. A file whose estimator that is has them; no other has. `None`
+    /// with this estimator, as when it was changed to, begins new ones.
+    pub chains: Option<PersistentChains>,
 }
 
 /// Why a file is no checkpoint, or could not be written. Every message names the file.
@@ -92,12 +99,14 @@ pub enum CheckpointError {
         tensor: String,
     },
     /// A tensor has another number type.
-    #[error("{}: tensor {tensor}: expected type F32, found {found}", path.display())]
+    #[error("{}: tensor {tensor}: expected type {expected}, found {found}", path.display())]
     Dtype {
         /// The file.
         path: PathBuf,
         /// Its name.
         tensor: String,
+        /// Type expected.
+        expected: &'static str,
         /// Type found.
         found: String,
     },
@@ -112,6 +121,14 @@ pub enum CheckpointError {
         expected: String,
         /// Shape found.
         found: Vec<usize>,
+    },
+    /// The states of persistent chains hold bits that belong to no unit.
+    #[error("{}: tensor {tensor}: expected states of the model, found bits of no unit", path.display())]
+    Padding {
+        /// The file.
+        path: PathBuf,
+        /// Its name.
+        tensor: String,
     },
     /// A number is infinite or not a number.
     #[error("{}: tensor {tensor}: expected finite numbers, found one that is not", path.display())]
@@ -242,7 +259,9 @@ impl Checkpoint {
         let training = match record.and_then(|record| record.training) {
             Some(TrainingRecord { config, data, step, seconds }) => {
                 let offsets = if config.centering.is_some() { vectors("offset")? } else { Vec::new() };
-                Some(TrainingState { config, data, step, seconds, offsets })
+                let persistent = matches!(config.estimator, Estimator::Pcd { .. });
+                let chains = persistent.then(|| file.chains(&shape, config.batch)).transpose()?;
+                Some(TrainingState { config, data, step, seconds, offsets, chains })
             }
             None => None,
         };
@@ -267,17 +286,21 @@ impl Checkpoint {
             tensors.extend(named.map(|(l, vector)| (format!("{name}.{l}"), vec![vector.len()], vector.clone())));
         }
         let mut data = Vec::new();
+        if let Some(chains) = self.training.as_ref().and_then(|training| training.chains.as_ref()) {
+            let bytes = chains.words().iter().flat_map(|word| word.to_le_bytes()).collect();
+            data.push((CHAINS.to_owned(), Dtype::U32, vec![chains.len(), chains.state_words()], bytes));
+        }
         for (name, shape, numbers) in tensors {
             if !all_finite(&numbers) {
                 return Err(CheckpointError::NotFinite { path: path.to_owned(), tensor: name });
             }
             let bytes: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
-            data.push((name, shape, bytes));
+            data.push((name, Dtype::F32, shape, bytes));
         }
         let internal = |reason: String| CheckpointError::NotSafetensors { path: path.to_owned(), reason };
         let json = serde_json::to_string(&self.record()).map_err(|error| internal(error.to_string()))?;
-        let views = data.iter().map(|(name, shape, bytes)| {
-            TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.as_str(), view))
+        let views = data.iter().map(|(name, dtype, shape, bytes)| {
+            TensorView::new(*dtype, shape.clone(), bytes).map(|view| (name.as_str(), view))
         });
         let views = views.collect::<Result<Vec<_>, _>>().map_err(|error| internal(error.to_string()))?;
         let metadata = HashMap::from([(METADATA_KEY.to_owned(), json)]);
@@ -344,18 +367,39 @@ impl File<'_> {
     }
 
     fn numbers(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, CheckpointError> {
+        let numbers: Vec<f32> = self.tensor(name, Dtype::F32, shape)?.map(f32::from_le_bytes).collect();
+        if all_finite(&numbers) {
+            return Ok(numbers);
+        }
+        Err(CheckpointError::NotFinite { path: self.path.to_owned(), tensor: name.to_owned() })
+    }
+
+    /// The persistent chains, as many as a batch.
+    fn chains(&self, shape: &Shape, count: usize) -> Result<PersistentChains, CheckpointError> {
+        let words = self.tensor(CHAINS, Dtype::U32, &[count, shape.words()])?.map(u32::from_le_bytes).collect();
+        let padding = || CheckpointError::Padding { path: self.path.to_owned(), tensor: CHAINS.to_owned() };
+        PersistentChains::from_words(shape, words).ok_or_else(padding)
+    }
+
+    /// The elements of a tensor of this type, F32 or U32, and shape.
+    fn tensor(
+        &self,
+        name: &str,
+        dtype: Dtype,
+        shape: &[usize],
+    ) -> Result<impl Iterator<Item = [u8; 4]>, CheckpointError> {
         let (path, tensor) = (self.path.to_owned(), name.to_owned());
         let view = self.tensors.tensor(name).map_err(|_| self.missing(tensor.clone()))?;
-        if view.dtype() != Dtype::F32 {
-            return Err(CheckpointError::Dtype { path, tensor, found: format!("{:?}", view.dtype()) });
+        if view.dtype() != dtype {
+            let expected = if dtype == Dtype::U32 { "U32" } else { "F32" };
+            return Err(CheckpointError::Dtype { path, tensor, expected, found: format!("{:?}", view.dtype()) });
         }
         if view.shape() != shape {
             let (expected, found) = (format!("{shape:?}"), view.shape().to_vec());
             return Err(CheckpointError::TensorShape { path, tensor, expected, found });
         }
-        let (numbers, _) = view.data().as_chunks();
-        let numbers: Vec<f32> = numbers.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
-        if all_finite(&numbers) { Ok(numbers) } else { Err(CheckpointError::NotFinite { path, tensor }) }
+        let (elements, _) = view.data().as_chunks();
+        Ok(elements.iter().copied())
     }
 }
 

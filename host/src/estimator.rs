@@ -7,6 +7,10 @@
 //! | `ucd-gibbs` | uniform random bits | coupled Gibbs | after Qiu, Zhang, Wang, ICLR 2020 |
 //! | `ucd-mh` | uniform random bits | coupled Metropolis-Hastings | |
 //! | `cd-K` | the data | K Gibbs sweeps, uncoupled: biased | Hinton 2002 |
+//! | `pcd`, `pcd-K` | free chains: where the last update left them | 1 or K Gibbs sweeps, uncoupled: biased | Tieleman, ICML 2008 |
+//!
+//! [`Estimator::run`] runs one chain through the core: that is what the unbiased ones are proved with. Training runs
+//! blocks of chains through the [engine](crate::batch), with the same draws.
 
 use std::{fmt, str::FromStr};
 
@@ -19,6 +23,7 @@ use bitboltz_core::{
     model::Dbm,
     rng::Rng,
     search::SearchCapHit,
+    shape::Shape,
     start::{LocalModeStart, RandomStart, Start},
     state::{Clamp, State},
     transition::Transition,
@@ -63,6 +68,13 @@ pub enum Estimator {
         /// Sweeps.
         k: u32,
     },
+    /// Persistent contrastive divergence. The free chains go on from update to update, K sweeps each time; they begin
+    /// at random bits. The clamped chains are those of [`Cd`](Self::Cd), with one sweep if there is one hidden layer:
+    /// given the data its units are independent, and the first sweep is exact.
+    Pcd {
+        /// Sweeps of an update.
+        k: u32,
+    },
     /// Unbiased contrastive divergence.
     Ucd {
         /// Where chains start.
@@ -90,19 +102,19 @@ impl Estimator {
         }
     }
 
-    /// The same estimator with another horizon; contrastive divergence has none.
+    /// The same estimator with another horizon; those that couple no chains have none.
     pub fn with_horizon(self, horizon: Horizon) -> Self {
         match self {
             Self::Ucd { start, transition, second, .. } => Self::Ucd { start, transition, second, horizon },
-            Self::Cd { .. } => self,
+            Self::Cd { .. } | Self::Pcd { .. } => self,
         }
     }
 
-    /// The same estimator with another start of the second chain.
+    /// The same estimator with another start of the second chain, if there is one.
     pub fn with_second(self, second: SecondStart) -> Self {
         match self {
             Self::Ucd { start, transition, horizon, .. } => Self::Ucd { start, transition, second, horizon },
-            Self::Cd { .. } => self,
+            Self::Cd { .. } | Self::Pcd { .. } => self,
         }
     }
 }
@@ -111,6 +123,8 @@ impl fmt::Display for Estimator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cd { k } => write!(f, "cd-{k}"),
+            Self::Pcd { k: 1 } => f.write_str("pcd"),
+            Self::Pcd { k } => write!(f, "pcd-{k}"),
             Self::Ucd { start, transition, .. } => f.write_str(match (start, transition) {
                 (StartPolicy::LocalMode, TransitionPolicy::MetropolisHastings) => "ucd-lmi",
                 (StartPolicy::LocalMode, TransitionPolicy::Gibbs) => "ucd-lmi-gibbs",
@@ -123,7 +137,7 @@ impl fmt::Display for Estimator {
 
 /// No estimator has this name.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("no estimator `{0}`: expected ucd-lmi, ucd-lmi-gibbs, ucd-gibbs, ucd-mh, or cd-K with K ≥ 1")]
+#[error("no estimator `{0}`: expected ucd-lmi, ucd-lmi-gibbs, ucd-gibbs, ucd-mh, or cd-K, pcd or pcd-K with K ≥ 1")]
 pub struct UnknownEstimator(pub String);
 
 impl FromStr for Estimator {
@@ -136,10 +150,13 @@ impl FromStr for Estimator {
             "ucd-lmi-gibbs" => Ok(Self::ucd(S::LocalMode, T::Gibbs)),
             "ucd-gibbs" => Ok(Self::ucd(S::Random, T::Gibbs)),
             "ucd-mh" => Ok(Self::ucd(S::Random, T::MetropolisHastings)),
-            _ => match name.strip_prefix("cd-").and_then(|k| k.parse().ok()) {
-                Some(k) if k >= 1 => Ok(Self::Cd { k }),
-                _ => Err(UnknownEstimator(name.to_owned())),
-            },
+            "pcd" => Ok(Self::Pcd { k: 1 }),
+            _ => {
+                let sweeps = |prefix: &str| name.strip_prefix(prefix)?.parse().ok().filter(|&k| k >= 1);
+                let pcd = || sweeps("pcd-").map(|k| Self::Pcd { k });
+                let cd = sweeps("cd-").map(|k| Self::Cd { k });
+                cd.or_else(pcd).ok_or_else(|| UnknownEstimator(name.to_owned()))
+            }
         }
     }
 }
@@ -160,7 +177,7 @@ pub enum EstimateError {
 pub struct PhaseReport {
     /// Sweeps of local mode search.
     pub search_sweeps: u32,
-    /// Meeting time; `None` for contrastive divergence.
+    /// Meeting time; `None` where no chains are coupled.
     pub tau: Option<u32>,
 }
 
@@ -179,6 +196,10 @@ impl Estimator {
     /// `visible` is the packed data vector. Contrastive divergence starts there in both phases (its negative phase from
     /// a hidden sample of K clamped sweeps); the others use it in the positive phase only. `clamp` must clamp at least
     /// the visible layer in the positive phase.
+    ///
+    /// In the negative phase of persistent contrastive divergence, `visible` is the whole packed state of the chain, as
+    /// the last update left it (units that it leaves out are off); the one state that `observe` is shown is where it
+    /// goes on.
     ///
     /// # Errors
     /// [`EstimateError`]; what was observed until then must be thrown away.
@@ -204,15 +225,26 @@ impl Estimator {
                 bitboltz_core::state::clamp_layers(shape, &mut mask, |layer| layer == 0);
                 let data = Clamp::new(shape, &mask).expect("the mask has the shape's words");
                 model.randomise(&mut x, &data, rng);
-                let mut sweep = |first, clamp| {
-                    (0..k).for_each(|_| Gibbs { first }.step(model, &mut x, clamp, rng));
-                };
-                sweep(Block::Odd, if phase == Phase::Positive { clamp } else { &data });
+                sweeps(k, Block::Odd, model, &mut x, if phase == Phase::Positive { clamp } else { &data }, rng);
                 if phase == Phase::Negative {
                     // Even first: the odd layers have just been drawn given the data, so the other order would spend
                     // half of the first sweep on drawing them again, and CD-1 would end with h of the data beside v of
                     // the model.
-                    sweep(Block::Even, clamp);
+                    sweeps(k, Block::Even, model, &mut x, clamp, rng);
+                }
+                observe(&x, 1.0);
+                Ok(PhaseReport::default())
+            }
+            Self::Pcd { k } => {
+                match phase {
+                    Phase::Positive => {
+                        model.randomise(&mut x, clamp, rng);
+                        sweeps(posterior_sweeps(shape, k), Block::Odd, model, &mut x, clamp, rng);
+                    }
+                    Phase::Negative => {
+                        model.refresh(&mut x);
+                        sweeps(k, Block::Odd, model, &mut x, clamp, rng);
+                    }
                 }
                 observe(&x, 1.0);
                 Ok(PhaseReport::default())
@@ -239,6 +271,39 @@ impl Estimator {
                 };
                 Ok(PhaseReport { search_sweeps: report.sweeps, tau: Some(met.tau) })
             }
+        }
+    }
+}
+
+/// Sweeps of a clamped chain that begins at random bits, of an estimator with K sweeps: one is exact where there is one
+/// hidden layer.
+pub(crate) fn posterior_sweeps(shape: &Shape, k: u32) -> u32 {
+    if shape.layers() == 2 { 1 } else { k }
+}
+
+fn sweeps<C: Connection, R: Rng>(
+    count: u32,
+    first: Block,
+    model: &Dbm<'_, C>,
+    x: &mut State<'_, C::Field>,
+    clamp: &Clamp<'_>,
+    rng: &mut R,
+) {
+    (0..count).for_each(|_| Gibbs { first }.step(model, x, clamp, rng));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for name in ["ucd-lmi", "ucd-lmi-gibbs", "ucd-gibbs", "ucd-mh", "cd-1", "cd-12", "pcd", "pcd-2", "pcd-15"] {
+            assert_eq!(name.parse::<Estimator>().unwrap().to_string(), name);
+        }
+        assert_eq!("pcd-1".parse(), Ok(Estimator::Pcd { k: 1 }));
+        for name in ["", "cd", "cd-0", "cd-", "pcd-0", "pcd-", "pcd-x", "pcd1", "PCD", "ucd"] {
+            assert_eq!(name.parse::<Estimator>(), Err(UnknownEstimator(name.to_owned())));
         }
     }
 }

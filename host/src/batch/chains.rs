@@ -153,6 +153,16 @@ impl<W: TileWeight> Chains<W> {
         self.flips.resize(count, 0);
         self.rebuild.clear();
         self.rebuild.resize(count, false);
+        self.set_masks(clamping);
+        for layer in &mut self.layers {
+            // The content does not matter: fields are not valid yet.
+            layer.fields.resize(layer.stride * count);
+        }
+        self.clamp(weights);
+    }
+
+    fn set_masks(&mut self, clamping: Clamping<'_>) {
+        let words = self.shape.words();
         self.masks.clear();
         self.each = false;
         match clamping {
@@ -160,14 +170,9 @@ impl<W: TileWeight> Chains<W> {
             Clamping::Same(mask) => self.masks.extend_from_slice(&mask[..words]),
             Clamping::Each(masks) => {
                 self.each = true;
-                self.masks.extend_from_slice(&masks[..count * words]);
+                self.masks.extend_from_slice(&masks[..self.count * words]);
             }
         }
-        for layer in &mut self.layers {
-            // The content does not matter: fields are not valid yet.
-            layer.fields.resize(layer.stride * count);
-        }
-        self.clamp(weights);
     }
 
     /// Number of chains.

@@ -15,7 +15,18 @@ fn training() -> TrainingState {
         step: 12,
         seconds: 3.5,
         offsets: vec![vec![0.5; 4], vec![0.25; 2], vec![0.75]],
+        chains: None,
     }
+}
+
+/// A run with persistent chains: layers of 4, 2 and 1 units, a word each.
+fn persistent() -> TrainingState {
+    let mut state = training();
+    (state.config.estimator, state.config.batch) = (Estimator::Pcd { k: 1 }, 2);
+    let shape = Shape::new(&[4, 2, 1]).unwrap();
+    state.chains = PersistentChains::from_words(&shape, vec![0b1010, 0b01, 1, 0b0111, 0b10, 0]);
+    assert!(state.chains.is_some());
+    state
 }
 
 /// A file of tensors as another program would write it.
@@ -42,7 +53,7 @@ fn open(bytes: &[u8]) -> Result<Checkpoint, CheckpointError> {
 fn a_saved_checkpoint_loads_as_it_was_and_equal_ones_are_equal_files() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.safetensors");
-    for training in [None, Some(training())] {
+    for training in [None, Some(training()), Some(persistent())] {
         let checkpoint = Checkpoint { parameters: parameters(), training };
         checkpoint.save(&path).unwrap();
         let loaded = Checkpoint::load(&path).unwrap();
@@ -155,6 +166,32 @@ fn damaged_files_are_refused() {
     }
     let missing = Checkpoint::load(Path::new("/no/such/file")).unwrap_err();
     assert!(matches!(&missing, CheckpointError::Io { .. }) && missing.to_string().starts_with("/no/such/file: "));
+}
+
+#[test]
+fn persistent_chains_are_stored_as_words_and_checked() {
+    let path = Path::new("m.safetensors");
+    let bytes = |state| Checkpoint { parameters: parameters(), training: Some(state) }.to_bytes(path).unwrap();
+    let good = bytes(persistent());
+    let file = SafeTensors::deserialize(&good).unwrap();
+    let chains = file.tensor("chains").unwrap();
+    assert_eq!((chains.dtype(), chains.shape()), (Dtype::U32, &[2, 3][..]));
+    assert_eq!(chains.data()[..12], [0b1010, 0, 0, 0, 0b01, 0, 0, 0, 1, 0, 0, 0]);
+
+    let refused = |change: fn(&mut TrainingState)| {
+        let mut state = persistent();
+        change(&mut state);
+        open(&bytes(state)).unwrap_err().to_string()
+    };
+    assert_eq!(refused(|state| state.chains = None), "m.safetensors: tensor chains: expected, not found");
+    let shape = "m.safetensors: tensor chains: expected shape [3, 3], found [2, 3]";
+    assert_eq!(refused(|state| state.config.batch = 3), shape);
+    // A bit that is no unit of the highest layer.
+    let offset = chains.data().as_ptr() as usize - good.as_ptr() as usize;
+    let mut padded = good.clone();
+    padded[offset + 8] = 2;
+    let error = open(&padded).unwrap_err().to_string();
+    assert_eq!(error, "m.safetensors: tensor chains: expected states of the model, found bits of no unit");
 }
 
 #[test]

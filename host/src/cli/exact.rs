@@ -135,6 +135,9 @@ pub(super) enum ExactError {
     /// `--k`, `--m`, `--lag` make no horizon.
     #[error("--k, --m, --lag: {0}")]
     Horizon(#[from] CouplingError),
+    /// Persistent contrastive divergence makes no estimate from nothing.
+    #[error("--estimators: {0} goes on from its last update, so it has no independent runs")]
+    Persistent(Estimator),
     /// Neither a model nor `--layers`.
     #[error("expected MODEL or --layers, found neither")]
     NoModel,
@@ -143,12 +146,15 @@ pub(super) enum ExactError {
 impl ExactError {
     /// Whether the arguments contradict each other or the model: an error of usage.
     pub(super) fn is_usage(&self) -> bool {
-        matches!(self, Self::Layers(_) | Self::Visible { .. } | Self::Horizon(_) | Self::NoModel)
+        matches!(self, Self::Layers(_) | Self::Visible { .. } | Self::Horizon(_) | Self::Persistent(_) | Self::NoModel)
     }
 }
 
 /// Runs the command and prints the answer.
 pub(super) fn run(args: &ExactArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+    if let Some(&estimator) = args.estimators.iter().find(|estimator| matches!(estimator, Estimator::Pcd { .. })) {
+        return Err(ExactError::Persistent(estimator).into());
+    }
     let answer = match (&args.model, &args.layers) {
         (Some(path), _) => {
             let file = ModelFile::load(path)?;

@@ -133,7 +133,8 @@ struct Settings {
 #[derive(Debug, clap::Args)]
 struct EstimatorSettings {
     /// Gradient estimator: ucd-lmi (the paper's: local-mode start, coupled Metropolis-Hastings), ucd-lmi-gibbs, ucd-gibbs,
-    /// ucd-mh, or cd-K for K Gibbs sweeps from the data [default: ucd-lmi].
+    /// ucd-mh, cd-K for K Gibbs sweeps from the data, or pcd, pcd-K for free chains that are kept and go on from update to
+    /// update, 1 or K Gibbs sweeps each time (persistent contrastive divergence) [default: ucd-lmi].
     #[arg(long)]
     estimator: Option<Estimator>,
     /// First step of a chain whose state counts (H_{k:m}) [default: 0].
@@ -159,14 +160,16 @@ impl EstimatorSettings {
     fn over(&self, base: Estimator) -> Result<Estimator, Usage> {
         let name = self.estimator.unwrap_or(base);
         let coupling = self.k.or(self.m).or(self.lag).or(self.cap).is_some() || self.y0.is_some();
-        if matches!(name, Estimator::Cd { .. }) {
+        if matches!(name, Estimator::Cd { .. } | Estimator::Pcd { .. }) {
             let refused = || Usage(format!("--k, --m, --lag, --y0, --cap: {name} couples no chains"));
             return if coupling { Err(refused()) } else { Ok(name) };
         }
-        // What replaces contrastive divergence begins with the defaults.
+        // What replaces one that couples no chains begins with the defaults.
         let (horizon, second) = match base {
             Estimator::Ucd { horizon, second, .. } => (horizon, second),
-            Estimator::Cd { .. } => (Horizon { cap: CAP, ..Horizon::default() }, SecondStart::Same),
+            Estimator::Cd { .. } | Estimator::Pcd { .. } => {
+                (Horizon { cap: CAP, ..Horizon::default() }, SecondStart::Same)
+            }
         };
         let horizon = Horizon {
             k: self.k.unwrap_or(horizon.k),

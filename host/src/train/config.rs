@@ -167,7 +167,7 @@ impl TrainConfig {
             Estimator::Ucd { horizon, .. } if horizon.k > horizon.m || horizon.lag == 0 => {
                 fail("estimator", "k ≤ m and lag ≥ 1")
             }
-            Estimator::Cd { k: 0 } => fail("estimator", "cd-K with K ≥ 1"),
+            Estimator::Cd { k: 0 } | Estimator::Pcd { k: 0 } => fail("estimator", "cd-K or pcd-K with K ≥ 1"),
             _ => Ok(()),
         }
     }
@@ -187,7 +187,7 @@ pub struct ConfigError {
 #[derive(Serialize, Deserialize)]
 struct EstimatorText {
     name: String,
-    /// `null` for contrastive divergence, which has none.
+    /// `null` for those that couple no chains.
     #[serde(deserialize_with = "Option::deserialize")]
     horizon: Option<HorizonText>,
     independent_start: bool,
@@ -205,7 +205,7 @@ impl From<Estimator> for EstimatorText {
     fn from(estimator: Estimator) -> Self {
         let (horizon, second) = match estimator {
             Estimator::Ucd { horizon, second, .. } => (Some(horizon), second),
-            Estimator::Cd { .. } => (None, SecondStart::Same),
+            Estimator::Cd { .. } | Estimator::Pcd { .. } => (None, SecondStart::Same),
         };
         let horizon = horizon.map(|Horizon { k, m, lag, cap }| HorizonText { k, m, lag, cap });
         Self { name: estimator.to_string(), horizon, independent_start: second == SecondStart::Independent }
@@ -280,6 +280,8 @@ mod tests {
             TrainConfig::paper_defaults(),
             TrainConfig { estimator, init: Init::Normal { std: 0.01 }, ..TrainConfig::default() },
             TrainConfig { estimator: Estimator::Cd { k: 3 }, ..TrainConfig::default() },
+            TrainConfig { estimator: Estimator::Pcd { k: 1 }, ..TrainConfig::default() },
+            TrainConfig { estimator: Estimator::Pcd { k: 4 }, ..TrainConfig::default() },
             TrainConfig { chain_weights: WeightKind::I16, ..TrainConfig::default() },
         ] {
             let text = serde_json::to_string(&config).unwrap();

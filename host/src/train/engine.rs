@@ -11,6 +11,7 @@ use bitboltz_core::{fixed::Scale, weights::WeightKind};
 
 use super::{
     gradient::{Gradient, Orientations},
+    persistent::PersistentChains,
     phase::{PhaseBuffers, PhasePlan, PhaseSummary},
     statistics::{Moments, even_odd},
 };
@@ -133,11 +134,17 @@ impl Engine {
     }
 
     /// Runs a phase: see [`PhaseBuffers::run`].
-    pub fn run(&mut self, plan: &PhasePlan<'_>, data: &BitMatrix, moments: &mut Moments) -> PhaseSummary {
+    pub fn run(
+        &mut self,
+        plan: &PhasePlan<'_>,
+        data: &BitMatrix,
+        chains: Option<&mut PersistentChains>,
+        moments: &mut Moments,
+    ) -> PhaseSummary {
         match self {
-            Self::F32(runner) => runner.phase.run(&runner.weights, plan, data, moments),
-            Self::I16(Rounded { runner, .. }) => runner.phase.run(&runner.weights, plan, data, moments),
-            Self::I8(Rounded { runner, .. }) => runner.phase.run(&runner.weights, plan, data, moments),
+            Self::F32(runner) => runner.phase.run(&runner.weights, plan, data, chains, moments),
+            Self::I16(Rounded { runner, .. }) => runner.phase.run(&runner.weights, plan, data, chains, moments),
+            Self::I8(Rounded { runner, .. }) => runner.phase.run(&runner.weights, plan, data, chains, moments),
         }
     }
 

@@ -7,6 +7,7 @@
 //! | [`run`] | many updates: budget, checkpoints, metrics, stop |
 //! | [`engine`] | the weights, and what chains read: floats, or integers of them |
 //! | [`phase`] | the chains of a phase, in parallel |
+//! | [`persistent`] | chains that go on from update to update |
 //! | [`statistics`] | ⟨x⟩ and ⟨x xᵀ⟩ of weighted states |
 //! | [`gradient`] | the plain and the centered gradient; ascent |
 //! | [`optimiser`] | the schedule |
@@ -15,7 +16,7 @@
 //! | [`seeds`] | which random stream does what |
 //! | [`metrics`] | the run's figures as JSON lines |
 //!
-//! An update is a function of (configuration, data, step, parameters, offsets) alone, whatever the number of threads:
+//! An update is a function of (configuration, data, step, parameters, offsets, persistent chains) alone, whatever the number of threads:
 //! that is all a checkpoint needs for a run to continue bit for bit.
 
 pub mod config;
@@ -24,6 +25,7 @@ pub mod gradient;
 pub mod metrics;
 pub mod optimiser;
 pub mod orthogonal;
+pub mod persistent;
 pub mod phase;
 pub mod rows;
 pub mod run;

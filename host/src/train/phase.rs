@@ -1,31 +1,37 @@
 //! One phase of one update: a batch of chains on all processors, and their statistics.
+//!
+//! | estimator | runs in |
+//! |---|---|
+//! | `ucd-lmi` with H_0, y_0 = x_0 | `first_state`, blocks of chains; pairs whose first proposal was accepted in `singly` |
+//! | `cd-K`, `pcd`, `pcd-K` | `sweeps`, blocks of chains |
+//! | `ucd-mh`, coupled Gibbs, and every other horizon or second start of `ucd-lmi` | `singly`, one chain at a time through the core |
+//!
+//! Where a chain runs does not depend on other chains, and its draws do not depend on where it runs.
 
-use std::sync::{Mutex, PoisonError};
+mod blocks;
+mod first_state;
+mod singly;
+mod sweeps;
 
-use bitboltz_core::{
-    bits::WORD_BITS, conditional::Block, connection::Connection, coupling::Horizon, model::Dbm,
-    search::LocalModeSearch, shape::Shape, state::Clamp, weights::Field,
-};
-use rayon::prelude::*;
+use std::ops::Range;
+
+use bitboltz_core::{bits::WORD_BITS, coupling::Horizon, rng::XorShiftRng, shape::Shape, weights::Field};
 use serde::{Deserialize, Serialize};
 
+use self::{
+    blocks::{Blocks, Found},
+    singly::Singly,
+};
 use super::{
+    persistent::PersistentChains,
     seeds::{Purpose, stream_for},
-    statistics::{ChainRecord, MAX_STATES, Moments, StateRef},
+    statistics::{MAX_STATES, Moments},
 };
 use crate::{
-    batch::{ChainWeights, Chains, Clamping, TileWeight, block_size},
+    batch::{ChainWeights, Chains, Clamping, TileWeight},
     bits::BitMatrix,
-    chain::PairBuffer,
-    estimator::{EstimateError, Estimator, Phase, PhaseReport, SecondStart, StartPolicy, TransitionPolicy},
+    estimator::{Estimator, Phase, PhaseReport, SecondStart, StartPolicy, TransitionPolicy},
 };
-
-/// Chains that are recorded before they are folded into the sums. It bounds memory, since the record of a chain grows
-/// with its meeting time, and does not depend on the number of threads, so neither do the sums.
-const WAVE: usize = 64;
-
-/// Every so manieth chain is asked for its visible error: clamped visible units have no fields otherwise.
-const LOOK: usize = 4;
 
 /// What one phase of an update took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -34,7 +40,7 @@ pub struct PhaseSummary {
     pub chains: usize,
     /// Chains left out because their coupling or their search hit its cap. Leaving them out biases the rest.
     pub cap_hits: usize,
-    /// Mean meeting time; `None` for contrastive divergence.
+    /// Mean meeting time; `None` where no chains are coupled.
     pub mean_tau: Option<f64>,
     /// Longest meeting time.
     pub max_tau: Option<u32>,
@@ -63,38 +69,44 @@ pub struct PhasePlan<'a> {
     pub rows: &'a [usize],
 }
 
-/// The result of one chain, kept while its wave runs.
-#[derive(Clone, Debug, Default)]
-struct Slot {
-    record: ChainRecord,
-    report: Option<PhaseReport>,
-    wrong: u32,
+/// What all chains of a phase have in common.
+struct Scene<'a, W: TileWeight> {
+    weights: &'a ChainWeights<W>,
+    plan: &'a PhasePlan<'a>,
+    data: &'a BitMatrix,
+    /// Clamps the visible layer.
+    visible_mask: &'a [u32],
 }
 
-/// What became of a chain of the engine.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Outcome {
-    /// It met its partner after one step; so many visible bits differ, if that was looked at.
-    Met(PhaseReport, Option<u32>),
-    /// Its start found no mode.
-    CapHit,
-    /// Its first proposal was accepted: the pair must be run on.
-    Accepted,
+impl<W: TileWeight> Scene<'_, W> {
+    /// Gives `chains` the chains with these numbers, clamped as the phase says.
+    fn reset(&self, chains: &mut Chains<W>, numbers: Range<usize>) {
+        match self.plan.phase {
+            Phase::Positive => self.reset_clamped(chains, numbers),
+            Phase::Negative => chains.reset(self.weights, self.streams(numbers), None, Clamping::Free),
+        }
+    }
+
+    /// Gives `chains` the chains with these numbers, clamped to their data.
+    fn reset_clamped(&self, chains: &mut Chains<W>, numbers: Range<usize>) {
+        let row = |chain: usize| self.data.row(self.plan.rows[numbers.start + chain]);
+        chains.reset(self.weights, self.streams(numbers.clone()), Some(&row), Clamping::Same(self.visible_mask));
+    }
+
+    fn streams(&self, numbers: Range<usize>) -> impl Iterator<Item = XorShiftRng> + use<W> {
+        let purpose = if self.plan.phase == Phase::Positive { Purpose::Positive } else { Purpose::Negative };
+        let PhasePlan { seed, step, .. } = *self.plan;
+        numbers.map(move |chain| stream_for(seed, purpose, step, chain as u64))
+    }
 }
 
-/// Buffers of a phase, reused from update to update: chains or one pair for each thread, and the results of a wave.
+/// Buffers of a phase, reused from update to update.
 #[derive(Debug)]
 pub struct PhaseBuffers<W: TileWeight> {
     shape: Shape,
-    chains: Vec<Mutex<Chains<W>>>,
-    pairs: Vec<Mutex<PairBuffer<W::Field>>>,
-    slots: Vec<Slot>,
-    records: Vec<ChainRecord>,
     visible_mask: Vec<u32>,
-    /// The states of the engine's chains, and the odd layers' conditional means.
-    words: Vec<u32>,
-    odd: Vec<f32>,
-    outcomes: Vec<Outcome>,
+    blocks: Blocks<W>,
+    singly: Singly<W>,
 }
 
 impl<W: TileWeight> PhaseBuffers<W> {
@@ -102,144 +114,71 @@ impl<W: TileWeight> PhaseBuffers<W> {
     pub fn new(shape: &Shape) -> Self {
         let mut visible_mask = vec![0; shape.words()];
         bitboltz_core::state::clamp_layers(shape, &mut visible_mask, |layer| layer == 0);
-        Self {
-            shape: *shape,
-            chains: Vec::new(),
-            pairs: Vec::new(),
-            slots: Vec::new(),
-            records: Vec::new(),
-            visible_mask,
-            words: Vec::new(),
-            odd: Vec::new(),
-            outcomes: Vec::new(),
-        }
+        Self { shape: *shape, visible_mask, blocks: Blocks::new(shape), singly: Singly::new(shape) }
     }
 
-    /// Runs one chain for each row of the plan and averages their statistics into `moments`.
+    /// Runs one chain for each row of the plan and averages their statistics into `moments`. `chains` are those of
+    /// persistent contrastive divergence, one for each row, which its negative phase moves on; other estimators take none.
     ///
-    /// The paper's estimator runs in blocks of chains; a pair whose first proposal was accepted, and every other
-    /// estimator, one chain at a time. Which of them does not depend on other chains, so neither does the result.
+    /// # Panics
+    /// If persistent contrastive divergence gets no chains, or too few.
     pub fn run(
         &mut self,
         weights: &ChainWeights<W>,
         plan: &PhasePlan<'_>,
         data: &BitMatrix,
+        chains: Option<&mut PersistentChains>,
         moments: &mut Moments,
     ) -> PhaseSummary {
+        let Self { visible_mask, blocks, singly, .. } = self;
+        let scene = Scene { weights, plan, data, visible_mask };
         let mut total = Totals::default();
         moments.clear();
-        let mut rest: Vec<usize> = (0..plan.rows.len()).collect();
-        if meets_at_once(plan.estimator) {
-            rest.clear();
-            for first in (0..plan.rows.len()).step_by(MAX_STATES) {
-                self.run_blocks(weights, plan, data, first, moments, &mut total, &mut rest);
+        let all = 0..plan.rows.len();
+        let pieces = || all.clone().step_by(MAX_STATES).map(|first| first..all.end.min(first + MAX_STATES));
+        match plan.estimator {
+            estimator if meets_at_once(estimator) => {
+                let mut rest = Vec::new();
+                for piece in pieces() {
+                    blocks.run(&scene, piece.clone(), first_state::run, moments, &mut total);
+                    rest.extend(blocks.accepted(piece.start));
+                }
+                singly.run(&scene, &rest, moments, &mut total);
             }
+            Estimator::Cd { k } => {
+                for piece in pieces() {
+                    blocks.run(
+                        &scene,
+                        piece,
+                        |block, scene, found| sweeps::cd(block, scene, k, found),
+                        moments,
+                        &mut total,
+                    );
+                }
+            }
+            Estimator::Pcd { k } => {
+                let mut run = |blocks: &mut Blocks<W>, piece| {
+                    let work = |block: &mut Chains<W>, scene: &Scene<'_, W>, found: Found<'_>| {
+                        sweeps::pcd(block, scene, k, found);
+                    };
+                    blocks.run(&scene, piece, work, moments, &mut total);
+                };
+                if plan.phase == Phase::Positive {
+                    pieces().for_each(|piece| run(blocks, piece));
+                } else {
+                    let chains = chains.expect("persistent chains");
+                    for piece in pieces() {
+                        let states = chains.words_mut(piece.clone());
+                        blocks.load(states);
+                        run(blocks, piece);
+                        states.copy_from_slice(blocks.words());
+                    }
+                }
+            }
+            Estimator::Ucd { .. } => singly.run(&scene, &all.collect::<Vec<_>>(), moments, &mut total),
         }
-        self.run_singly(weights, plan, data, &rest, moments, &mut total);
         moments.finish(total.chains);
         total.summary(self.shape.width(0))
-    }
-
-    /// One chain at a time, those with these numbers.
-    fn run_singly(
-        &mut self,
-        weights: &ChainWeights<W>,
-        plan: &PhasePlan<'_>,
-        data: &BitMatrix,
-        chains: &[usize],
-        moments: &mut Moments,
-        total: &mut Totals,
-    ) {
-        if chains.is_empty() {
-            return;
-        }
-        let model = weights.dbm().expect("a model's weights");
-        let threads = rayon::current_num_threads();
-        self.pairs.resize_with(threads, || Mutex::new(PairBuffer::new(&self.shape)));
-        for wave in chains.chunks(WAVE) {
-            self.slots.resize_with(wave.len().max(self.slots.len()), Slot::default);
-            let slots = &mut self.slots[..wave.len()];
-            let (pairs, mask) = (&self.pairs, &self.visible_mask);
-            slots.par_iter_mut().zip(wave).with_max_len(1).for_each(|(slot, &chain)| {
-                // A thread runs one chain at a time, so the lock never waits. A poisoned one holds scratch only.
-                let thread = rayon::current_thread_index().unwrap_or(0) % threads;
-                let mut pair = pairs[thread].lock().unwrap_or_else(PoisonError::into_inner);
-                slot.run(&model, plan, chain as u64, data.row(plan.rows[chain]), mask, &mut pair);
-            });
-            // Records of one piece for the sums; the vectors change hands, nothing is copied.
-            self.records.clear();
-            for slot in slots.iter_mut() {
-                total.add(slot.report, Some(slot.wrong));
-                self.records.push(std::mem::take(&mut slot.record));
-            }
-            moments.add(&self.records);
-            for (slot, record) in slots.iter_mut().zip(self.records.drain(..)) {
-                slot.record = record;
-            }
-        }
-    }
-
-    /// Chains `first..` of the plan, at most [`MAX_STATES`], in blocks. Those that must be run on are added to `rest`.
-    #[expect(clippy::too_many_arguments, reason = "everything that a wave is made of")]
-    fn run_blocks(
-        &mut self,
-        weights: &ChainWeights<W>,
-        plan: &PhasePlan<'_>,
-        data: &BitMatrix,
-        first: usize,
-        moments: &mut Moments,
-        total: &mut Totals,
-        rest: &mut Vec<usize>,
-    ) {
-        let shape = self.shape;
-        let count = MAX_STATES.min(plan.rows.len() - first);
-        let odd_units: usize = Block::Odd.layers(shape.layers()).map(|layer| shape.width(layer)).sum();
-        let (words, threads) = (shape.words(), rayon::current_num_threads());
-        self.chains.resize_with(threads, || Mutex::new(Chains::new(&shape)));
-        self.words.resize(count * words, 0);
-        self.odd.resize(if plan.marginalise { count * odd_units } else { 0 }, 0.0);
-        self.outcomes.clear();
-        self.outcomes.resize(count, Outcome::CapHit);
-        let size = block_size(count);
-        let odd = || if plan.marginalise { odd_units } else { 0 };
-        let blocks = self.words.par_chunks_mut(size * words).zip(self.outcomes.par_chunks_mut(size));
-        // Without means there is nothing to cut.
-        let mut none: Vec<&mut [f32]> = Vec::new();
-        let odd_blocks: Vec<&mut [f32]> = if plan.marginalise {
-            self.odd.chunks_mut(size * odd()).collect()
-        } else {
-            none.resize_with(count.div_ceil(size), Default::default);
-            none
-        };
-        let (chains, mask) = (&self.chains, self.visible_mask.as_slice());
-        blocks.zip(odd_blocks.into_par_iter()).with_max_len(1).enumerate().for_each(
-            |(at, ((words, outcomes), odd))| {
-                let thread = rayon::current_thread_index().unwrap_or(0) % threads;
-                let mut chains = chains[thread].lock().unwrap_or_else(PoisonError::into_inner);
-                run_block(&mut chains, weights, plan, data, mask, first + at * size, Found { words, odd, outcomes });
-            },
-        );
-        let met = |outcome: &Outcome| matches!(outcome, Outcome::Met(..));
-        let states = self.outcomes.iter().zip(self.words.chunks_exact(words)).enumerate();
-        let states = states.filter(|(_, (outcome, _))| met(outcome));
-        if plan.marginalise {
-            let odd = &self.odd;
-            let states = states.map(|(n, (_, words))| StateRef {
-                weight: 1.0,
-                words,
-                odd: &odd[n * odd_units..(n + 1) * odd_units],
-            });
-            moments.add_states(&states.collect::<Vec<_>>());
-        } else {
-            moments.add_bits(&states.map(|(_, (_, words))| words).collect::<Vec<_>>());
-        }
-        for (at, outcome) in self.outcomes.iter().enumerate() {
-            match *outcome {
-                Outcome::Met(report, wrong) => total.add(Some(report), wrong),
-                Outcome::CapHit => total.add(None, None),
-                Outcome::Accepted => rest.push(first + at),
-            }
-        }
     }
 }
 
@@ -252,98 +191,6 @@ fn meets_at_once(estimator: Estimator) -> bool {
         && second == SecondStart::Same
         && (k, m, lag) == (0, 0, 1)
         && cap >= 1
-}
-
-/// Where a block's results go.
-struct Found<'r> {
-    words: &'r mut [u32],
-    odd: &'r mut [f32],
-    outcomes: &'r mut [Outcome],
-}
-
-/// Chains from number `first` on: the start, x_0 and its statistics, the first proposal.
-fn run_block<W: TileWeight>(
-    chains: &mut Chains<W>,
-    weights: &ChainWeights<W>,
-    plan: &PhasePlan<'_>,
-    data: &BitMatrix,
-    visible_mask: &[u32],
-    first: usize,
-    found: Found<'_>,
-) {
-    let Found { words, odd, outcomes } = found;
-    let shape = *weights.shape();
-    let numbers = first..first + outcomes.len();
-    let row = |chain: usize| data.row(plan.rows[first + chain]);
-    let (purpose, clamping) = match plan.phase {
-        Phase::Positive => (Purpose::Positive, Clamping::Same(visible_mask)),
-        Phase::Negative => (Purpose::Negative, Clamping::Free),
-    };
-    let streams = numbers.clone().map(|chain| stream_for(plan.seed, purpose, plan.step, chain as u64));
-    chains.reset(weights, streams, (plan.phase == Phase::Positive).then_some(&row), clamping);
-    let all: Vec<u32> = (0..outcomes.len() as u32).collect();
-    chains.randomise(&all);
-    let mut reports = Vec::new();
-    chains.search(weights, &LocalModeSearch::default(), &all, &mut reports);
-    let at_mode: Vec<u32> = all.into_iter().filter(|&chain| reports[chain as usize].is_ok()).collect();
-    chains.gibbs(weights, Block::Odd, &at_mode);
-    chains.look(weights, Block::Odd, &at_mode);
-    for (chain, state) in words.chunks_exact_mut(shape.words()).enumerate() {
-        state.copy_from_slice(chains.words(chain));
-    }
-    if plan.marginalise {
-        for (chain, mut odd) in odd.chunks_exact_mut(odd.len() / outcomes.len()).enumerate() {
-            for layer in Block::Odd.layers(shape.layers()) {
-                let (means, others) = odd.split_at_mut(shape.width(layer));
-                chains.means(weights, chain, layer, means);
-                odd = others;
-            }
-        }
-    }
-    let looked: Vec<u32> =
-        at_mode.iter().copied().filter(|&chain| (first + chain as usize).is_multiple_of(LOOK)).collect();
-    chains.look_at_layer(weights, 0, &looked);
-    let mut wrong = vec![None; outcomes.len()];
-    for &chain in &looked {
-        let (words, fields) = (chains.words(chain as usize), chains.fields(chain as usize, 0));
-        wrong[chain as usize] = Some(differences(&words[shape.word_range(0)], fields));
-    }
-    chains.propose(weights, &at_mode, |chain, accepted| {
-        let Ok(search) = reports[chain] else { return };
-        let report = PhaseReport { search_sweeps: search.sweeps, tau: Some(1) };
-        outcomes[chain] = if accepted { Outcome::Accepted } else { Outcome::Met(report, wrong[chain]) };
-    });
-}
-
-impl Slot {
-    fn run<C: Connection>(
-        &mut self,
-        model: &Dbm<'_, C>,
-        plan: &PhasePlan<'_>,
-        chain: u64,
-        visible: &[u32],
-        visible_mask: &[u32],
-        pair: &mut PairBuffer<C::Field>,
-    ) {
-        let (purpose, clamp) = match plan.phase {
-            Phase::Positive => (Purpose::Positive, Clamp::new(model.shape(), visible_mask).unwrap_or_default()),
-            Phase::Negative => (Purpose::Negative, Clamp::none()),
-        };
-        let mut rng = stream_for(plan.seed, purpose, plan.step, chain);
-        let Self { record, report, wrong } = self;
-        record.clear();
-        let result: Result<PhaseReport, EstimateError> =
-            plan.estimator.run(model, plan.phase, visible, &clamp, pair, &mut rng, |state, weight| {
-                if record.is_empty() {
-                    *wrong = differences(state.layer_words(0), state.layer_fields(0));
-                }
-                record.push(model, state, weight as f32, plan.marginalise);
-            });
-        *report = result.ok();
-        if report.is_none() {
-            record.clear();
-        }
-    }
 }
 
 /// Bits that are not the mode of their conditional.
@@ -390,3 +237,6 @@ impl Totals {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

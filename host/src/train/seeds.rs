@@ -16,6 +16,8 @@ pub enum Purpose {
     Positive,
     /// Free chains of a step; one stream for each chain.
     Negative,
+    /// First states of persistent chains that a run takes up at a step; one stream for each chain.
+    Persistent,
 }
 
 /// Stream `index` of step (or 0) `number` for a purpose.

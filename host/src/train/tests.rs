@@ -1,29 +1,25 @@
 //! Whole updates on models small enough to enumerate.
 
 use bitboltz_core::{
-    bits::word_mask,
     coupling::Horizon,
     image::Geometry,
     rng::{Rng as _, stream},
-    state::{Clamp, clamp_layers},
     weights::WeightKind,
 };
 
 use super::{
     TrainConfig, TrainError, Trainer,
     orthogonal::normals,
+    persistent::PersistentChains,
     phase::{PhaseBuffers, PhasePlan},
-    seeds::{Purpose, stream_for},
-    statistics::{ChainRecord, Moments},
+    statistics::Moments,
 };
 use crate::{
     batch::ChainWeights,
     bits::BitMatrix,
-    chain::PairBuffer,
     checkpoint::Checkpoint,
     estimator::{Estimator, Phase, SecondStart, StartPolicy, TransitionPolicy},
     parameters::Parameters,
-    quantise::Quantised,
 };
 
 /// Three patterns of six bits, one of them twice as often.
@@ -36,12 +32,12 @@ fn small(estimator: Estimator) -> TrainConfig {
 }
 
 /// All means, then all pairs.
-fn averages(moments: &Moments) -> Vec<f32> {
+pub(super) fn averages(moments: &Moments) -> Vec<f32> {
     let pairs = (1..moments.shape().layers()).flat_map(|l| moments.pairs(l - 1));
     moments.means.iter().flatten().copied().chain(pairs).collect()
 }
 
-fn bits(index: usize, widths: &[usize]) -> Vec<Vec<f64>> {
+pub(super) fn bits(index: usize, widths: &[usize]) -> Vec<Vec<f64>> {
     let mut at = index;
     let mut next = || {
         let bit = at & 1;
@@ -52,7 +48,7 @@ fn bits(index: usize, widths: &[usize]) -> Vec<Vec<f64>> {
 }
 
 /// −E of every state, from the definition; a state's number holds its bits, visible ones lowest.
-fn scores(parameters: &Parameters) -> Vec<f64> {
+pub(super) fn scores(parameters: &Parameters) -> Vec<f64> {
     let widths: Vec<usize> = parameters.shape().widths().collect();
     (0..1 << parameters.shape().units())
         .map(|index| {
@@ -102,6 +98,8 @@ fn every_setting_improves_the_exact_likelihood() {
         small(lmi_gibbs.with_horizon(Horizon { k: 1, m: 3, ..Horizon::default() })),
         small(ucd(StartPolicy::Random, TransitionPolicy::Gibbs)),
         small(Estimator::Cd { k: 1 }),
+        small(Estimator::Pcd { k: 1 }),
+        TrainConfig { hidden: vec![5], ..small(Estimator::Pcd { k: 3 }) },
         TrainConfig {
             batch: 40,
             learning_rate: 0.05,
@@ -125,7 +123,15 @@ fn every_setting_improves_the_exact_likelihood() {
 
 #[test]
 fn a_resumed_run_continues_bit_for_bit() {
-    for config in [small(Estimator::UCD_LMI), TrainConfig { centering: None, ..small(Estimator::UCD_LMI) }] {
+    let lmi_gibbs = Estimator::ucd(StartPolicy::LocalMode, TransitionPolicy::Gibbs);
+    for config in [
+        small(Estimator::UCD_LMI),
+        TrainConfig { centering: None, ..small(Estimator::UCD_LMI) },
+        small(lmi_gibbs),
+        small(Estimator::Cd { k: 2 }),
+        small(Estimator::Pcd { k: 1 }),
+        TrainConfig { hidden: vec![40], ..small(Estimator::Pcd { k: 2 }) },
+    ] {
         let mut whole = Trainer::new(config.clone(), data(), Geometry::default()).unwrap();
         (0..6).for_each(|_| _ = whole.update().unwrap());
         let mut first = Trainer::new(config, data(), Geometry::default()).unwrap();
@@ -144,6 +150,34 @@ fn a_resumed_run_continues_bit_for_bit() {
     }
 }
 
+/// Persistent chains belong to a run of their estimator: one that is changed to it begins them, one that is changed from
+/// it forgets them.
+#[test]
+fn persistent_chains_come_and_go_with_their_estimator() {
+    let change = |trainer: &Trainer, estimator| {
+        let mut checkpoint = trainer.checkpoint();
+        checkpoint.training.as_mut().unwrap().config.estimator = estimator;
+        Trainer::resume(checkpoint, data()).unwrap()
+    };
+    let chains = |trainer: &Trainer| trainer.checkpoint().training.unwrap().chains;
+    let mut lmi = Trainer::new(small(Estimator::UCD_LMI), data(), Geometry::default()).unwrap();
+    (0..3).for_each(|_| _ = lmi.update().unwrap());
+    assert_eq!(chains(&lmi), None);
+    let mut pcd = change(&lmi, Estimator::Pcd { k: 1 });
+    let shape = *pcd.parameters().shape();
+    assert_eq!(chains(&pcd), Some(PersistentChains::new(&shape, 3, 3, 40)));
+    pcd.update().unwrap();
+    let moved = chains(&pcd);
+    assert_ne!(moved, Some(PersistentChains::new(&shape, 3, 3, 40)));
+    assert_eq!(chains(&change(&pcd, Estimator::Pcd { k: 5 })), moved);
+    assert_eq!(chains(&change(&pcd, Estimator::Cd { k: 1 })), None);
+
+    let mut other = pcd.checkpoint();
+    other.training.as_mut().unwrap().config.batch = 41;
+    let error = Trainer::resume(other, data()).unwrap_err();
+    assert_eq!(error, TrainError::Resume("the persistent chains do not fit the batch and the layers"));
+}
+
 #[test]
 fn threads_do_not_change_the_result() {
     // Wide enough for several tasks in every loop, and for two waves of chains.
@@ -160,7 +194,8 @@ fn threads_do_not_change_the_result() {
             trainer.checkpoint().parameters
         })
     };
-    for config in [config, bits] {
+    let with = |name: &str| TrainConfig { estimator: name.parse().unwrap(), ..config.clone() };
+    for config in [with("cd-1"), with("pcd"), config, bits] {
         let one = train(&config, 1);
         assert_eq!(one, train(&config, 2));
         assert_eq!(one, train(&config, 5));
@@ -207,7 +242,7 @@ fn statistics_are_unbiased() {
         let mut sums = vec![(0.0, 0.0); exact.len()];
         for step in 0..batches {
             let plan = PhasePlan { estimator, phase, marginalise, seed: 5, step, rows: &rows };
-            let summary = buffers.run(&weights, &plan, &visible, &mut moments);
+            let summary = buffers.run(&weights, &plan, &visible, None, &mut moments);
             assert_eq!((summary.chains, summary.cap_hits), (500, 0));
             for (sum, value) in sums.iter_mut().zip(averages(&moments)) {
                 sum.0 += f64::from(value);
@@ -267,55 +302,4 @@ fn what_cannot_be_trained_or_resumed_is_refused() {
     let mut wider = checkpoint;
     wider.training.as_mut().unwrap().config.hidden = vec![4, 4];
     assert!(matches!(resume(wider, data()), TrainError::Resume(_)));
-}
-
-/// The engine against the core's estimator, one chain at a time: on a model where proposals are never accepted, and on
-/// one where they often are. Sums of floats differ by rounding.
-#[test]
-fn phases_of_the_engine_are_those_of_the_core() {
-    for (widths, marginalise) in
-        [(&[45, 40, 33][..], true), (&[45, 40, 33], false), (&[3, 2, 2], true), (&[4, 3], false)]
-    {
-        let parameters = crate::batch::testing::parameters(widths, 5);
-        let quantised = Quantised::<i16>::new(&parameters).unwrap();
-        let model = quantised.dbm().unwrap();
-        let shape = *model.shape();
-        let mut rng = stream(8, 0);
-        let words = shape.layer_words(0);
-        let mut random = |row: usize| rng.next_u32() & word_mask(widths[0], row % words);
-        let data = BitMatrix::from_words(70, widths[0], (0..70 * words).map(&mut random).collect()).unwrap();
-        let rows: Vec<usize> = (0..70).rev().collect();
-        for phase in [Phase::Positive, Phase::Negative] {
-            let plan = PhasePlan { estimator: Estimator::UCD_LMI, phase, marginalise, seed: 1, step: 9, rows: &rows };
-            let mut found = Moments::new(&shape);
-            let summary = PhaseBuffers::new(&shape).run(&ChainWeights::new(&model), &plan, &data, &mut found);
-
-            let (mut pair, mut records) = (PairBuffer::new(&shape), Vec::new());
-            let (mut sweeps, mut tau, mut mask) = (0, 0, vec![0; shape.words()]);
-            if phase == Phase::Positive {
-                clamp_layers(&shape, &mut mask, |layer| layer == 0);
-            }
-            let clamp = Clamp::new(&shape, &mask).unwrap();
-            let purpose = if phase == Phase::Positive { Purpose::Positive } else { Purpose::Negative };
-            for (chain, &row) in rows.iter().enumerate() {
-                let mut rng = stream_for(1, purpose, 9, chain as u64);
-                let mut record = ChainRecord::default();
-                let report =
-                    plan.estimator.run(&model, phase, data.row(row), &clamp, &mut pair, &mut rng, |x, weight| {
-                        record.push(&model, x, weight as f32, marginalise);
-                    });
-                let report = report.unwrap();
-                (sweeps, tau) = (sweeps + report.search_sweeps, tau + report.tau.unwrap());
-                records.push(record);
-            }
-            let mut expected = Moments::new(&shape);
-            expected.add(&records);
-            expected.finish(70);
-            assert_eq!((summary.chains, summary.search_sweeps), (70, f64::from(sweeps) / 70.0));
-            assert_eq!(summary.mean_tau, Some(f64::from(tau) / 70.0));
-            for (found, expected) in averages(&found).into_iter().zip(averages(&expected)) {
-                assert!((found - expected).abs() < 1e-5, "{found} {expected}");
-            }
-        }
-    }
 }

@@ -14,6 +14,7 @@ use super::{
     engine::Engine,
     gradient::Gradient,
     orthogonal::{normals, orthogonal},
+    persistent::PersistentChains,
     phase::{PhasePlan, PhaseSummary},
     rows::{Batches, Fingerprint, bit_means},
     seeds::{Purpose, stream_for},
@@ -22,7 +23,7 @@ use super::{
 use crate::{
     bits::BitMatrix,
     checkpoint::{Checkpoint, TrainingState},
-    estimator::Phase,
+    estimator::{Estimator, Phase},
     parameters::Parameters,
     quantise::QuantiseError,
 };
@@ -109,7 +110,7 @@ pub struct UpdateReport {
     pub total_seconds: f64,
 }
 
-/// A training run: parameters, offsets, and the step.
+/// A training run: parameters, offsets, persistent chains, and the step.
 #[derive(Debug)]
 pub struct Trainer {
     config: TrainConfig,
@@ -121,6 +122,8 @@ pub struct Trainer {
     shown: OnceLock<Parameters>,
     /// What the gradient is centered by, one vector for each layer; empty without centering.
     offsets: Vec<Vec<f32>>,
+    /// The free chains of persistent contrastive divergence; `None` with other estimators.
+    chains: Option<PersistentChains>,
     step: u64,
     seconds: f64,
     work: Work,
@@ -154,6 +157,7 @@ impl Work {
         config: &TrainConfig,
         data: &BitMatrix,
         biases: &[Vec<f32>],
+        chains: &mut Option<PersistentChains>,
         step: u64,
     ) -> Result<[PhaseSummary; 2], TrainError> {
         self.engine.refresh(biases).map_err(|source| TrainError::Quantise { step: step + 1, source })?;
@@ -169,7 +173,7 @@ impl Work {
                 step,
                 rows: &self.rows,
             };
-            *summary = self.engine.run(&plan, data, moments);
+            *summary = self.engine.run(&plan, data, chains.as_mut(), moments);
             if summary.chains == 0 {
                 return Err(TrainError::NoEstimate { step: step + 1, phase: name, chains: summary.cap_hits });
             }
@@ -202,16 +206,20 @@ impl Trainer {
         let work = Work::new(&parameters, &config, data.rows());
         let biases = parameters.biases().to_vec();
         let shown = OnceLock::new();
-        Ok(Self { config, data, fingerprint, geometry, biases, shown, offsets, step: 0, seconds: 0.0, work })
+        let chains =
+            is_persistent(&config).then(|| PersistentChains::new(parameters.shape(), config.seed, 0, config.batch));
+        Ok(Self { config, data, fingerprint, geometry, biases, shown, offsets, chains, step: 0, seconds: 0.0, work })
     }
 
-    /// Continues the run of a checkpoint on the same rows: every later update is what it would have been.
+    /// Continues the run of a checkpoint on the same rows: every later update is what it would have been. A run whose
+    /// estimator was changed to persistent contrastive divergence begins its chains at random bits, drawn for this step;
+    /// one that was changed from it forgets them.
     ///
     /// # Errors
     /// A checkpoint without training state; other data than the run began with.
     pub fn resume(checkpoint: Checkpoint, data: BitMatrix) -> Result<Self, TrainError> {
         let Checkpoint { parameters, training } = checkpoint;
-        let TrainingState { config, data: expected, step, seconds, offsets } =
+        let TrainingState { config, data: expected, step, seconds, offsets, chains } =
             training.ok_or(TrainError::Resume("the checkpoint holds a model, but no training state"))?;
         config.check()?;
         check_data(&data)?;
@@ -227,10 +235,17 @@ impl Trainer {
         if kept != if config.centering.is_some() { widths } else { Vec::new() } {
             return Err(TrainError::Resume("the offsets do not fit the layers"));
         }
+        let shape = parameters.shape();
+        let fits = |chains: &PersistentChains| (chains.len(), chains.state_words()) == (config.batch, shape.words());
+        if chains.as_ref().is_some_and(|chains| !fits(chains)) {
+            return Err(TrainError::Resume("the persistent chains do not fit the batch and the layers"));
+        }
+        let begun = || chains.unwrap_or_else(|| PersistentChains::new(shape, config.seed, step, config.batch));
+        let chains = is_persistent(&config).then(begun);
         let work = Work::new(&parameters, &config, data.rows());
         let (geometry, biases) = (parameters.geometry(), parameters.biases().to_vec());
         let shown = OnceLock::new();
-        Ok(Self { config, data, fingerprint, geometry, biases, shown, offsets, step, seconds, work })
+        Ok(Self { config, data, fingerprint, geometry, biases, shown, offsets, chains, step, seconds, work })
     }
 
     /// Draws a batch, runs both phases, and moves the parameters once.
@@ -240,9 +255,9 @@ impl Trainer {
     /// be thrown away.
     pub fn update(&mut self) -> Result<UpdateReport, TrainError> {
         let begin = Instant::now();
-        let Self { config, data, biases, shown, offsets, step, work, .. } = self;
+        let Self { config, data, biases, shown, offsets, chains, step, work, .. } = self;
         work.batches.at(*step, &mut work.rows);
-        let [positive, negative] = work.phases(config, data, biases, *step)?;
+        let [positive, negative] = work.phases(config, data, biases, chains, *step)?;
         let learning_rate = config.schedule().at(*step);
         let gradient = Gradient::new(&work.positive, &work.negative, config.centering.map(|_| offsets.as_slice()));
         shown.take();
@@ -299,9 +314,14 @@ impl Trainer {
             step: self.step,
             seconds: self.seconds,
             offsets: self.offsets.clone(),
+            chains: self.chains.clone(),
         };
         Checkpoint { parameters: self.collect(), training: Some(training) }
     }
+}
+
+fn is_persistent(config: &TrainConfig) -> bool {
+    matches!(config.estimator, Estimator::Pcd { .. })
 }
 
 fn check_data(data: &BitMatrix) -> Result<(), TrainError> {

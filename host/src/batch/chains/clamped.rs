@@ -2,7 +2,7 @@
 
 use bitboltz_core::bits::{count_ones, word_mask};
 
-use super::{Chains, LayerFields, neighbours};
+use super::{Chains, Clamping, LayerFields, neighbours};
 use crate::batch::{tile::TileWeight, weights::ChainWeights};
 
 impl<W: TileWeight> Chains<W> {
@@ -47,6 +47,20 @@ impl<W: TileWeight> Chains<W> {
                 self.lists.apply(matrix, shift, &mut self.table, &mut base, stride);
             }
             self.layers[target].base = base;
+        }
+    }
+
+    /// Clamps other units from here on, at the values that they have. Bits and streams stay as they are.
+    ///
+    /// # Panics
+    /// If masks has too few words.
+    pub fn set_clamping(&mut self, weights: &ChainWeights<W>, clamping: Clamping<'_>) {
+        let frozen = self.frozen.clone();
+        self.set_masks(clamping);
+        self.clamp(weights);
+        // Fields are the same whatever is clamped, but layers that were clamped whole had none.
+        for layer in (0..frozen.len()).filter(|&layer| frozen[layer] && !self.frozen[layer]) {
+            self.valid.iter_mut().for_each(|valid| valid[layer % 2] = false);
         }
     }
 
