@@ -35,21 +35,33 @@ pub fn local_modes<W: TileWeight>(
     sweeps: u32,
     seed: u64,
 ) -> Result<Samples, SearchCapHit> {
-    let shape = *model.shape();
-    let weights = ChainWeights::new(model);
+    local_modes_on(&ChainWeights::new(model), count, sweeps, seed)
+}
+
+/// [`local_modes`] on weights that are in tiles already.
+///
+/// # Errors
+/// As [`local_modes`].
+pub fn local_modes_on<W: TileWeight>(
+    weights: &ChainWeights<W>,
+    count: usize,
+    sweeps: u32,
+    seed: u64,
+) -> Result<Samples, SearchCapHit> {
+    let shape = *weights.shape();
     let blocks = in_blocks(
         count,
         || Chains::new(&shape),
         |chains, range| {
             let streams = range.map(|chain| stream(seed, chain as u64));
-            chains.reset(&weights, streams, None, Clamping::Free);
+            chains.reset(weights, streams, None, Clamping::Free);
             let active: Vec<u32> = (0..chains.len() as u32).collect();
             chains.randomise(&active);
             let mut reports = Vec::new();
-            chains.search(&weights, &LocalModeSearch::default(), &active, &mut reports);
+            chains.search(weights, &LocalModeSearch::default(), &active, &mut reports);
             let reports = reports.into_iter().collect::<Result<Vec<_>, _>>()?;
             for _ in 0..sweeps {
-                chains.gibbs(&weights, Block::Odd, &active);
+                chains.gibbs(weights, Block::Odd, &active);
             }
             let visible: Vec<u32> =
                 (0..chains.len()).flat_map(|chain| &chains.words(chain)[shape.word_range(0)]).copied().collect();

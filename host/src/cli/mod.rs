@@ -3,6 +3,7 @@
 //! Exit codes: 0 done; 1 it failed, with one line on standard error; 2 the arguments make no sense. Answers go to
 //! standard output, progress to standard error.
 
+mod bench;
 mod data;
 mod demo;
 mod device;
@@ -58,6 +59,7 @@ enum Command {
     Exact(exact::ExactArgs),
     Export(export::Args),
     Inspect(inspect::Args),
+    Bench(bench::Args),
     Device(device::Args),
 }
 
@@ -115,6 +117,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Exact(args) => exact::run(&args, out),
         Command::Export(args) => export::run(&args, out),
         Command::Inspect(args) => inspect::run(&args, out),
+        Command::Bench(args) => bench::run(&args, out),
         Command::Device(args) => device::run(&args, out),
     }
 }

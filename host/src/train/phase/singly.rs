@@ -13,6 +13,7 @@ use crate::{
     train::{
         seeds::{Purpose, stream_for},
         statistics::{ChainRecord, Moments},
+        timing::{Laps, Part},
     },
 };
 
@@ -55,12 +56,14 @@ impl<W: TileWeight> Singly<W> {
             self.slots.resize_with(wave.len().max(self.slots.len()), Slot::default);
             let slots = &mut self.slots[..wave.len()];
             let pairs = &self.pairs;
+            let mut laps = Laps::start(plan.timing);
             slots.par_iter_mut().zip(wave).with_max_len(1).for_each(|(slot, &chain)| {
                 // A thread runs one chain at a time, so the lock never waits. A poisoned one holds scratch only.
                 let thread = rayon::current_thread_index().unwrap_or(0) % threads;
                 let mut pair = pairs[thread].lock().unwrap_or_else(PoisonError::into_inner);
                 slot.run(&model, plan, chain as u64, data.row(plan.rows[chain]), mask, &mut pair);
             });
+            laps.end(Part::Chains);
             // Records of one piece for the sums; the vectors change hands, nothing is copied.
             self.records.clear();
             for slot in slots.iter_mut() {
@@ -68,6 +71,7 @@ impl<W: TileWeight> Singly<W> {
                 self.records.push(std::mem::take(&mut slot.record));
             }
             moments.add(&self.records);
+            laps.end(Part::Statistics);
             for (slot, record) in slots.iter_mut().zip(self.records.drain(..)) {
                 slot.record = record;
             }
@@ -90,6 +94,7 @@ impl Slot {
             Phase::Negative => (Purpose::Negative, Clamp::none()),
         };
         let mut rng = stream_for(plan.seed, purpose, plan.step, chain);
+        let mut laps = Laps::start(plan.timing);
         let Self { record, report, wrong } = self;
         record.clear();
         let result: Result<PhaseReport, EstimateError> =
@@ -99,6 +104,7 @@ impl Slot {
                 }
                 record.push(model, state, weight as f32, plan.marginalise);
             });
+        laps.end(Part::Single);
         *report = result.ok();
         if report.is_none() {
             record.clear();

@@ -94,7 +94,7 @@ fn compare<W: IntegerWeight>(parameters: &Parameters, estimator: Estimator, coun
     for step in 9..11 {
         for phase in [Phase::Positive, Phase::Negative] {
             let name = format!("{estimator} {phase:?} {shape:?} {marginalise}");
-            let plan = PhasePlan { estimator, phase, marginalise, seed: 1, step, rows: &rows };
+            let plan = PhasePlan { estimator, phase, marginalise, seed: 1, step, rows: &rows, timing: None };
             let expected = one_by_one(&weights, &plan, &data, persistent.as_ref());
             let summary = buffers.run(&weights, &plan, &data, persistent.as_mut(), &mut found);
             assert_eq!((summary.chains, summary.cap_hits), (expected.chains, expected.cap_hits), "{name}");
@@ -175,7 +175,8 @@ fn persistent_chains_have_the_models_averages() {
             let (burn_in, steps) = (100, 50);
             for step in 0..burn_in + steps {
                 let (estimator, phase) = (Estimator::Pcd { k }, Phase::Negative);
-                let plan = PhasePlan { estimator, phase, marginalise: seed % 2 == 0, seed, step, rows: &rows };
+                let plan =
+                    PhasePlan { estimator, phase, marginalise: seed % 2 == 0, seed, step, rows: &rows, timing: None };
                 buffers.run(&weights, &plan, &data, Some(&mut chains), &mut moments);
                 if step >= burn_in {
                     means.iter_mut().zip(averages(&moments)).for_each(|(mean, x)| *mean += f64::from(x) / steps as f64);
