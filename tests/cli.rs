@@ -374,3 +374,84 @@ fn export_says_what_rounding_did_and_inspect_what_the_files_hold() {
     assert_eq!(inspect["tensors"][0]["shape"], serde_json::json!([6, 16]));
     has(&inspect["tensors"][0], &["min", "max", "mean", "std", "histogram"]);
 }
+
+/// What every answer of `bench` has.
+#[track_caller]
+fn bench(folder: &Path, arguments: &str) -> Value {
+    let answer = line(folder, &format!("bench {arguments} --seconds 0.01 --json")).json();
+    has(&answer, &["bench", "version", "checked"]);
+    has(&answer["machine"], &["cpu", "platform", "instruction_set", "threads"]);
+    answer
+}
+
+#[test]
+fn bench_measures_and_checks_every_work() {
+    let folder = tempfile::tempdir().unwrap();
+    for kind in ["f32", "i16", "i8"] {
+        let chains = format!("--batch 7 --chain-weights {kind} --seed 2 --threads 2");
+        let update = bench(folder.path(), &format!("update --layers 40,20,30 {chains}"));
+        has(&update, &["chains_per_second", "flips_per_second", "positive", "negative", "product"]);
+        has(&update["row_adds"], &["bytes_per_second", "l1_bytes_per_second", "l2_bytes_per_second", "share_of_l1"]);
+        let parts = ["search", "gibbs", "proposal", "statistics", "update", "start", "single", "rest"];
+        has(&update["parts"], &parts);
+        let sample = bench(folder.path(), &format!("sample --layers 40,20,30 {chains}"));
+        has(&sample, &["images_per_second", "search_sweeps"]);
+        let gibbs = bench(folder.path(), &format!("gibbs --layers 40,20,30 {chains}"));
+        has(&gibbs, &["chain_sweeps_per_second", "flips_per_chain_sweep"]);
+        for answer in [update, sample, gibbs] {
+            assert!(answer["seconds"].as_f64().unwrap() > 0.0 && answer["repeats"].as_u64().unwrap() >= 3);
+            has(&answer["quantiles"], &["min", "lower_quartile", "upper_quartile", "max"]);
+            let settings = &answer["settings"];
+            assert_eq!((&settings["batch"], &settings["seed"]), (&7.into(), &2.into()));
+            assert_eq!((&settings["chain_weights"], &answer["machine"]["threads"]), (&kind.into(), &2.into()));
+            assert_eq!(settings["layers"], serde_json::json!([40, 20, 30]));
+        }
+    }
+    // On data of one's own, which has no width of its own but the model's.
+    small_data(folder.path());
+    let epoch = bench(folder.path(), "rbm-epoch --layers 16,9 --images data.npy --batch 5");
+    assert_eq!((&epoch["images"], &epoch["updates"]), (&12.into(), &3.into()));
+    assert_eq!((&epoch["settings"]["estimator"], &epoch["settings"]["images"]), (&"pcd".into(), &"data.npy".into()));
+    let planes = bench(folder.path(), "update --layers 32,5 --images data.npy --batch 3");
+    assert_eq!(planes["settings"]["images"], "data.npy");
+    let kernels = bench(folder.path(), "kernels");
+    for figure in kernels["kernels"].as_array().unwrap() {
+        has(figure, &["kernel", "size", "instruction_set", "unit", "nanoseconds"]);
+    }
+    assert!(kernels["seconds"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn bench_takes_models_and_several_widths() {
+    let folder = tempfile::tempdir().unwrap();
+    digits_model(folder.path());
+    line(folder.path(), "export m.safetensors -o m.bbz").ok();
+    let update = bench(folder.path(), "update --model m.safetensors --batch 3");
+    assert_eq!(
+        (&update["settings"]["model"], &update["settings"]["images"]),
+        (&"m.safetensors".into(), &"digits".into())
+    );
+    let sample = bench(folder.path(), "sample --model m.bbz --batch 3");
+    assert_eq!(sample["settings"]["chain_weights"], "i8");
+    bench(folder.path(), "gibbs --model m.safetensors --chain-weights i16 --batch 3");
+
+    let growth = bench_rows(folder.path(), "update --layers 10,10 --layers 20,20 --layers 40,40 --batch 4");
+    let rows = growth["rows"].as_array().unwrap();
+    assert!(rows.len() == 3 && rows.iter().all(|row| row["seconds"].as_f64().unwrap() > 0.0));
+    has(&growth["exponents"], &["update", "product"]);
+
+    // For people: the same, in lines.
+    let text = line(folder.path(), "bench update --layers 40,20 --batch 4 --seconds 0.01");
+    for word in ["median of", "search", "row adds", "% of this machine's L1 peak", "float product", "checked"] {
+        assert!(text.ok().contains(word), "{word}\n{}", text.stdout);
+    }
+    let text = line(folder.path(), "bench update --layers 10,10 --layers 20,20 --batch 4 --seconds 0.01");
+    assert!(text.ok().contains("width^"), "{}", text.stdout);
+    for what in ["sample --layers 8,4", "gibbs --layers 8,4", "rbm-epoch --layers 8,4", "kernels"] {
+        assert!(line(folder.path(), &format!("bench {what} --seconds 0.01")).ok().contains("checked"));
+    }
+}
+
+fn bench_rows(folder: &Path, arguments: &str) -> Value {
+    line(folder, &format!("bench {arguments} --seconds 0.01 --json")).json()
+}

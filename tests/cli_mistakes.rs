@@ -291,6 +291,12 @@ const OPTIONS: &[(&str, &str)] = &[
     ),
     ("export", "<MODEL> --weights --output --board --data --threshold --json mps2-an386"),
     ("inspect", "<FILE> --json"),
+    ("bench", "update sample gibbs rbm-epoch kernels --threads"),
+    ("bench update", "--model --layers --images --batch --chain-weights --seconds --seed --json"),
+    ("bench sample", "--model --layers --batch --chain-weights --seconds --seed --json"),
+    ("bench gibbs", "--model --layers --batch --chain-weights --seconds --seed --json"),
+    ("bench rbm-epoch", "--model --layers --images --batch --chain-weights --seconds --seed --json"),
+    ("bench kernels", "--seconds --seed --json --threads"),
     ("device", "--port --baud --timeout info sample inpaint energy"),
     ("device info", "--json"),
     ("device energy", "<STATES> --json"),
@@ -391,4 +397,35 @@ fn a_closed_pipe_is_no_error() {
     // Failures keep their exit code.
     let status = bitboltz(folder.path()).args(["inspect", "none"]).stderr(no_one()).status();
     assert_eq!(status.unwrap().code(), Some(1));
+}
+
+#[test]
+fn bench() {
+    let folder = folder();
+    let bench = |rest: &str| line(folder.path(), &format!("bench {rest}"));
+    bench("").misused(&["update", "sample", "gibbs", "rbm-epoch", "kernels"]);
+    for what in ["update", "sample", "gibbs", "rbm-epoch"] {
+        let with = |rest: &str| bench(&format!("{what} {rest}"));
+        with("--batch 0").misused(&["--batch"]);
+        with("--layers 5").misused(&["--layers", "2"]);
+        with("--layers 5,0").misused(&["--layers"]);
+        with("--layers 5,x").misused(&["--layers", "expected widths"]);
+        with("--layers 5,4 --model m.safetensors").misused(&["--layers", "--model"]);
+        with("--chain-weights i4").misused(&["--chain-weights", "f32, i16 or i8"]);
+        with("--seconds 0").misused(&["--seconds", "positive"]);
+        with("--seconds 1e300").misused(&["--seconds"]);
+        with("--model none.safetensors").fails(&["none.safetensors", "No such file"]);
+        with("--model cut.safetensors").fails(&["cut.safetensors", "damaged"]);
+    }
+    for what in ["update", "rbm-epoch"] {
+        let with = |rest: &str| bench(&format!("{what} {rest}"));
+        with("--model m.bbz").fails(&["m.bbz", "expected a checkpoint"]);
+        with("--layers 5,4 --images nothing").fails(&["nothing", "expected a known data set"]);
+        with("--layers 17,4 --images data.npy").fails(&["17 visible units", "16 values", "data.npy"]);
+    }
+    bench("update --model m.safetensors --images data.npy").fails(&["m.safetensors: 784 visible units", "16 values"]);
+    bench("sample --model m.bbz --chain-weights i16").fails(&["m.bbz", "i8"]);
+    bench("rbm-epoch --layers 5,4,3").misused(&["--layers", "two widths"]);
+    bench("rbm-epoch --layers 5,4 --layers 5,4").misused(&["--layers", "only one"]);
+    bench("rbm-epoch --model m.safetensors").fails(&["m.safetensors", "expected 2 layers", "found 3"]);
 }

@@ -35,7 +35,20 @@ pub fn local_modes<W: TileWeight>(
     sweeps: u32,
     seed: u64,
 ) -> Result<Samples, SearchCapHit> {
-    local_modes_given(model, None, count, sweeps, seed)
+    modes_on(&ChainWeights::new(model), None, count, sweeps, seed)
+}
+
+/// [`local_modes`] on weights that are in tiles already.
+///
+/// # Errors
+/// As [`local_modes`].
+pub fn local_modes_on<W: TileWeight>(
+    weights: &ChainWeights<W>,
+    count: usize,
+    sweeps: u32,
+    seed: u64,
+) -> Result<Samples, SearchCapHit> {
+    modes_on(weights, None, count, sweeps, seed)
 }
 
 /// [`local_modes`] with some visible units held: `given` is the packed visible bits and a mask of those that are held.
@@ -52,8 +65,17 @@ pub fn local_modes_given<W: TileWeight>(
     sweeps: u32,
     seed: u64,
 ) -> Result<Samples, SearchCapHit> {
-    let shape = *model.shape();
-    let weights = ChainWeights::new(model);
+    modes_on(&ChainWeights::new(model), given, count, sweeps, seed)
+}
+
+fn modes_on<W: TileWeight>(
+    weights: &ChainWeights<W>,
+    given: Option<(&[u32], &[u32])>,
+    count: usize,
+    sweeps: u32,
+    seed: u64,
+) -> Result<Samples, SearchCapHit> {
+    let shape = *weights.shape();
     let mut mask = vec![0; shape.words()];
     if let Some((_, held)) = given {
         let words = shape.word_range(0);
@@ -65,16 +87,16 @@ pub fn local_modes_given<W: TileWeight>(
         |chains, range| {
             let streams = range.map(|chain| stream(seed, chain as u64));
             match given {
-                None => chains.reset(&weights, streams, None, Clamping::Free),
-                Some((visible, _)) => chains.reset(&weights, streams, Some(&|_| visible), Clamping::Same(&mask)),
+                None => chains.reset(weights, streams, None, Clamping::Free),
+                Some((visible, _)) => chains.reset(weights, streams, Some(&|_| visible), Clamping::Same(&mask)),
             }
             let active: Vec<u32> = (0..chains.len() as u32).collect();
             chains.randomise(&active);
             let mut reports = Vec::new();
-            chains.search(&weights, &LocalModeSearch::default(), &active, &mut reports);
+            chains.search(weights, &LocalModeSearch::default(), &active, &mut reports);
             let reports = reports.into_iter().collect::<Result<Vec<_>, _>>()?;
             for _ in 0..sweeps {
-                chains.gibbs(&weights, Block::Odd, &active);
+                chains.gibbs(weights, Block::Odd, &active);
             }
             let visible: Vec<u32> =
                 (0..chains.len()).flat_map(|chain| &chains.words(chain)[shape.word_range(0)]).copied().collect();

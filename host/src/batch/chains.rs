@@ -47,6 +47,25 @@ pub enum Decide {
     Sample,
 }
 
+/// What chains did since their last [`reset`](Chains::reset), all of them together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Units that half-sweeps flipped.
+    pub flips: u64,
+    /// Rows of weights that were added or subtracted, one for each layer that they went to.
+    pub rows: u64,
+    /// Bytes of these rows, padding included: as if each were read, also where tables of sums were looked up.
+    pub bytes: u64,
+}
+
+impl Work {
+    /// Counts rows of `stride` weights.
+    fn add_rows<W>(&mut self, rows: u64, stride: usize) {
+        self.rows += rows;
+        self.bytes += rows * (stride * size_of::<W>()) as u64;
+    }
+}
+
 /// The fields of one layer, a padded row for each chain.
 #[derive(Clone, Debug)]
 struct LayerFields<F> {
@@ -78,6 +97,7 @@ pub struct Chains<W: TileWeight> {
     valid: Vec<[bool; 2]>,
     streams: Vec<Stream>,
     flips: Vec<u32>,
+    work: Work,
     lists: Lists,
     table: Table<W>,
     add: Vec<u32>,
@@ -113,6 +133,7 @@ impl<W: TileWeight> Chains<W> {
             valid: Vec::new(),
             streams: Vec::new(),
             flips: Vec::new(),
+            work: Work::default(),
             lists: Lists::new(isa),
             table: new_table::<W>(),
             add: Vec::new(),
@@ -152,6 +173,7 @@ impl<W: TileWeight> Chains<W> {
         self.valid.resize(count, [false; 2]);
         self.flips.clear();
         self.flips.resize(count, 0);
+        self.work = Work::default();
         self.rebuild.clear();
         self.rebuild.resize(count, false);
         self.set_masks(clamping);
@@ -220,6 +242,11 @@ impl<W: TileWeight> Chains<W> {
         self.flips[chain]
     }
 
+    /// What was done since the last [`reset`](Self::reset), which counts too.
+    pub fn work(&self) -> Work {
+        self.work
+    }
+
     /// The fields of a layer in a chain, as of the last [`look`](Self::look) or half-sweep at its block. Undefined for
     /// a layer that is clamped whole.
     ///
@@ -262,6 +289,7 @@ impl<W: TileWeight> Chains<W> {
                 }
             }
         }
+        self.work.flips += active.iter().map(|&chain| u64::from(self.flips[chain as usize])).sum::<u64>();
     }
 
     /// Draws a word for each unit of a layer, for at most [`LANES`] chains: a row of `draws` for each.
@@ -347,6 +375,7 @@ impl<W: TileWeight> Chains<W> {
             for target in neighbours(&shape, source).filter(|&layer| !self.frozen[layer]) {
                 let LayerFields { stride, fields, .. } = &mut self.layers[target];
                 let (matrix, shift) = weights.between(source, target);
+                self.work.add_rows::<W>(self.lists.listed(), *stride);
                 self.lists.apply(matrix, shift, &mut self.table, fields, *stride);
             }
         }

@@ -59,6 +59,8 @@ struct Bucket {
 #[derive(Clone, Debug)]
 pub struct Lists {
     isa: Isa,
+    /// Rows in all lists.
+    listed: u64,
     rows: Vec<u16>,
     /// Short lists, then one bucket for each part of the rows.
     buckets: Vec<Bucket>,
@@ -71,11 +73,12 @@ pub struct Lists {
 impl Lists {
     /// No lists yet. The instruction set changes no result.
     pub fn new(isa: Isa) -> Self {
-        Self { isa, rows: Vec::new(), buckets: Vec::new(), words: Vec::new(), sorted: false }
+        Self { isa, listed: 0, rows: Vec::new(), buckets: Vec::new(), words: Vec::new(), sorted: false }
     }
 
     /// Forgets all lists.
     pub fn clear(&mut self) {
+        self.listed = 0;
         self.rows.clear();
         for Bucket { add, subtract } in &mut self.buckets {
             add.clear();
@@ -84,10 +87,16 @@ impl Lists {
         self.words.iter_mut().for_each(Vec::clear);
     }
 
+    /// Rows in all lists.
+    pub fn listed(&self) -> u64 {
+        self.listed
+    }
+
     /// Lists rows for a row of the target: those whose bits are on in `add` are added, those in `subtract` subtracted.
     /// No row may be in both.
     pub fn push(&mut self, target: usize, add: &[u32], subtract: &[u32]) {
         let (added, subtracted) = (kernels::count_ones(self.isa, add), kernels::count_ones(self.isa, subtract));
+        self.listed += u64::from(added + subtracted);
         self.sorted = false;
         if subtracted == 0 && DENSE * added as usize >= add.len() * WORD_BITS {
             self.words.resize_with(self.words.len().max(add.len().div_ceil(2)), Vec::new);

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done; 1 it failed, with one line on standard error; 2 the arguments make no sense. Answers go to
 //! standard output, progress to standard error.
 
+mod bench;
 mod data;
 mod demo;
 mod device;
@@ -60,6 +61,7 @@ enum Command {
     Export(export::Args),
     Paper(paper::Args),
     Inspect(inspect::Args),
+    Bench(bench::Args),
     Device(device::Args),
 }
 
@@ -118,6 +120,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Export(args) => export::run(&args, out),
         Command::Paper(args) => paper::run(&args, out),
         Command::Inspect(args) => inspect::run(&args, out),
+        Command::Bench(args) => bench::run(&args, out),
         Command::Device(args) => device::run(&args, out),
     }
 }

@@ -187,14 +187,14 @@ impl EstimatorSettings {
     }
 }
 
-fn positive(text: &str) -> Result<f64, String> {
+pub(super) fn positive(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(number) if number.is_finite() && number > 0.0 => Ok(number),
         _ => Err("expected a positive number".to_owned()),
     }
 }
 
-fn chain_weights(text: &str) -> Result<WeightKind, String> {
+pub(super) fn chain_weights(text: &str) -> Result<WeightKind, String> {
     let kinds = [WeightKind::F32, WeightKind::I16, WeightKind::I8];
     kinds.into_iter().find(|kind| kind.name() == text).ok_or_else(|| "expected f32, i16 or i8".to_owned())
 }

@@ -14,6 +14,7 @@
 //! | [`orthogonal`] | initial weights |
 //! | [`rows`] | what is needed of a data set; its order |
 //! | [`seeds`] | which random stream does what |
+//! | [`timing`] | where the time of an update goes |
 //! | [`metrics`] | the run's figures as JSON lines |
 //!
 //! An update is a function of (configuration, data, step, parameters, offsets, persistent chains) alone, whatever the number of threads:
@@ -31,6 +32,7 @@ pub mod rows;
 pub mod run;
 pub mod seeds;
 pub mod statistics;
+pub mod timing;
 pub mod trainer;
 
 pub use config::{Budget, Init, TrainConfig};

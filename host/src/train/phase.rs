@@ -30,6 +30,7 @@ use super::{
     persistent::PersistentChains,
     seeds::{Purpose, stream_for},
     statistics::{MAX_STATES, Moments},
+    timing::Timing,
 };
 use crate::{
     batch::{ChainWeights, Chains, Clamping, TileWeight},
@@ -71,6 +72,8 @@ pub struct PhasePlan<'a> {
     pub step: u64,
     /// One data row for each chain.
     pub rows: &'a [usize],
+    /// Who wants to know where the time goes.
+    pub timing: Option<&'a Timing>,
 }
 
 /// What all chains of a phase have in common.

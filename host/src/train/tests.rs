@@ -241,7 +241,7 @@ fn statistics_are_unbiased() {
         let (mut buffers, mut moments) = (PhaseBuffers::new(model.shape()), Moments::new(model.shape()));
         let mut sums = vec![(0.0, 0.0); exact.len()];
         for step in 0..batches {
-            let plan = PhasePlan { estimator, phase, marginalise, seed: 5, step, rows: &rows };
+            let plan = PhasePlan { estimator, phase, marginalise, seed: 5, step, rows: &rows, timing: None };
             let summary = buffers.run(&weights, &plan, &visible, None, &mut moments);
             assert_eq!((summary.chains, summary.cap_hits), (500, 0));
             for (sum, value) in sums.iter_mut().zip(averages(&moments)) {

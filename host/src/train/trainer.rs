@@ -19,6 +19,7 @@ use super::{
     rows::{Batches, Fingerprint, bit_means},
     seeds::{Purpose, stream_for},
     statistics::Moments,
+    timing::{Laps, Part, Timing},
 };
 use crate::{
     bits::BitMatrix,
@@ -159,8 +160,11 @@ impl Work {
         biases: &[Vec<f32>],
         chains: &mut Option<PersistentChains>,
         step: u64,
+        timing: Option<&Timing>,
     ) -> Result<[PhaseSummary; 2], TrainError> {
+        let mut laps = Laps::start(timing);
         self.engine.refresh(biases).map_err(|source| TrainError::Quantise { step: step + 1, source })?;
+        laps.end(Part::Update);
         let mut summaries = [PhaseSummary::default(); 2];
         let phases =
             [(Phase::Positive, "positive", &mut self.positive), (Phase::Negative, "negative", &mut self.negative)];
@@ -172,6 +176,7 @@ impl Work {
                 seed: config.seed,
                 step,
                 rows: &self.rows,
+                timing,
             };
             *summary = self.engine.run(&plan, data, chains.as_mut(), moments);
             if summary.chains == 0 {
@@ -255,10 +260,19 @@ impl Trainer {
     /// [`TrainError::NoEstimate`] and [`TrainError::Quantise`], with the parameters as they were; [`TrainError::Diverged`], with parameters that must
     /// be thrown away.
     pub fn update(&mut self) -> Result<UpdateReport, TrainError> {
+        self.update_timed(None)
+    }
+
+    /// [`update`](Self::update), which tells `timing` where its time went. The result is the same.
+    ///
+    /// # Errors
+    /// As [`update`](Self::update).
+    pub fn update_timed(&mut self, timing: Option<&Timing>) -> Result<UpdateReport, TrainError> {
         let begin = Instant::now();
         let Self { config, data, biases, shown, offsets, chains, step, work, .. } = self;
         work.batches.at(*step, &mut work.rows);
-        let [positive, negative] = work.phases(config, data, biases, chains, *step)?;
+        let [positive, negative] = work.phases(config, data, biases, chains, *step, timing)?;
+        let mut laps = Laps::start(timing);
         let learning_rate = config.schedule().at(*step);
         let gradient = Gradient::new(&work.positive, &work.negative, config.centering.map(|_| offsets.as_slice()));
         shown.take();
@@ -271,6 +285,7 @@ impl Trainer {
                 *offset += rate as f32 * (mean - *offset);
             }
         }
+        laps.end(Part::Update);
         *step += 1;
         let seconds = begin.elapsed().as_secs_f64();
         self.seconds += seconds;
@@ -280,6 +295,11 @@ impl Trainer {
     /// The settings.
     pub fn config(&self) -> &TrainConfig {
         &self.config
+    }
+
+    /// The rows that are learnt from.
+    pub fn data(&self) -> &BitMatrix {
+        &self.data
     }
 
     /// Changes how long to train, for a run that goes on beyond its first budget. Nothing else can change: the run would

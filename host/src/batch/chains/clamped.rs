@@ -44,6 +44,7 @@ impl<W: TileWeight> Chains<W> {
                     self.lists.push(chain, &self.add, &self.subtract);
                 }
                 let (matrix, shift) = weights.between(source, target);
+                self.work.add_rows::<W>(self.lists.listed(), stride);
                 self.lists.apply(matrix, shift, &mut self.table, &mut base, stride);
             }
             self.layers[target].base = base;
@@ -84,6 +85,7 @@ impl<W: TileWeight> Chains<W> {
                 self.lists.push(chain as usize, bits, &self.subtract);
             }
             let (matrix, shift) = weights.between(source, layer);
+            self.work.add_rows::<W>(self.lists.listed(), *stride);
             self.lists.apply(matrix, shift, &mut self.table, fields, *stride);
         }
     }

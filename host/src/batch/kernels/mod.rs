@@ -44,6 +44,13 @@ macro_rules! compiled_for {
         }
 
         #[target_feature(enable = $features)]
+        pub(super) fn add_all<W: TileWeight>(rows: &[[W; TILE]], sums: &mut [W::Sum; TILE]) {
+            // SAFETY: this function is compiled for the instructions.
+            let zero = unsafe { <W as Registers>::$tile::zero() };
+            portable::add_all_in(zero, rows, sums);
+        }
+
+        #[target_feature(enable = $features)]
         pub(super) fn modes<F: TileField>(fields: &[F], words: &mut [u32]) {
             portable::modes(fields, words);
         }
@@ -232,6 +239,12 @@ pub fn add_rows<W: TileWeight>(
     shift: u32,
 ) {
     dispatch!(isa, add_rows(tile, jobs, rows, sign, target, shift));
+}
+
+/// Writes the sum of rows that lie one after the other: how fast rows can be added at all from where they lie. No chain
+/// needs it; `bitboltz bench` holds the others against it. Sums of more than 255 8-bit weights may wrap around.
+pub fn add_all<W: TileWeight>(isa: Isa, rows: &[[W; TILE]], sums: &mut [W::Sum; TILE]) {
+    dispatch!(isa, add_all(rows, sums));
 }
 
 /// For each job: adds those of at most 64 rows whose bits are on in its word, summed by fours, to its row of the target.

@@ -44,6 +44,24 @@ pub(super) fn add_rows_in<W: TileWeight, S: Sums<W>>(
     }
 }
 
+/// See [`super::add_all`].
+pub fn add_all<W: TileWeight>(rows: &[[W; TILE]], sums: &mut [W::Sum; TILE]) {
+    add_all_in(Plain::<W::Sum, TILE>::default(), rows, sums);
+}
+
+/// The same, with sums in certain registers.
+#[inline(always)]
+pub(super) fn add_all_in<W: TileWeight, S: Sums<W>>(zero: S, rows: &[[W; TILE]], sums: &mut [W::Sum; TILE]) {
+    // Two rows side by side, whose additions need not wait for each other.
+    let (pairs, last) = rows.as_chunks::<2>();
+    let (mut even, mut odd) = (zero, zero);
+    for [a, b] in pairs {
+        (even, odd) = (even.add(a), odd.add(b));
+    }
+    odd.store(sums);
+    last.iter().fold(even, |sums, row| sums.add(row)).join(sums).store(sums);
+}
+
 /// See [`super::add_words`].
 pub fn add_words<W: TileWeight>(
     rows: &[[W; TILE]],

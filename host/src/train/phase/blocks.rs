@@ -12,7 +12,10 @@ use super::{Scene, Totals, differences};
 use crate::{
     batch::{ChainWeights, Chains, TileWeight, block_size},
     estimator::PhaseReport,
-    train::statistics::{Moments, StateRef},
+    train::{
+        statistics::{Moments, StateRef},
+        timing::{Laps, Part},
+    },
 };
 
 /// Every so manieth chain is asked for its visible error: clamped visible units have no fields otherwise.
@@ -101,6 +104,7 @@ impl<W: TileWeight> Blocks<W> {
             none
         };
         let chains = &self.chains;
+        let mut laps = Laps::start(scene.plan.timing);
         blocks.zip(odd_blocks.into_par_iter()).with_max_len(1).enumerate().for_each(
             |(at, ((words, outcomes), odd))| {
                 // A thread runs one block at a time, so the lock never waits. A poisoned one holds scratch only.
@@ -108,8 +112,12 @@ impl<W: TileWeight> Blocks<W> {
                 let mut chains = chains[thread].lock().unwrap_or_else(PoisonError::into_inner);
                 let first = numbers.start + at * size;
                 work(&mut chains, scene, Found { numbers: first..first + outcomes.len(), words, odd, outcomes });
+                if let Some(timing) = scene.plan.timing {
+                    timing.add(chains.work());
+                }
             },
         );
+        laps.end(Part::Chains);
         let done = |outcome: &Outcome| matches!(outcome, Outcome::Done(..));
         let states = self.outcomes.iter().zip(self.words.chunks_exact(words)).enumerate();
         let states = states.filter(|(_, (outcome, _))| done(outcome));
@@ -124,6 +132,7 @@ impl<W: TileWeight> Blocks<W> {
         } else {
             moments.add_bits(&states.map(|(_, (_, words))| words).collect::<Vec<_>>());
         }
+        laps.end(Part::Statistics);
         for outcome in &self.outcomes {
             match *outcome {
                 Outcome::Done(report, wrong) => total.add(Some(report), wrong),

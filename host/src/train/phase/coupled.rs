@@ -21,7 +21,10 @@ use super::{
 use crate::{
     batch::{ChainWeights, Chains, TileWeight, block_size},
     estimator::{PhaseReport, SecondStart, StartPolicy},
-    train::statistics::Moments,
+    train::{
+        statistics::Moments,
+        timing::{Laps, Part},
+    },
 };
 
 /// Pairs of chains for each thread, and the results of a [`Wave`].
@@ -47,6 +50,7 @@ impl<W: TileWeight> Coupled<W> {
         for first in (0..scene.plan.rows.len()).step_by(WAVE) {
             let (pairs, count) = (&self.pairs, WAVE.min(scene.plan.rows.len() - first));
             let size = block_size(count);
+            let mut laps = Laps::start(scene.plan.timing);
             let blocks = self.wave.slots(count).par_chunks_mut(size).with_max_len(1).enumerate();
             blocks.for_each(|(at, slots)| {
                 // A thread runs one block at a time, so the lock never waits. A poisoned one holds scratch only.
@@ -55,7 +59,9 @@ impl<W: TileWeight> Coupled<W> {
                 let first = first + at * size;
                 run_block(&mut chains, scene, policy, first..first + slots.len(), slots);
             });
+            laps.end(Part::Chains);
             self.wave.fold(moments, total);
+            laps.end(Part::Statistics);
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::{
     train::{
         seeds::{Purpose, stream_for},
         statistics::Moments,
+        timing::{Laps, Part},
     },
 };
 
@@ -43,13 +44,16 @@ impl<W: TileWeight> Singly<W> {
         self.pairs.resize_with(threads, || Mutex::new(PairBuffer::new(&self.shape)));
         for wave in chains.chunks(WAVE) {
             let (pairs, results) = (&self.pairs, &mut self.wave);
+            let mut laps = Laps::start(plan.timing);
             results.slots(wave.len()).par_iter_mut().zip(wave).with_max_len(1).for_each(|(slot, &chain)| {
                 // A thread runs one chain at a time, so the lock never waits. A poisoned one holds scratch only.
                 let thread = rayon::current_thread_index().unwrap_or(0) % threads;
                 let mut pair = pairs[thread].lock().unwrap_or_else(PoisonError::into_inner);
                 slot.run(&model, plan, chain as u64, data.row(plan.rows[chain]), mask, &mut pair);
             });
+            laps.end(Part::Chains);
             results.fold(moments, total);
+            laps.end(Part::Statistics);
         }
     }
 }
@@ -70,6 +74,7 @@ impl Slot {
         };
         let mut rng = stream_for(plan.seed, purpose, plan.step, chain);
         self.clear();
+        let mut laps = Laps::start(plan.timing);
         let Self { record, report, wrong } = self;
         let result: Result<PhaseReport, EstimateError> =
             plan.estimator.run(model, plan.phase, visible, &clamp, pair, &mut rng, |state, weight| {
@@ -78,6 +83,7 @@ impl Slot {
                 }
                 record.push(model, state, weight as f32, plan.marginalise);
             });
+        laps.end(Part::Single);
         *report = result.ok();
     }
 }

@@ -106,7 +106,7 @@ fn compare<W: IntegerWeight>(
     for step in 9..11 {
         for phase in [Phase::Positive, Phase::Negative] {
             let name = format!("{estimator} {phase:?} {shape:?} {marginalise}");
-            let plan = PhasePlan { estimator, phase, marginalise, seed: 1, step, rows: &rows };
+            let plan = PhasePlan { estimator, phase, marginalise, seed: 1, step, rows: &rows, timing: None };
             let expected = one_by_one(&weights, &plan, &data, persistent.as_ref());
             let summary = buffers.run(&weights, &plan, &data, persistent.as_mut(), &mut found);
             assert_eq!((summary.chains, summary.cap_hits), (expected.chains, expected.cap_hits), "{name}");
@@ -205,7 +205,7 @@ fn coupled_gibbs_chains_of_floats_are_close() {
     let estimator = Estimator::ucd(StartPolicy::LocalMode, TransitionPolicy::Gibbs);
     let estimator = estimator.with_horizon(Horizon { k: 1, m: 3, lag: 1, cap: 1000 });
     for phase in [Phase::Positive, Phase::Negative] {
-        let plan = PhasePlan { estimator, phase, marginalise: true, seed: 1, step: 2, rows: &rows };
+        let plan = PhasePlan { estimator, phase, marginalise: true, seed: 1, step: 2, rows: &rows, timing: None };
         let expected = one_by_one(&weights, &plan, &data, None);
         let mut found = Moments::new(&shape);
         let summary = PhaseBuffers::new(&shape).run(&weights, &plan, &data, None, &mut found);
@@ -229,7 +229,7 @@ fn persistent_chains_have_the_models_averages() {
         let model = parameters.dbm().unwrap();
         let (shape, weights) = (*model.shape(), ChainWeights::new(&model));
 
-        // The order of `all`: unit means, then pairs, even layer first.
+        // The order of `averages`: unit means, then pairs, even layer first.
         let (mut exact, mut z) = (Vec::new(), 0.0);
         for (index, score) in scores(&parameters).iter().enumerate() {
             let x = bits(index, widths);
@@ -253,7 +253,8 @@ fn persistent_chains_have_the_models_averages() {
             let (burn_in, steps) = (100, 50);
             for step in 0..burn_in + steps {
                 let (estimator, phase) = (Estimator::Pcd { k }, Phase::Negative);
-                let plan = PhasePlan { estimator, phase, marginalise: seed % 2 == 0, seed, step, rows: &rows };
+                let plan =
+                    PhasePlan { estimator, phase, marginalise: seed % 2 == 0, seed, step, rows: &rows, timing: None };
                 buffers.run(&weights, &plan, &data, Some(&mut chains), &mut moments);
                 if step >= burn_in {
                     means.iter_mut().zip(averages(&moments)).for_each(|(mean, x)| *mean += f64::from(x) / steps as f64);
