@@ -33,7 +33,8 @@ fn toy_writes_a_report_with_its_plots_and_figures() {
     for word in ["Trained models", "m.safetensors", "--quick --out new/toy --seed 3", "ucd-lmi-mix-0.1", "P(τ = 1)"] {
         assert!(report.contains(word), "{word}\n{report}");
     }
-    let plots: Vec<&str> = report.lines().filter_map(|line| line.strip_prefix("![")?.split_once("](")?.1.strip_suffix(")")).collect();
+    let plots: Vec<&str> =
+        report.lines().filter_map(|line| line.strip_prefix("![")?.split_once("](")?.1.strip_suffix(")")).collect();
     assert!(plots.contains(&"search.png") && plots.contains(&"tau.png") && plots.len() >= 4, "{plots:?}");
     for plot in &plots {
         assert!(std::fs::read(out.join(plot)).unwrap().starts_with(b"\x89PNG"), "{plot}");
@@ -47,7 +48,10 @@ fn toy_writes_a_report_with_its_plots_and_figures() {
     assert!(number(&found, "/machine/threads") >= 1.0 && number(&found, "/seconds") > 0.0);
     assert!(number(&found, "/slope_T").is_finite() && number(&found, "/slope_T_standard_error") > 0.0);
     let widths = found["widths"].as_array().unwrap();
-    assert_eq!(widths.iter().take(5).map(|row| row["width"].as_u64().unwrap()).collect::<Vec<_>>(), [10, 20, 50, 100, 200]);
+    assert_eq!(
+        widths.iter().take(5).map(|row| row["width"].as_u64().unwrap()).collect::<Vec<_>>(),
+        [10, 20, 50, 100, 200]
+    );
     for row in widths {
         assert!((0.0..=1.0).contains(&number(row, "/p_tau_1")) && number(row, "/mean_tau") >= 1.0, "{row}");
         assert!(number(row, "/mean_T") >= 1.0 && number(row, "/T/q25") <= number(row, "/T/q75"), "{row}");
