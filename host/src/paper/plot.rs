@@ -263,19 +263,17 @@ mod tests {
     use super::*;
 
     fn plot(x: Axis, y: Axis) -> Plot {
-        let points: Vec<Point> = (0..5)
-            .map(|i| 10f64.powi(i))
-            .map(|x| Point { x, y: x.sqrt(), bar: (x.sqrt() - 0.5, 1.2 * x.sqrt()) })
-            .collect();
-        let series = |name: &str, fit| Series { name: name.to_owned(), points: points.clone(), fit };
+        // The last series is another curve: it would cover the first.
+        let series = |name: &str, factor: f64, fit| {
+            let point = |x: f64| {
+                let y = factor * x.sqrt();
+                Point { x, y, bar: (y - 0.5, 1.2 * y) }
+            };
+            Series { name: name.to_owned(), points: (0..5).map(|i| point(10f64.powi(i))).collect(), fit }
+        };
         let (name, title) = ("p".to_owned(), "√n".to_owned());
-        Plot {
-            name,
-            title,
-            x,
-            y,
-            series: vec![series("τ ≤ 1", false), series("slope 0.5", true), series("other", false)],
-        }
+        let series = vec![series("τ ≤ 1", 1.0, false), series("slope 0.5", 1.0, true), series("other", 0.5, false)];
+        Plot { name, title, x, y, series }
     }
 
     #[test]

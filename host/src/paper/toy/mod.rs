@@ -6,7 +6,7 @@
 //! | [`small`] | bias and variance against enumeration |
 //! | [`map`] | meeting times, estimates and their cost on any machine, trained ones too |
 //! | [`sampler`] | estimators, and mixtures of their transitions |
-//! | [`text`] | the report and its plots |
+//! | `text` | the report and its plots |
 
 pub mod map;
 pub mod meeting;
@@ -168,7 +168,7 @@ pub fn measure(plan: &Plan, settings: &Settings<'_>) -> Results {
         let done = settings.stages.begin("map of random machines", 2 * map::rows() * plan.map.len() as u64);
         for scale in [SCALES[0], SCALES[2]] {
             for (width, how) in &plan.map {
-                let parameters = random_parameters(&[*width; 3], scale.std(*width), 0.0, seed ^ 0x6D61_70);
+                let parameters = random_parameters(&[*width; 3], scale.std(*width), 0.0, seed ^ 0x6D_61_70);
                 let parameters = parameters.expect("three layers");
                 let weights = ChainWeights::new(&parameters.dbm().expect("finite weights"));
                 let name = format!("{width}-{width}-{width}, weights of {}", scale.name);

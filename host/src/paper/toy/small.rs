@@ -156,7 +156,7 @@ fn one(sampler: &Sampler, width: usize, plan: &Plan, seed: u64) -> (Replicates, 
         }
         Ok(taus)
     };
-    let runs = Runs { replicates: plan.replicates, seed: seed ^ 0x746F_79 };
+    let runs = Runs { replicates: plan.replicates, seed: seed ^ 0x74_6F_79 };
     let found = replicate(runs, oracle.layout().len(), scratch, draw).expect("possible horizons");
     (found, oracle.gradient(visible))
 }
