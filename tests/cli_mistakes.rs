@@ -403,7 +403,7 @@ fn a_closed_pipe_is_no_error() {
 fn bench() {
     let folder = folder();
     let bench = |rest: &str| line(folder.path(), &format!("bench {rest}"));
-    bench("").misused(&["update", "sample", "gibbs", "rbm-epoch", "kernels"]);
+    bench("train").misused(&["subcommand", "train"]);
     for what in ["update", "sample", "gibbs", "rbm-epoch"] {
         let with = |rest: &str| bench(&format!("{what} {rest}"));
         with("--batch 0").misused(&["--batch"]);
