@@ -234,8 +234,10 @@ fn mistakes() {
     fails("train four.csv --resume --steps 700 -o m.safetensors", &["four.csv", "label below 3"]);
     fails("train more.csv --resume --steps 700 -o m.safetensors", &["other data"]);
     fails("sample m.safetensors --class 3", &["--class 3", "classes 0 to 2"]);
-    line(at, &format!("eval m.safetensors data.csv {long} --only inpainting --mask box:0,0,5,5"))
-        .misused(&["box:0,0,5,5", "4 × 4"]);
+    fails(
+        &format!("eval m.safetensors data.csv {long} --only inpainting --mask box:0,0,5,5"),
+        &["box:0,0,5,5", "4 × 4"],
+    );
     fails(&format!("eval m.safetensors data.csv {long} --only inpainting --mask none.png"), &["none.png"]);
     line(at, "eval m.safetensors data.csv --mask left").misused(&["--mask"]);
     line(at, "eval m.safetensors data.csv --label-sweeps 0").misused(&["--label-sweeps"]);

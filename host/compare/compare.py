@@ -242,10 +242,10 @@ class Comparison:
         import numpy as np
 
         bits = np.random.default_rng(2).integers(0, 2, (2, states, width)).astype(np.float32)
-        peers = torch_contestants(self.peers, self.args.threads, lambda torch: torch.statistics_work(*bits))
+        peers = torch_contestants(self.peers, 1, lambda torch: torch.statistics_work(*bits))
         bench = self.bench
         ours = {"bits": lambda: bench.statistics(states, width)} if bench else {}
-        self.add("statistics", f"none, {width} × {width}", states, peers, ours)
+        self.add("statistics", f"none, {width} × {width}, one thread each", states, peers, ours)
 
     def run(self):
         args = self.args
