@@ -176,11 +176,7 @@ class Comparison:
                 print(line(self.rows[-1]), flush=True)
 
     def visible(self, batch, width):
-        """So many rows of data: the images, or else random bits."""
-        import numpy as np
-
-        if self.images is None:
-            return np.random.default_rng(1).integers(0, 2, (batch, width)).astype(np.float32)
+        """So many images as rows."""
         if self.images.shape[1] != width:
             raise SystemExit(f"{self.args.images}: expected images of {width} bits, found {self.images.shape[1]}")
         return self.images[[i % len(self.images) for i in range(batch)]]
@@ -190,7 +186,9 @@ class Comparison:
         args, widths = self.args, model.widths
         flags = {"model": path}
         for batch in args.batch:
-            if "update" in args.only:
+            if "update" in args.only and self.images is None:
+                self.peers.skip("update: no images (--images DATA)", "update")
+            elif "update" in args.only:
                 rows = self.visible(batch, widths[0])
                 peers = torch_contestants(self.peers, args.threads, lambda torch: torch.update_work(model, rows))
                 ours = self.ours("update", batch=batch, images=args.images, **flags)

@@ -43,7 +43,8 @@ impl<T: Clone> Clone for Aligned<T> {
     fn clone(&self) -> Self {
         let mut data = self.data.clone();
         data.rotate_left(self.start);
-        let start = first(&data);
+        // A default has no room at all.
+        let start = first(&data).min(data.len());
         data.rotate_right(start);
         Self { data, start, len: self.len }
     }

@@ -48,7 +48,7 @@ fn run<W: TileWeight>(model: &DenseDbm<'_, W>, subject: &Subject, budget: Durati
     let weights = ChainWeights::new(model);
     let mut sweeps = 0.0;
     let times = measure(budget, 3, |repeat| {
-        let samples = local_modes_on(&weights, subject.batch, 1, subject.seed + repeat as u64)?;
+        let samples = local_modes_on(&weights, subject.batch, 1, subject.seed.wrapping_add(repeat as u64))?;
         let total: u64 = samples.searches.iter().map(|search| u64::from(search.sweeps)).sum();
         sweeps = total as f64 / subject.batch as f64;
         Ok::<_, BenchError>(())

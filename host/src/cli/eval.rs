@@ -128,7 +128,7 @@ struct Subject {
 /// Everything that was measured.
 #[derive(Serialize)]
 struct Report {
-    model: PathBuf,
+    model: String,
     data: String,
     layers: Vec<usize>,
     weights: &'static str,
@@ -193,17 +193,31 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         pictures::hide(mask, subject.file.geometry(), 1, args.seed)?;
     }
     let start = Instant::now();
-    let likelihood = wants(SectionName::Likelihood).then(|| args.likelihood.measure(&subject, &Shown)).transpose()?;
+    // A section that fails does not take the others with it: hours may be in them.
+    let mut failures = Vec::new();
+    macro_rules! section {
+        ($name:ident, $wanted:expr, $measure:expr) => {
+            $wanted
+                .then(|| $measure)
+                .and_then(|found| found.map_err(|error| failures.push((SectionName::$name, error))).ok())
+        };
+    }
+    let likelihood = section!(Likelihood, wants(SectionName::Likelihood), args.likelihood.measure(&subject, &Shown));
     let equilibrium =
-        wants(SectionName::Equilibrium).then(|| args.equilibrium.measure(&subject, &Shown)).transpose()?;
-    let (generated, all) = plan.map(|plan| plan.run(&subject, &Shown)).transpose()?.unzip();
+        section!(Equilibrium, wants(SectionName::Equilibrium), args.equilibrium.measure(&subject, &Shown));
+    let found = plan.and_then(|plan| {
+        plan.run(&subject, &Shown).map_err(|error| failures.push((SectionName::Coverage, error))).ok()
+    });
+    let (generated, all) = found.unzip();
     let all = all.as_ref();
-    let frechet = all.filter(|_| wants(SectionName::Frechet)).map(frechet::measure).transpose()?;
+    let frechet = all.filter(|_| wants(SectionName::Frechet)).and_then(|all| {
+        frechet::measure(all).map_err(|error| failures.push((SectionName::Frechet, error.into()))).ok()
+    });
     let coverage = all.filter(|_| wants(SectionName::Coverage)).map(|all| coverage::measure(&subject, all));
-    let inpainting = wants(SectionName::Inpainting).then(|| args.inpainting.measure(&subject, &Shown)).transpose()?;
-    let classification = wants_classes.then(|| args.classification.measure(&subject, &Shown)).transpose()?;
+    let inpainting = section!(Inpainting, wants(SectionName::Inpainting), args.inpainting.measure(&subject, &Shown));
+    let classification = section!(Classification, wants_classes, args.classification.measure(&subject, &Shown));
     let report = Report {
-        model: args.model.clone(),
+        model: args.model.display().to_string(),
         data: args.data.clone(),
         layers: shape.widths().collect(),
         weights: subject.file.kind().name(),
@@ -220,7 +234,18 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         classification,
         seconds: start.elapsed().as_secs_f64(),
     };
-    if args.json { print_json(out, &report) } else { Ok(report.print(out)?) }
+    if args.json {
+        print_json(out, &report)?;
+    } else {
+        report.print(out)?;
+    }
+    match failures.into_iter().next() {
+        None => Ok(()),
+        Some((name, error)) => {
+            let name = name.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
+            Err(error.context(format!("section {name}")))
+        }
+    }
 }
 
 /// The images of a split as rows of visible units.
@@ -244,7 +269,7 @@ impl Stages for Shown {
 impl Section for Report {
     fn print(&self, out: &mut dyn Write) -> io::Result<()> {
         let layers: Vec<String> = self.layers.iter().map(usize::to_string).collect();
-        writeln!(out, "{}: {} machine with {} weights", self.model.display(), layers.join("-"), self.weights)?;
+        writeln!(out, "{}: {} machine with {} weights", self.model, layers.join("-"), self.weights)?;
         writeln!(
             out,
             "{}: {} training images, {} test images{}; seed {}",

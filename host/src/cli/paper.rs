@@ -55,7 +55,8 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     });
     let models = models.collect::<anyhow::Result<Vec<_>>>()?;
     let settings = Settings { quick: args.quick, seed: args.seed, models, stages: &Shown };
-    let command: Vec<String> = std::env::args().skip(1).collect();
+    let command = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
+    let command: Vec<String> = command.collect();
     let files = paper::run(name, &settings, &args.out, &format!("bitboltz {}", command.join(" ")))?;
     for file in files {
         writeln!(out, "{}", file.display())?;

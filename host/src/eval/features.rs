@@ -213,6 +213,11 @@ impl Features {
         let parts: TractResult<Vec<(Vec<f32>, Vec<usize>)>> = starts.into_par_iter().map(run).collect();
         let parts = parts.map_err(|error| FeaturesError::Run { network: self.name.clone(), why: causes(&error) })?;
         let (values, classes): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+        if values.iter().flatten().any(|value| !value.is_finite()) {
+            // Comparisons with NaN would be lost in maxima, and the figures look good.
+            let why = "a feature is not a finite number".to_owned();
+            return Err(FeaturesError::Run { network: self.name.clone(), why });
+        }
         Ok(FeatureSet::new(self.dims, values.concat(), self.logits.map(|_| classes.concat())))
     }
 

@@ -19,6 +19,7 @@ use thiserror::Error;
 use super::{
     features::{FeatureSet, Features, FeaturesError},
     likelihood::Stages,
+    neighbours::COVERAGE_NEIGHBOURS,
     pixels,
 };
 use crate::{
@@ -37,7 +38,10 @@ pub enum GeneratedError {
     #[error(transparent)]
     Encode(#[from] EncodeError),
     /// Fewer vectors than dimensions have no covariance to speak of.
-    #[error("{what}: more than {dims} are needed for the covariance of {dims} features, found {found}")]
+    #[error(
+        "{what}: more than {} are needed for the covariance of {dims} features and for neighbours, found {found}",
+        dims.max(&COVERAGE_NEIGHBOURS)
+    )]
     TooFew {
         /// Which pictures.
         what: &'static str,
@@ -87,7 +91,7 @@ pub struct Generated {
 pub fn check(network: &Features, samples: usize, train: usize, test: usize) -> Result<(), GeneratedError> {
     let dims = network.dims();
     for (what, found) in [("samples", samples), ("test images", test)] {
-        if found <= dims {
+        if found <= dims.max(COVERAGE_NEIGHBOURS) {
             return Err(GeneratedError::TooFew { what, found, dims });
         }
     }

@@ -13,6 +13,7 @@ use crate::atomic;
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
+    experiment: &'static str,
 }
 
 /// Why a folder cannot be used.
@@ -63,20 +64,40 @@ impl Folder {
         }
         // Found now, not after an hour.
         tempfile::Builder::new().prefix(".bitboltz-").suffix(".part").tempfile_in(path).map_err(io)?;
-        Ok(Self { path: path.to_owned() })
+        Ok(Self { path: path.to_owned(), experiment })
     }
 
-    /// Writes files, each whole or not at all, in this order.
+    /// Writes files, each whole or not at all, in this order, and removes those of an earlier run that are not among
+    /// them. While it writes, `results.json` says that it is unfinished and lists everything that may be there, so a run
+    /// that is killed leaves a folder that the next one knows as its own.
     ///
     /// # Errors
     /// [`FolderError::Io`].
     pub fn write(&self, files: &[(String, Vec<u8>)]) -> Result<Vec<PathBuf>, FolderError> {
+        let mut stale = earlier(&self.path, self.experiment).unwrap_or_default();
+        stale.retain(|name| name != RESULTS && !files.iter().any(|(own, _)| own == name));
+        let names: Vec<&String> = files.iter().map(|(name, _)| name).chain(&stale).collect();
+        let unfinished = serde_json::json!({ "experiment": self.experiment, "files": names, "unfinished": true });
+        let write = |name: &str, bytes: &[u8]| {
+            let path = self.path.join(name);
+            match atomic::write(&path, |out| out.write_all(bytes)) {
+                Ok(()) => Ok(path),
+                Err(source) => Err(FolderError::Io { path, source }),
+            }
+        };
+        write(RESULTS, unfinished.to_string().as_bytes())?;
+        for name in &stale {
+            let path = self.path.join(name);
+            match std::fs::remove_file(&path) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(FolderError::Io { path, source });
+                }
+                _ => {}
+            }
+        }
         let mut written = Vec::new();
         for (name, bytes) in files {
-            let path = self.path.join(name);
-            atomic::write(&path, |out| out.write_all(bytes))
-                .map_err(|source| FolderError::Io { path: path.clone(), source })?;
-            written.push(path);
+            written.push(write(name, bytes)?);
         }
         Ok(written)
     }
@@ -104,6 +125,11 @@ mod tests {
         let files = [("report.md".to_owned(), b"one".to_vec()), (RESULTS.to_owned(), results)];
         assert_eq!(Folder::open(&path, "toy").unwrap().write(&files).unwrap().len(), 2);
         Folder::open(&path, "toy").unwrap();
+        // A run that was killed half-way, after one that had another plot.
+        let half = [("report.md".to_owned(), b"one".to_vec()), ("old.png".to_owned(), Vec::new())];
+        Folder::open(&path, "toy").unwrap().write(&half).unwrap();
+        Folder::open(&path, "toy").unwrap().write(&files).unwrap();
+        assert!(!path.join("old.png").exists());
         let error = Folder::open(&path, "mnist").unwrap_err().to_string();
         assert!(error.contains("report.md") && error.contains("mnist"), "{error}");
         std::fs::write(path.join("thesis.tex"), "").unwrap();

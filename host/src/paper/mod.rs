@@ -87,14 +87,6 @@ pub enum PaperError {
         /// Why.
         reason: String,
     },
-    /// A model cannot take part.
-    #[error("{model}: {reason}")]
-    Model {
-        /// The model's name.
-        model: String,
-        /// Why.
-        reason: String,
-    },
     /// The numbers could not be written as JSON.
     #[error("results.json: {0}")]
     Json(#[from] serde_json::Error),

@@ -127,10 +127,12 @@ impl Plot {
             .x_label_area_size(54)
             .y_label_area_size(84);
         match (self.x.log, self.y.log) {
-            (true, true) => self.fill(builder.build_cartesian_2d((x.0..x.1).log_scale(), (y.0..y.1).log_scale())),
-            (true, false) => self.fill(builder.build_cartesian_2d((x.0..x.1).log_scale(), linear(y))),
-            (false, true) => self.fill(builder.build_cartesian_2d(linear(x), (y.0..y.1).log_scale())),
-            (false, false) => self.fill(builder.build_cartesian_2d(linear(x), linear(y))),
+            (true, true) => {
+                self.fill(builder.build_cartesian_2d((x.0..x.1).log_scale(), (y.0..y.1).log_scale()).map_err(other)?)
+            }
+            (true, false) => self.fill(builder.build_cartesian_2d((x.0..x.1).log_scale(), linear(y)).map_err(other)?),
+            (false, true) => self.fill(builder.build_cartesian_2d(linear(x), (y.0..y.1).log_scale()).map_err(other)?),
+            (false, false) => self.fill(builder.build_cartesian_2d(linear(x), linear(y)).map_err(other)?),
         }?;
         root.present().map_err(other)
     }
@@ -155,16 +157,12 @@ impl Plot {
         })
     }
 
-    fn fill<'a, B, X, Y>(
-        &self,
-        chart: Result<ChartContext<'a, B, Cartesian2d<X, Y>>, DrawingAreaErrorKind<B::ErrorType>>,
-    ) -> io::Result<()>
+    fn fill<'a, B, X, Y>(&self, mut chart: ChartContext<'a, B, Cartesian2d<X, Y>>) -> io::Result<()>
     where
         B: DrawingBackend + 'a,
         X: Ranged<ValueType = f64> + ValueFormatter<f64>,
         Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
     {
-        let mut chart = chart.map_err(other)?;
         chart
             .configure_mesh()
             .light_line_style(RGBColor(240, 240, 240))
@@ -229,7 +227,7 @@ impl Plot {
 /// Marks of every other series are hollow: a second difference beside the colour.
 fn fill(series: usize) -> ShapeStyle {
     let colour = COLOURS[series % COLOURS.len()];
-    if series % 2 == 0 { colour.filled() } else { colour.stroke_width(2) }
+    if series.is_multiple_of(2) { colour.filled() } else { colour.stroke_width(2) }
 }
 
 fn linear(range: (f64, f64)) -> RangedCoordf64 {

@@ -57,7 +57,7 @@ pub fn number(x: f64) -> String {
     match () {
         () if !x.is_finite() => "–".to_owned(),
         () if magnitude == 0.0 => "0".to_owned(),
-        () if magnitude >= 1e5 || magnitude < 1e-3 => format!("{x:.2e}").replace('-', "−"),
+        () if !(1e-3..1e5).contains(&magnitude) => format!("{x:.2e}").replace('-', "−"),
         () => {
             let digits = (2 - magnitude.log10().floor() as i32).max(0) as usize;
             format!("{x:.digits$}").replace('-', "−")

@@ -34,8 +34,8 @@ use super::optimiser::Schedule;
 use crate::estimator::{Estimator, SecondStart, UnknownEstimator};
 
 /// Most steps for a pair to meet in training, unless told otherwise. Chains are recorded until they have met, two states
-/// a step, with a float for each hidden unit: at 784-500-500 a thousand steps are some megabytes for each of the chains
-/// that run at once, and the 100,000 of [`Horizon::default`] would be gigabytes.
+/// a step, with a float for each hidden unit: at 784-500-500 a thousand steps are some megabytes for each of the 64
+/// pairs whose records are kept at once, and the 100,000 of [`Horizon::default`] would be gigabytes.
 pub const CAP: u32 = 1000;
 
 /// Initial weights. Biases start at zero, or (the visible ones) at the data's log odds.

@@ -136,7 +136,7 @@ pub struct Results {
 /// Runs the experiment.
 ///
 /// # Errors
-/// [`PaperError::Model`] for a model without a hidden layer to look at.
+/// [`PaperError::Json`].
 pub fn run(settings: &Settings<'_>) -> Result<Outcome, PaperError> {
     let plan = if settings.quick { Plan::quick() } else { Plan::full() };
     let results = measure(&plan, settings);
