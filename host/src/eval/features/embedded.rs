@@ -2,7 +2,7 @@
 
 /// A small classifier of black and white images of 28 × 28, trained by `host/features/train.py`. Its features are the 64
 /// activations of the last hidden layer, neither centered nor normalised. It sees a pixel as on if its grey value is
-/// above [`THRESHOLD`].
+/// above 127.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Embedded {
     /// Trained on MNIST.
