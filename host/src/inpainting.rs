@@ -1,5 +1,7 @@
 //! Inpainting of many images at once, what share of the hidden units came back, and two baselines.
 
+use std::ops::Range;
+
 use bitboltz_core::{
     bits::{count_ones, ones, view},
     conditional::Block,
@@ -89,21 +91,32 @@ fn each<W: TileWeight, T: Send>(
         images.rows(),
         || Chains::new(&shape),
         |chains, range| {
-            let mut masks = vec![0; range.len() * shape.words()];
-            for (mask, image) in masks.chunks_exact_mut(shape.words()).zip(range.clone()) {
-                mask[shape.word_range(0)]
-                    .iter_mut()
-                    .zip(hidden.row(image))
-                    .for_each(|(known, hidden)| *known = !hidden);
-            }
-            let first = range.start;
-            let streams = range.map(|image| stream(seed, image as u64));
-            chains.reset(&weights, streams, Some(&|chain| images.row(first + chain)), Clamping::Each(&masks));
+            clamp_known(chains, &weights, images, hidden, range, seed);
             lowest_modes(chains, &weights, inpaint)?;
             Ok(answer(chains, &weights))
         },
     );
     blocks.into_iter().collect()
+}
+
+/// Gives `chains` the images of a range, all that is not hidden clamped; chain i draws from [`stream`]`(seed, i)`.
+pub(crate) fn clamp_known<W: TileWeight>(
+    chains: &mut Chains<W>,
+    weights: &ChainWeights<W>,
+    images: &BitMatrix,
+    hidden: &BitMatrix,
+    range: Range<usize>,
+    seed: u64,
+) {
+    let shape = *weights.shape();
+    let mut masks = vec![0; range.len() * shape.words()];
+    for (mask, image) in masks.chunks_exact_mut(shape.words()).zip(range.clone()) {
+        let known = mask[shape.word_range(0)].iter_mut().zip(hidden.row(image));
+        known.for_each(|(known, hidden)| *known = !hidden);
+    }
+    let first = range.start;
+    let streams = range.map(|image| stream(seed, image as u64));
+    chains.reset(weights, streams, Some(&|chain| images.row(first + chain)), Clamping::Each(&masks));
 }
 
 /// The lowest mode that each chain has come to.

@@ -34,6 +34,8 @@
 //! | **data and files** | |
 //! | [`bits`] | many binary vectors, packed |
 //! | [`matrix`] | transposes |
+//! | [`power_law`] | least squares of logarithms |
+//! | [`stages`] | who is told of long work |
 //! | [`npy`] | arrays for NumPy |
 //! | [`grid`] | pictures of many images, as PNG |
 //! | [`atomic`] | files that appear whole or not at all |
@@ -61,8 +63,10 @@ pub mod model_file;
 pub mod npy;
 pub mod paper;
 pub mod parameters;
+pub mod power_law;
 pub mod quantise;
 mod random;
 pub mod sampling;
+pub mod stages;
 pub mod tensors;
 pub mod train;

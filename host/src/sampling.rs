@@ -15,7 +15,9 @@ use crate::{
 /// Visible bits of many chains.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Samples {
-    /// One row for each chain.
+    /// The local modes, one row for each chain.
+    pub modes: BitMatrix,
+    /// Where the chains are after their Gibbs sweeps.
     pub visible: BitMatrix,
     /// What each chain's search took.
     pub searches: Vec<SearchReport>,
@@ -35,40 +37,18 @@ pub fn local_modes<W: TileWeight>(
     sweeps: u32,
     seed: u64,
 ) -> Result<Samples, SearchCapHit> {
-    modes_on(&ChainWeights::new(model), None, count, sweeps, seed)
+    local_modes_on(&ChainWeights::new(model), None, count, sweeps, seed)
 }
 
-/// [`local_modes`] on weights that are in tiles already.
-///
-/// # Errors
-/// As [`local_modes`].
-pub fn local_modes_on<W: TileWeight>(
-    weights: &ChainWeights<W>,
-    count: usize,
-    sweeps: u32,
-    seed: u64,
-) -> Result<Samples, SearchCapHit> {
-    modes_on(weights, None, count, sweeps, seed)
-}
-
-/// [`local_modes`] with some visible units held: `given` is the packed visible bits and a mask of those that are held.
+/// [`local_modes`] on weights that are in tiles already, and with some visible units held: `given` is the packed visible
+/// bits and a mask of those that are.
 ///
 /// # Errors
 /// [`SearchCapHit`], if the search of any chain finds no mode.
 ///
 /// # Panics
 /// If the bits or the mask have too few words.
-pub fn local_modes_given<W: TileWeight>(
-    model: &DenseDbm<'_, W>,
-    given: Option<(&[u32], &[u32])>,
-    count: usize,
-    sweeps: u32,
-    seed: u64,
-) -> Result<Samples, SearchCapHit> {
-    modes_on(&ChainWeights::new(model), given, count, sweeps, seed)
-}
-
-fn modes_on<W: TileWeight>(
+pub fn local_modes_on<W: TileWeight>(
     weights: &ChainWeights<W>,
     given: Option<(&[u32], &[u32])>,
     count: usize,
@@ -95,17 +75,22 @@ fn modes_on<W: TileWeight>(
             let mut reports = Vec::new();
             chains.search(weights, &LocalModeSearch::default(), &active, &mut reports);
             let reports = reports.into_iter().collect::<Result<Vec<_>, _>>()?;
+            let visible = |chains: &Chains<W>| -> Vec<u32> {
+                (0..chains.len()).flat_map(|chain| &chains.words(chain)[shape.word_range(0)]).copied().collect()
+            };
+            let modes = visible(chains);
             for _ in 0..sweeps {
                 chains.gibbs(weights, Block::Odd, &active);
             }
-            let visible: Vec<u32> =
-                (0..chains.len()).flat_map(|chain| &chains.words(chain)[shape.word_range(0)]).copied().collect();
-            Ok((visible, reports))
+            Ok(((modes, visible(chains)), reports))
         },
     );
     let (rows, searches): (Vec<_>, Vec<_>) = blocks.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
-    let visible = BitMatrix::from_words(count, shape.width(0), rows.concat()).expect("visible layers are packed rows");
-    Ok(Samples { visible, searches: searches.concat() })
+    let (modes, visible): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+    let matrix = |rows: Vec<Vec<u32>>| {
+        BitMatrix::from_words(count, shape.width(0), rows.concat()).expect("visible layers are packed rows")
+    };
+    Ok(Samples { modes: matrix(modes), visible: matrix(visible), searches: searches.concat() })
 }
 
 #[cfg(test)]
@@ -139,6 +124,7 @@ mod tests {
         assert!(one.visible.distinct_rows() > 1 && one.searches.iter().all(|search| search.sweeps > 0));
         // At a mode no visible field has the wrong sign.
         let modes = local_modes(&model, 5, 0, 7).unwrap();
+        assert_eq!((&modes.modes, &modes.visible), (&one.modes.subset(0..5), &modes.modes));
         let mut buffer = ChainBuffer::new(model.shape());
         for row in (0..modes.visible.rows()).map(|i| modes.visible.row(i)) {
             let mut state = buffer.state(model.shape());

@@ -1,12 +1,10 @@
 //! How a time grows with the width of the layers.
 
+use crate::power_law::PowerLaw;
+
 /// The exponent e of seconds ∝ widthᵉ, by least squares in logarithms; `None` if all widths are the same.
 pub fn exponent(points: &[(f64, f64)]) -> Option<f64> {
-    let count = points.len() as f64;
-    let logarithms = || points.iter().map(|(width, seconds)| (width.ln(), seconds.ln()));
-    let (x, y) = logarithms().fold((0.0, 0.0), |(x, y), (a, b)| (x + a / count, y + b / count));
-    let (xy, xx) = logarithms().fold((0.0, 0.0), |(xy, xx), (a, b)| (xy + (a - x) * (b - y), xx + (a - x) * (a - x)));
-    (xx > 1e-12).then(|| xy / xx)
+    PowerLaw::through(points).map(|law| law.slope)
 }
 
 /// The width of a shape, for this: the square root of the mean number of weights of a connection. That of n-n-n is n.

@@ -29,7 +29,8 @@ impl Machine {
     }
 }
 
-fn cpu_model() -> Option<String> {
+/// Model of the processor; `None` where the system does not say (only Linux does).
+pub fn cpu_model() -> Option<String> {
     field(&std::fs::read_to_string("/proc/cpuinfo").ok()?, "model name").map(str::to_owned)
 }
 

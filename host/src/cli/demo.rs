@@ -20,7 +20,7 @@ use crate::{
     image::{self, AlignedBytes},
     inpainting::{self, Restored},
     quantise::Quantised,
-    sampling,
+    sampling::{Samples, local_modes},
     train::{Budget, TrainConfig, Trainer, run::RunOptions},
 };
 
@@ -83,8 +83,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let parameters = trainer.parameters();
     let model = parameters.dbm()?;
 
-    let modes = sampling::local_modes(&model, MODES, 0, args.seed)?.visible;
-    let samples = sampling::local_modes(&model, MODES, 1, args.seed)?.visible;
+    let Samples { modes, visible: samples, .. } = local_modes(&model, MODES, 1, args.seed)?;
     let pair = [pictures::decode(&modes, geometry)?, pictures::decode(&samples, geometry)?];
     pictures::write_groups(&path("samples.png"), geometry, &[&pair[0], &pair[1]])?;
 

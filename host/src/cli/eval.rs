@@ -21,14 +21,13 @@ use bitboltz_core::{image::Geometry, shape::Shape};
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::{one_line, pictures, print_json, progress::Counted, say};
+use super::{one_line, pictures, print_json, progress::Bars, say};
 use crate::{
     bits::BitMatrix,
     dataset::{
         self, Mask, Split,
         labels::{label_units, with_labels},
     },
-    eval::likelihood::Stages,
     model_file::ModelFile,
 };
 
@@ -202,20 +201,18 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
                 .and_then(|found| found.map_err(|error| failures.push((SectionName::$name, error))).ok())
         };
     }
-    let likelihood = section!(Likelihood, wants(SectionName::Likelihood), args.likelihood.measure(&subject, &Shown));
-    let equilibrium =
-        section!(Equilibrium, wants(SectionName::Equilibrium), args.equilibrium.measure(&subject, &Shown));
-    let found = plan.and_then(|plan| {
-        plan.run(&subject, &Shown).map_err(|error| failures.push((SectionName::Coverage, error))).ok()
-    });
+    let likelihood = section!(Likelihood, wants(SectionName::Likelihood), args.likelihood.measure(&subject, &Bars));
+    let equilibrium = section!(Equilibrium, wants(SectionName::Equilibrium), args.equilibrium.measure(&subject, &Bars));
+    let found = plan
+        .and_then(|plan| plan.run(&subject, &Bars).map_err(|error| failures.push((SectionName::Coverage, error))).ok());
     let (generated, all) = found.unzip();
     let all = all.as_ref();
     let frechet = all.filter(|_| wants(SectionName::Frechet)).and_then(|all| {
         frechet::measure(all).map_err(|error| failures.push((SectionName::Frechet, error.into()))).ok()
     });
     let coverage = all.filter(|_| wants(SectionName::Coverage)).map(|all| coverage::measure(&subject, all));
-    let inpainting = section!(Inpainting, wants(SectionName::Inpainting), args.inpainting.measure(&subject, &Shown));
-    let classification = section!(Classification, wants_classes, args.classification.measure(&subject, &Shown));
+    let inpainting = section!(Inpainting, wants(SectionName::Inpainting), args.inpainting.measure(&subject, &Bars));
+    let classification = section!(Classification, wants_classes, args.classification.measure(&subject, &Bars));
     let report = Report {
         model: args.model.display().to_string(),
         data: args.data.clone(),
@@ -254,16 +251,6 @@ fn bits(args: &Args, split: Split, shape: &Shape, geometry: Geometry) -> anyhow:
     let pictures = pictures::encode(&args.model.display(), geometry, &args.data, &images, args.threshold)?;
     let labels = label_units(shape.width(0), geometry);
     Ok(if labels.is_empty() { pictures } else { with_labels(&pictures, &images, labels.len())? })
-}
-
-/// Bars, or lines, on standard error.
-struct Shown;
-
-impl Stages for Shown {
-    fn begin(&self, what: &'static str, total: u64) -> Box<dyn Fn(u64) + Sync + '_> {
-        let counted = Counted::new(what, total);
-        Box::new(move |done| counted.advance(done))
-    }
 }
 
 impl Section for Report {

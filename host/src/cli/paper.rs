@@ -5,9 +5,8 @@ use std::{io::Write, path::PathBuf};
 use anyhow::Context as _;
 use clap::ValueEnum;
 
-use super::progress::Counted;
+use super::progress::Bars;
 use crate::{
-    eval::likelihood::Stages,
     model_file::ModelFile,
     paper::{self, Settings},
 };
@@ -54,7 +53,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         Ok((name.to_string_lossy().into_owned(), file))
     });
     let models = models.collect::<anyhow::Result<Vec<_>>>()?;
-    let settings = Settings { quick: args.quick, seed: args.seed, models, stages: &Shown };
+    let settings = Settings { quick: args.quick, seed: args.seed, models, stages: &Bars };
     let command = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
     let command: Vec<String> = command.collect();
     let files = paper::run(name, &settings, &args.out, &format!("bitboltz {}", command.join(" ")))?;
@@ -62,14 +61,4 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         writeln!(out, "{}", file.display())?;
     }
     Ok(())
-}
-
-/// Bars, or lines, on standard error.
-struct Shown;
-
-impl Stages for Shown {
-    fn begin(&self, what: &'static str, total: u64) -> Box<dyn Fn(u64) + Sync + '_> {
-        let counted = Counted::new(what, total);
-        Box::new(move |done| counted.advance(done))
-    }
 }

@@ -17,6 +17,7 @@ use super::{pictures, say};
 use crate::{
     checkpoint::CheckpointError,
     sampling::Samples,
+    stages::Stages,
     train::{Budget, UpdateReport, run::Progress},
 };
 
@@ -187,5 +188,15 @@ impl Drop for Counted {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+/// The stages of long work as [`Counted`] shows them.
+pub(super) struct Bars;
+
+impl Stages for Bars {
+    fn begin(&self, what: &'static str, total: u64) -> Box<dyn Fn(u64) + Sync + '_> {
+        let counted = Counted::new(what, total);
+        Box::new(move |done| counted.advance(done))
     }
 }

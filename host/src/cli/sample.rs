@@ -13,7 +13,8 @@ use serde_json::{Map, Value, json};
 
 use super::{check_outputs, pictures, print_json};
 use crate::{
-    bits::BitMatrix, dataset::labels::label_units, model_file::ModelFile, npy, sampling::local_modes_given, with_model,
+    batch::ChainWeights, bits::BitMatrix, dataset::labels::label_units, model_file::ModelFile, npy,
+    sampling::local_modes_on, with_model,
 };
 
 /// Generate images: from uniform random bits, by local mode search and then Gibbs sweeps.
@@ -69,7 +70,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let held = args.class.map(|class| hold(class, &args.model, file.shape().width(0), file.geometry())).transpose()?;
     let given = held.as_ref().map(|held| (held.row(0), held.row(1)));
     args.options.run(&args.model.display(), file.geometry(), out, |count, sweeps, seed| {
-        with_model!(&file, model => Ok(local_modes_given(&model, given, count, sweeps.into(), seed)?.visible))
+        with_model!(&file, model => Ok(local_modes_on(&ChainWeights::new(&model), given, count, sweeps.into(), seed)?.visible))
     })
 }
 

@@ -10,15 +10,15 @@ use std::ops::Range;
 use bitboltz_core::{
     conditional::Block,
     model::DenseDbm,
-    rng::stream,
     search::{LocalModeSearch, SearchCapHit},
 };
 use serde::Serialize;
 
 use super::mean_field::{FixedPoint, MeanFields};
 use crate::{
-    batch::{ChainWeights, Chains, Clamping, TileWeight, in_blocks},
+    batch::{ChainWeights, Chains, TileWeight, in_blocks},
     bits::BitMatrix,
+    inpainting::clamp_known,
     parameters::Parameters,
 };
 
@@ -34,7 +34,7 @@ pub struct Effort {
 /// The mean over searches and sweeps of P(label unit on | hidden layers), for each image `labels.len()` numbers.
 ///
 /// Row i of `hidden` marks the visible units of row i of `images` that are not known; the label units must be among them.
-/// Chain i draws from [`stream`]`(seed, i)`, so the result does not depend on the number of threads.
+/// Chain i draws from `stream(seed, i)`, so the result does not depend on the number of threads.
 ///
 /// # Errors
 /// [`SearchCapHit`], if the search of any image hit its cap.
@@ -58,14 +58,8 @@ pub fn label_means<W: TileWeight>(
         images.rows(),
         || (Chains::new(&shape), vec![0.0; shape.width(0)]),
         |(chains, means), range| {
-            let mut masks = vec![0; range.len() * shape.words()];
-            for (mask, image) in masks.chunks_exact_mut(shape.words()).zip(range.clone()) {
-                let known = mask[shape.word_range(0)].iter_mut().zip(hidden.row(image));
-                known.for_each(|(known, hidden)| *known = !hidden);
-            }
-            let (first, count) = (range.start, range.len());
-            let streams = range.map(|image| stream(seed, image as u64));
-            chains.reset(&weights, streams, Some(&|chain| images.row(first + chain)), Clamping::Each(&masks));
+            let count = range.len();
+            clamp_known(chains, &weights, images, hidden, range, seed);
             let active: Vec<u32> = (0..count as u32).collect();
             let mut reports = Vec::new();
             let mut sums = vec![0.0; count * labels.len()];

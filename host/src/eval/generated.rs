@@ -18,13 +18,13 @@ use thiserror::Error;
 
 use super::{
     features::{FeatureSet, Features, FeaturesError},
-    likelihood::Stages,
     neighbours::COVERAGE_NEIGHBOURS,
     pixels,
 };
 use crate::{
     bits::BitMatrix,
     dataset::{EncodeError, Encoding},
+    stages::Stages,
 };
 
 /// Why the pictures cannot be compared.
@@ -159,9 +159,9 @@ mod tests {
         eval::{
             features::Embedded,
             frechet::Gaussian,
-            likelihood::Quiet,
             neighbours::{Balls, Coverage},
         },
+        stages::Quiet,
     };
 
     #[test]

@@ -16,7 +16,7 @@ use super::{
     importance::{LogMean, mean_and_error},
     mean_field::{FixedPoint, MeanField, MeanFields},
 };
-use crate::{bits::BitMatrix, parameters::Parameters};
+use crate::{bits::BitMatrix, parameters::Parameters, stages::Stages};
 
 /// How much to spend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,22 +109,6 @@ pub struct Likelihood {
     pub base_rate: MeanLogP,
 }
 
-/// Shows work as it is done.
-pub trait Stages {
-    /// Begins a stage with so much to do; what it gives is told how much was done, from any thread.
-    fn begin(&self, what: &'static str, total: u64) -> Box<dyn Fn(u64) + Sync + '_>;
-}
-
-/// Shows nothing.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Quiet;
-
-impl Stages for Quiet {
-    fn begin(&self, _what: &'static str, _total: u64) -> Box<dyn Fn(u64) + Sync + '_> {
-        Box::new(|_| {})
-    }
-}
-
 /// Estimates log Z, from the base rates of `train`, and log p(v) of the rows of `test`.
 ///
 /// # Panics
@@ -203,7 +187,10 @@ fn clamped(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::eval::{exact::Oracle, random::random_parameters};
+    use crate::{
+        eval::{exact::Oracle, random::random_parameters},
+        stages::Quiet,
+    };
 
     const EFFORT: Effort =
         Effort { betas: 50, chains: 2_000, clamped_rows: 9, clamped_betas: 20, clamped_chains: 500, seed: 3 };

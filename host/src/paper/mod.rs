@@ -7,12 +7,11 @@
 //! | [`plot`] | plots for a paper, as PNG and SVG |
 //! | [`results`] | `results.json`: the figures, with seeds, machine and versions |
 //! | [`folder`] | the folder of an experiment's files, written whole |
-//! | [`fit`], [`summary`] | power laws, and what a sample comes to |
+//! | [`summary`] | what a sample comes to |
 //!
 //! **To add an experiment**: a file with a function from [`Settings`] to an [`Outcome`], and a variant of [`Name`] that
 //! [`run`] sends there. Everything measured goes into the outcome's `results`, a report says nothing that is not there.
 
-pub mod fit;
 pub mod folder;
 pub mod plot;
 pub mod report;
@@ -30,7 +29,7 @@ use self::{
     report::Report,
     results::Provenance,
 };
-use crate::{eval::likelihood::Stages, model_file::ModelFile};
+use crate::{model_file::ModelFile, stages::Stages};
 
 /// The experiments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{Settings, report::Report};
-use crate::batch::kernels::Isa;
+use crate::{batch::kernels::Isa, bench::machine::cpu_model};
 
 /// Where figures come from.
 #[derive(Clone, Debug, Serialize)]
@@ -47,7 +47,7 @@ impl Provenance {
             quick: settings.quick,
             models: settings.models.iter().map(|(name, _)| name.clone()).collect(),
             machine: Machine {
-                processor: processor(),
+                processor: cpu_model().unwrap_or_else(|| "an unknown processor".to_owned()),
                 threads: rayon::current_num_threads(),
                 system: std::env::consts::OS,
                 architecture: std::env::consts::ARCH,
@@ -87,11 +87,4 @@ impl Provenance {
         bytes.push(b'\n');
         Ok(bytes)
     }
-}
-
-/// The processor's name where Linux says it, else that it is not known.
-fn processor() -> String {
-    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
-    line.map_or("an unknown processor".to_owned(), |(_, name)| name.trim().to_owned())
 }

@@ -23,17 +23,6 @@ const WIDTH: usize = 16;
 
 vector_sums!();
 
-/// One function for each instruction that [`vector_sums`] needs.
-macro_rules! instructions {
-    ($($name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)? = $instruction:expr;)*) => {$(
-        #[inline(always)]
-        unsafe fn $name($($argument: $type),*) $(-> $result)? {
-            // SAFETY: the caller has the instructions, and an array is as long as what is read or written.
-            unsafe { $instruction }
-        }
-    )*};
-}
-
 instructions! {
     floats_zero() -> Floats = _mm512_setzero_ps();
     floats_load(at: &[f32; WIDTH]) -> Floats = _mm512_loadu_ps(at.as_ptr());

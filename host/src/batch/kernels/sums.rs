@@ -305,6 +305,18 @@ macro_rules! vector_sums {
     };
 }
 
+/// One function for each instruction that `vector_sums` needs.
+#[cfg(target_arch = "x86_64")]
+macro_rules! instructions {
+    ($($name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)? = $instruction:expr;)*) => {$(
+        #[inline(always)]
+        unsafe fn $name($($argument: $type),*) $(-> $result)? {
+            // SAFETY: the caller has the instructions, and an array is as long as what is read or written.
+            unsafe { $instruction }
+        }
+    )*};
+}
+
 /// `count` vectors' numbers.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]

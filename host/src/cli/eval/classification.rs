@@ -17,9 +17,9 @@ use crate::{
     },
     eval::{
         classification::{Classified, Effort, label_bounds, label_means},
-        likelihood::Stages,
         real::real_parameters,
     },
+    stages::Stages,
     with_model,
 };
 

@@ -9,10 +9,8 @@ use serde::Serialize;
 
 use super::Subject;
 use crate::{
-    eval::{
-        equilibrium::{From, Point, relax, sweeps_to},
-        likelihood::Stages,
-    },
+    eval::equilibrium::{From, Point, relax, sweeps_to},
+    stages::Stages,
     with_model,
 };
 

@@ -16,9 +16,10 @@ use crate::{
     eval::{
         features::{Embedded, Features},
         generated::{Generated, check},
-        likelihood::Stages,
     },
-    sampling, with_model,
+    sampling::local_modes,
+    stages::Stages,
+    with_model,
 };
 
 /// Samples unless told otherwise, if there are as many training images.
@@ -106,11 +107,11 @@ impl Plan {
     pub(super) fn run(&self, subject: &Subject, stages: &dyn Stages) -> anyhow::Result<(Section, Generated)> {
         let start = Instant::now();
         let (count, seed) = (self.samples, subject.seed);
-        let draw = |sweeps| with_model!(&subject.file, model => sampling::local_modes(&model, count, sweeps, seed));
+        let drawn = with_model!(&subject.file, model => local_modes(&model, count, 1, seed))?;
         let (network, geometry) = (&self.network, subject.file.geometry());
         // Without the labels.
         let pictures = |rows| narrowed(rows, geometry.units());
-        let generated = [draw(0)?, draw(1)?].map(|drawn| narrowed(&drawn.visible, geometry.units()).into_owned());
+        let generated = [&drawn.modes, &drawn.visible].map(|rows| pictures(rows).into_owned());
         let (train, test) = (pictures(&subject.train), pictures(&subject.test));
         let all = Generated::new(network, geometry, generated, &train, &test, seed, stages)?;
         let section = Section {

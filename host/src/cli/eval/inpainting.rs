@@ -16,8 +16,8 @@ use crate::{
         Mask,
         labels::{label_units, widened},
     },
-    eval::likelihood::Stages,
     inpainting::{Restored, hidden_units, majority, marginals, nearest, restore},
+    stages::Stages,
     with_model,
 };
 

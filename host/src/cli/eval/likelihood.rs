@@ -4,9 +4,10 @@ use std::io::{self, Write};
 
 use crate::{
     eval::{
-        likelihood::{Effort, Likelihood, MeanLogP, Stages, measure},
+        likelihood::{Effort, Likelihood, MeanLogP, measure},
         real::real_parameters,
     },
+    stages::Stages,
     with_model,
 };
 

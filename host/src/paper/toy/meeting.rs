@@ -4,11 +4,7 @@
 //! meeting times are too, up to the rounding of the fields.
 
 use bitboltz_core::{
-    conditional::Block,
-    fixed::exp_neg,
-    rng::{Rng as _, XorShiftRng, stream},
-    search::LocalModeSearch,
-    weights::Field as _,
+    conditional::Block, coupling::Horizon, fixed::exp_neg, rng::stream, search::LocalModeSearch, weights::Field as _,
 };
 
 use crate::{
@@ -54,7 +50,7 @@ struct Energies {
 pub fn metropolis_hastings(weights: &ChainWeights<f32>, pairs: &Pairs) -> Vec<Meeting> {
     let scale = weights.scale();
     let run = |chains: &mut Chains<f32>, numbers: std::ops::Range<usize>| {
-        let mut met = begin(chains, weights, pairs, numbers);
+        let mut met = begin(chains, weights, pairs, numbers, 1);
         let mut active: Vec<u32> = (0..chains.len() as u32).collect();
         let energy = |chains: &mut Chains<f32>, active: &[u32]| -> Vec<f64> {
             chains.look(weights, Block::Odd, active);
@@ -100,49 +96,32 @@ pub fn metropolis_hastings(weights: &ChainWeights<f32>, pairs: &Pairs) -> Vec<Me
 
 /// Runs pairs by coupled Gibbs sweeps, odd layers first.
 pub fn gibbs(weights: &ChainWeights<f32>, pairs: &Pairs) -> Vec<Meeting> {
-    let shape = weights.shape();
-    let words = shape.words();
-    let run = |[x, y]: &mut [Chains<f32>; 2], numbers: std::ops::Range<usize>| {
-        let mut met = begin(x, weights, pairs, numbers.clone());
-        let mut active: Vec<u32> = (0..x.len() as u32).collect();
-        let starts: Vec<u32> = active.iter().flat_map(|&chain| x.words(chain as usize)).copied().collect();
-        // What x has drawn when y takes its first step together with x's second.
-        let sweep = shape.units();
-        let drawn = words + sweep + if pairs.start == StartPolicy::LocalMode { sweep } else { 0 };
-        y.reset(weights, numbers.map(|number| advanced(pairs.seed, number, drawn)), None, Clamping::Free);
-        for (chain, start) in starts.chunks_exact(words).enumerate() {
-            y.words_mut(chain).copy_from_slice(start);
-        }
-        for t in 1..=pairs.cap {
-            if active.is_empty() {
-                break;
-            }
-            x.gibbs(weights, Block::Odd, &active);
-            if t > 1 {
-                y.gibbs(weights, Block::Odd, &active);
-            }
-            active.retain(|&chain| {
-                let together = x.words(chain as usize) == y.words(chain as usize);
-                if together {
-                    met[chain as usize].tau = Some(t);
-                }
-                !together
-            });
-        }
+    let horizon = Horizon { k: 0, m: 0, lag: 1, cap: pairs.cap };
+    let run = |chains: &mut Chains<f32>, numbers: std::ops::Range<usize>| {
+        let count = numbers.len();
+        // x of all pairs, then y of all, as `couple` wants them.
+        let mut met = begin(chains, weights, pairs, numbers, 2);
+        (0..count).for_each(|x| chains.copy_chain(x, count + x));
+        let active: Vec<u32> = (0..count as u32).collect();
+        let mut meetings = Vec::new();
+        chains.couple(weights, &horizon, &active, &mut meetings, |_, _, _| ());
+        met.iter_mut().zip(meetings).for_each(|(met, meeting)| met.tau = meeting.ok().map(|meeting| meeting.tau));
         met
     };
-    in_blocks(pairs.count, || [0; 2].map(|_| Chains::new(shape)), run).concat()
+    in_blocks(pairs.count, || Chains::new(weights.shape()), run).concat()
 }
 
-/// Starts these chains: random bits, or a local mode and one Gibbs sweep.
+/// Makes so many copies of these chains, and starts those of the first: random bits, or a local mode and one Gibbs sweep.
 fn begin(
     chains: &mut Chains<f32>,
     weights: &ChainWeights<f32>,
     pairs: &Pairs,
     numbers: std::ops::Range<usize>,
+    copies: usize,
 ) -> Vec<Meeting> {
     let all: Vec<u32> = (0..numbers.len() as u32).collect();
-    chains.reset(weights, numbers.map(|number| stream(pairs.seed, number as u64)), None, Clamping::Free);
+    let streams = (0..copies).flat_map(|_| numbers.clone()).map(|number| stream(pairs.seed, number as u64));
+    chains.reset(weights, streams, None, Clamping::Free);
     chains.randomise(&all);
     if pairs.start == StartPolicy::Random {
         return vec![Meeting::default(); all.len()];
@@ -156,13 +135,6 @@ fn begin(
         report.as_ref().map_or(search.cap, |found: &bitboltz_core::search::SearchReport| found.sweeps)
     };
     reports.iter().map(|report| Meeting { sweeps: Some(sweeps(report)), ..Meeting::default() }).collect()
-}
-
-/// A pair's stream after so many draws.
-fn advanced(seed: u64, number: usize, draws: usize) -> XorShiftRng {
-    let mut rng = stream(seed, number as u64);
-    (0..draws).for_each(|_| _ = rng.next_u32());
-    rng
 }
 
 #[cfg(test)]

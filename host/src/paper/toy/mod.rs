@@ -18,8 +18,8 @@ pub mod widths;
 use serde::Serialize;
 
 use self::widths::Scale;
-use super::{Outcome, PaperError, Settings, fit::PowerLaw};
-use crate::{batch::ChainWeights, eval::random::random_parameters, with_model};
+use super::{Outcome, PaperError, Settings};
+use crate::{batch::ChainWeights, eval::random::random_parameters, power_law::PowerLaw, with_model};
 
 /// The scales of the weights: the paper's toy study draws them from N(0, 1). The first one's figures stand first.
 pub const SCALES: [Scale; 3] = [Scale::fixed("1", 1.0), Scale::fixed("0.1", 0.1), Scale::ROOT];
@@ -226,7 +226,7 @@ fn above_95_from(rows: &[widths::Row]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::eval::likelihood::Quiet;
+    use crate::stages::Quiet;
 
     /// Small enough for a test, with every part in it.
     fn tiny() -> Plan {

@@ -16,14 +16,15 @@ pub struct PowerLaw {
 }
 
 impl PowerLaw {
-    /// Through these points (x, y), all positive, each with the same weight; `None` with fewer than two different x.
+    /// Through these points (x, y), all positive, each with the same weight; `None` with fewer than two x that differ
+    /// by more than rounding.
     pub fn through(points: &[(f64, f64)]) -> Option<Self> {
         let n = points.len() as f64;
         let logs: Vec<(f64, f64)> = points.iter().map(|(x, y)| (x.ln(), y.ln())).collect();
         let mean_x = logs.iter().map(|(x, _)| x).sum::<f64>() / n;
         let mean_y = logs.iter().map(|(_, y)| y).sum::<f64>() / n;
         let spread: f64 = logs.iter().map(|(x, _)| (x - mean_x) * (x - mean_x)).sum();
-        if points.len() < 2 || spread <= 0.0 || !spread.is_finite() || !mean_y.is_finite() {
+        if points.len() < 2 || spread <= 1e-12 || !spread.is_finite() || !mean_y.is_finite() {
             return None;
         }
         let slope = logs.iter().map(|(x, y)| (x - mean_x) * (y - mean_y)).sum::<f64>() / spread;
