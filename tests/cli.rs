@@ -36,7 +36,7 @@ fn demo_writes_everything_and_answers_in_json() {
     has(&answer, &["seconds", "updates", "distinct_modes"]);
     assert_eq!(answer["updates"], 3);
     assert!(answer["distinct_modes"].as_u64().unwrap() <= 64);
-    for name in ["restored_f32", "restored_i8", "restored_majority", "restored_nearest"] {
+    for name in ["restored_f32", "restored_i8", "restored_mode", "restored_majority", "restored_nearest"] {
         for share in ["all", "on"] {
             let share = answer[name][share].as_f64().unwrap_or_else(|| panic!("{name}.{share}: {answer}"));
             assert!((0.0..=1.0).contains(&share), "{name}: {share}");

@@ -4,12 +4,7 @@ use bitboltz::{
     chain::ChainBuffer,
     eval::exact::{Oracle, read_code},
 };
-use bitboltz_core::{
-    inpaint::{Inpaint, posterior_mean},
-    rng::stream,
-    search::LocalModeSearch,
-    state::Clamp,
-};
+use bitboltz_core::{inpaint::Inpaint, posterior::PosteriorMean, rng::stream, search::LocalModeSearch, state::Clamp};
 use bitboltz_tests::{
     models::{Held, Rounding, SMALL, machine},
     significance::bonferroni_z,
@@ -92,10 +87,12 @@ fn a_search_that_hits_its_cap_is_an_error() {
 }
 
 fn posterior_means_are_the_enumerated_ones<W: Rounding>() {
-    /// Samples of one chain depend on each other: the error is taken from independent chains.
+    /// Samples of one run depend on each other: the error is taken from independent runs.
     const CHAINS: u64 = 200;
     const SAMPLES: u16 = 100;
     let bound = bonferroni_z(SMALL.len() * 4 * 4 * 3);
+    // A burn-in of 50 sweeps forgets the start on machines this small.
+    let means = PosteriorMean { restarts: 2, burn_in: 50, samples: SAMPLES, ..PosteriorMean::default() };
     for (index, widths) in SMALL.iter().enumerate() {
         let tensors = machine::<W>(widths, 0.8, index as u64);
         let model = tensors.dbm().unwrap();
@@ -108,10 +105,8 @@ fn posterior_means_are_the_enumerated_ones<W: Rounding>() {
             let (mut sum, mut squares) = (vec![0.0; exact.len()], vec![0.0; exact.len()]);
             for chain in 0..CHAINS {
                 held.apply(&mut state);
-                model.refresh(&mut state);
                 let mut on = vec![0; exact.len()];
-                // A burn-in of 50 sweeps forgets the start on machines this small.
-                posterior_mean(&model, &mut state, &held.clamp(), 50, SAMPLES, &mut on, &mut stream(13, chain));
+                means.count(&model, &mut state, &held.clamp(), &mut on, &mut stream(13, chain)).unwrap();
                 for (unit, on) in on.into_iter().enumerate() {
                     let mean = f64::from(on) / f64::from(SAMPLES);
                     sum[unit] += mean;

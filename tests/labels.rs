@@ -13,7 +13,7 @@ use bitboltz::{
     with_model,
 };
 use bitboltz_core::{
-    inpaint::Inpaint,
+    posterior::PosteriorMean,
     rng::{Rng as _, stream},
     session::{
         Session, frame,
@@ -140,8 +140,8 @@ fn a_device_reads_the_label() {
     let pictures = Encoding::default().encode(&images).unwrap();
     let rows = widened(&pictures, CLASSES, false).unwrap();
     let free = widened(&bitboltz::bits::BitMatrix::zeros(IMAGES, 16), CLASSES, true).unwrap();
-    let inpaint = Inpaint { restarts: 4, ..Inpaint::default() };
-    let shares = with_model!(&file, model => marginals(&model, &rows, &free, &inpaint, (5, 40), SEED)).unwrap();
+    let mean = PosteriorMean { restarts: 4, burn_in: 5, samples: 40, ..PosteriorMean::default() };
+    let shares = with_model!(&file, model => marginals(&model, &rows, &free, &mean, SEED)).unwrap();
 
     let ModelFile::Image(bytes) = &file else { panic!("an image") };
     let image = bytes.image().unwrap();

@@ -4,8 +4,9 @@ use bitboltz::{chain::ChainBuffer, image::AlignedBytes, tensors::Tensors};
 use bitboltz_core::{
     gibbs::Gibbs,
     image::{CRC32, ImageError},
-    inpaint::{Inpaint, posterior_mean},
+    inpaint::Inpaint,
     model::DenseDbm,
+    posterior::PosteriorMean,
     rng::stream,
     search::LocalModeSearch,
     session::{
@@ -149,10 +150,9 @@ fn answers_equal_the_core<W: Weight>(tensors: &Tensors<W>) {
         let samples = 20 * sweeps;
         let (mut state, mut rng) = (buffer.state(&shape), stream(seed, 4));
         load(&mut state, 0..1, visible);
-        let inpaint = Inpaint { sweeps: 0, ..inpaint };
-        inpaint.restore(&model, &mut state, &mut best, &clamp, &mut rng).unwrap();
+        let mean = PosteriorMean { restarts: restarts.into(), burn_in: 2, samples, ..PosteriorMean::default() };
         let mut on = vec![0; shape.width(0)];
-        posterior_mean(&model, &mut state, &clamp, 2, samples, &mut on, &mut rng);
+        mean.count(&model, &mut state, &clamp, &mut on, &mut rng).unwrap();
         let request = Request::Marginals { seed, chain: 4, restarts, burn_in: 2, samples, known, visible };
         let on: Vec<u8> = on.iter().flat_map(|count| count.to_le_bytes()).collect();
         let expected = encoded(&Answer { seq: 9, response: Response::Marginals { samples, on: &on } });

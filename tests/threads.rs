@@ -7,6 +7,7 @@ use bitboltz::{
 };
 use bitboltz_core::{
     inpaint::Inpaint,
+    posterior::PosteriorMean,
     rng::{Rng as _, stream},
 };
 use bitboltz_tests::models::machine;
@@ -22,11 +23,12 @@ fn inpainting_is_the_same_with_one_thread_and_with_two() {
     let hidden = BitMatrix::from_rows(70, (0..IMAGES).map(|i| Mask::Random(0.5).hidden(70, 1, 1, 1, i, 3).unwrap()));
     let (images, hidden) = (images.unwrap(), hidden.unwrap());
     let inpaint = Inpaint { restarts: 3, sweeps: 2, ..Inpaint::default() };
+    let mean = PosteriorMean { restarts: 3, burn_in: 2, samples: 20, ..PosteriorMean::default() };
     let answers = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
             let restored = restore(&model, &images, &hidden, &inpaint, 5).unwrap();
-            (restored, marginals(&model, &images, &hidden, &inpaint, (2, 20), 5).unwrap())
+            (restored, marginals(&model, &images, &hidden, &mean, 5).unwrap())
         })
     };
     let one = answers(1);

@@ -1,9 +1,8 @@
-//! Inpainting: the known units are clamped, the others are searched or sampled.
+//! Inpainting: the known units are clamped, and the lowest local mode of the others is looked for.
 
 use rand_core::Rng;
 
 use crate::{
-    bits::ones,
     connection::Connection,
     gibbs::Gibbs,
     model::{Dbm, Energy},
@@ -16,8 +15,7 @@ use crate::{
 ///
 /// ```
 /// use bitboltz_core::{
-///     connection::Dense, fixed::Scale, inpaint::{Inpaint, posterior_mean}, model::DenseDbm, rng::stream,
-///     state::{Clamp, State},
+///     connection::Dense, fixed::Scale, inpaint::Inpaint, model::DenseDbm, rng::stream, state::{Clamp, State},
 /// };
 ///
 /// // One hidden unit that wants three pixels alike.
@@ -28,15 +26,8 @@ use crate::{
 /// state.words_mut()[0] = 0b011;
 /// let mask = [0b011, 0];
 /// let clamp = Clamp::new(model.shape(), &mask)?;
-/// let mut rng = stream(1, 0);
-/// let report = Inpaint::default().restore(&model, &mut state, &mut best, &clamp, &mut rng)?;
+/// let report = Inpaint::default().restore(&model, &mut state, &mut best, &clamp, &mut stream(1, 0))?;
 /// assert_eq!((state.words(), report.energy), (&[0b111, 1][..], 0.0 - 6.0 + 6.0));
-///
-/// // How sure is that? Counts of 1,000 samples.
-/// let mut on = [0; 3];
-/// posterior_mean(&model, &mut state, &clamp, 10, 1_000, &mut on, &mut rng);
-/// assert_eq!(on[..2], [1_000; 2]);
-/// assert!(on[2] > 600);
 /// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -126,32 +117,4 @@ impl Inpaint {
 fn recall<C: Connection>(model: &Dbm<'_, C>, state: &mut State<'_, C::Field>, best: &[u32]) {
     state.words_mut().copy_from_slice(best);
     model.refresh(state);
-}
-
-/// Counts, over `samples` Gibbs sweeps after `burn_in` of them, how often each visible unit was on: `on[i] / samples`
-/// estimates P(v_i = 1 | clamped units). Starts from the state as it is, best from [`Inpaint::restore`].
-///
-/// Writes the shorter of `on` and the visible layer.
-pub fn posterior_mean<C: Connection, R: Rng>(
-    model: &Dbm<'_, C>,
-    state: &mut State<'_, C::Field>,
-    clamp: &Clamp<'_>,
-    burn_in: u32,
-    samples: u16,
-    on: &mut [u16],
-    rng: &mut R,
-) {
-    let mut gibbs = Gibbs::default();
-    for _ in 0..burn_in {
-        gibbs.step(model, state, clamp, rng);
-    }
-    on.fill(0);
-    for _ in 0..samples {
-        gibbs.step(model, state, clamp, rng);
-        for unit in ones(state.layer_words(0)) {
-            if let Some(count) = on.get_mut(unit) {
-                *count += 1;
-            }
-        }
-    }
 }

@@ -54,7 +54,7 @@
 //! - **To run a trained model on a device**: [`image::Image`] opens it where it lies in flash, [`session::Session`]
 //!   answers requests for samples and completed pictures over any serial line. That is all a program needs.
 //! - **To use a model in a program of your own**: [`model::DenseDbm`], [`state::State`] and [`state::Clamp`], then
-//!   [`search`], [`gibbs`] or [`inpaint`].
+//!   [`search`], [`gibbs`], [`inpaint`] or [`posterior`].
 //! - **To train, or to estimate expectations**: a [`start::Start`], a [`transition::Transition`] and a
 //!   [`coupling::Horizon`] make an unbiased estimator; any start goes with any transition.
 //! - **To add a number type, a kind of connection, or a faster kernel**: [`weights::Weight`],
@@ -78,6 +78,7 @@
 //! | [`start`] | the trait of a starting state: random, or a local mode |
 //! | [`coupling`] | unbiased estimates from coupled chains |
 //! | [`inpaint`] | completing what is known |
+//! | [`posterior`] | how probable each unknown pixel is |
 //! | [`image`] | the flash image, checked |
 //! | [`session`] | requests and answers as bytes |
 //!
@@ -110,6 +111,7 @@ pub mod kernels;
 pub mod mh;
 pub mod mixture;
 pub mod model;
+pub mod posterior;
 pub mod rng;
 pub mod search;
 pub mod session;

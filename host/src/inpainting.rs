@@ -8,6 +8,7 @@ use bitboltz_core::{
     connection::Dense,
     inpaint::Inpaint,
     model::{DenseDbm, Energy},
+    posterior::PosteriorMean,
     rng::stream,
     search::SearchCapHit,
 };
@@ -36,14 +37,16 @@ pub fn restore<W: TileWeight>(
     seed: u64,
 ) -> Result<BitMatrix, SearchCapHit> {
     let visible = model.shape().word_range(0);
-    let rows = each(model, images, hidden, inpaint, seed, |chains, _| {
-        (0..chains.len()).flat_map(|chain| &chains.words(chain)[visible.clone()]).copied().collect::<Vec<u32>>()
+    let rows = each(model, images, hidden, seed, |chains, weights| {
+        lowest_modes(chains, weights, inpaint)?;
+        let words = (0..chains.len()).flat_map(|chain| &chains.words(chain)[visible.clone()]);
+        Ok(words.copied().collect::<Vec<u32>>())
     })?;
     Ok(BitMatrix::from_words(images.rows(), images.cols(), rows.concat()).expect("visible layers are packed rows"))
 }
 
-/// P(unit on | known units) of every image: an inpainting, then the mean of `samples` Gibbs samples after `burn_in`
-/// sweeps. Row by row, `images.cols()` probabilities each.
+/// P(unit on | known units) of every image, by [`PosteriorMean`]. Row by row, `images.cols()` probabilities each. Chain i
+/// draws from `stream(seed, i)`, as for [`restore`].
 ///
 /// # Errors
 /// [`SearchCapHit`].
@@ -54,34 +57,47 @@ pub fn marginals<W: TileWeight>(
     model: &DenseDbm<'_, W>,
     images: &BitMatrix,
     hidden: &BitMatrix,
-    inpaint: &Inpaint,
-    (burn_in, samples): (u16, u16),
+    mean: &PosteriorMean,
     seed: u64,
 ) -> Result<Vec<f32>, SearchCapHit> {
     let (visible, width) = (model.shape().word_range(0), images.cols());
-    let rows = each(model, images, hidden, inpaint, seed, |chains, weights| {
+    let rows = each(model, images, hidden, seed, |chains, weights| {
         let active: Vec<u32> = (0..chains.len() as u32).collect();
-        (0..burn_in).for_each(|_| chains.gibbs(weights, Block::Odd, &active));
         let mut on = vec![0_u16; chains.len() * width];
-        for _ in 0..samples {
-            chains.gibbs(weights, Block::Odd, &active);
-            for (chain, on) in on.chunks_exact_mut(width).enumerate() {
-                ones(&chains.words(chain)[visible.clone()]).for_each(|unit| on[unit] += 1);
+        let mut reports = Vec::new();
+        for samples in mean.shares() {
+            chains.randomise(&active);
+            chains.search(weights, &mean.search, &active, &mut reports);
+            reports.iter().try_for_each(|report| report.map(|_| ()))?;
+            (0..mean.burn_in).for_each(|_| chains.gibbs(weights, Block::Odd, &active));
+            for _ in 0..samples {
+                chains.gibbs(weights, Block::Odd, &active);
+                for (chain, on) in on.chunks_exact_mut(width).enumerate() {
+                    ones(&chains.words(chain)[visible.clone()]).for_each(|unit| on[unit] += 1);
+                }
             }
         }
-        on.iter().map(|&count| f32::from(count) / f32::from(samples.max(1))).collect::<Vec<f32>>()
+        Ok(on.iter().map(|&count| f32::from(count) / f32::from(mean.samples.max(1))).collect::<Vec<f32>>())
     })?;
     Ok(rows.concat())
 }
 
-/// Restores the images of each block, leaves the chains at the best modes, and asks `answer` about them.
+/// Bits of probabilities, `cols` each row: on from a half.
+///
+/// # Panics
+/// If they are no whole number of rows.
+pub fn rounded(probabilities: &[f32], cols: usize) -> BitMatrix {
+    let on: Vec<u8> = probabilities.iter().map(|&p| u8::from(p >= 0.5)).collect();
+    BitMatrix::from_u8(on.len() / cols, cols, &on).expect("rows of bits")
+}
+
+/// Clamps what is known of the images of each block and lets `work` run the chains.
 fn each<W: TileWeight, T: Send>(
     model: &DenseDbm<'_, W>,
     images: &BitMatrix,
     hidden: &BitMatrix,
-    inpaint: &Inpaint,
     seed: u64,
-    answer: impl Fn(&mut Chains<W>, &ChainWeights<W>) -> T + Sync + Send,
+    work: impl Fn(&mut Chains<W>, &ChainWeights<W>) -> Result<T, SearchCapHit> + Sync + Send,
 ) -> Result<Vec<T>, SearchCapHit> {
     let shape = *model.shape();
     assert_eq!((images.rows(), images.cols()), (hidden.rows(), hidden.cols()), "one mask row for each image");
@@ -92,8 +108,7 @@ fn each<W: TileWeight, T: Send>(
         || Chains::new(&shape),
         |chains, range| {
             clamp_known(chains, &weights, images, hidden, range, seed);
-            lowest_modes(chains, &weights, inpaint)?;
-            Ok(answer(chains, &weights))
+            work(chains, &weights)
         },
     );
     blocks.into_iter().collect()
@@ -235,7 +250,7 @@ pub fn hidden_units(hidden: &BitMatrix) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use bitboltz_core::{inpaint::posterior_mean, rng::Rng as _, state::Clamp};
+    use bitboltz_core::{rng::Rng as _, state::Clamp};
 
     use super::*;
     use crate::{batch::testing::parameters, chain::ChainBuffer, quantise::Quantised};
@@ -274,7 +289,8 @@ mod tests {
         let (images, hidden) = (random(), random());
         let inpaint = Inpaint { restarts: 3, sweeps: 2, ..Inpaint::default() };
         let restored = restore(model, &images, &hidden, &inpaint, 6).unwrap();
-        let shares = marginals(model, &images, &hidden, &inpaint, (2, 7), 6).unwrap();
+        let mean = PosteriorMean { restarts: 3, burn_in: 2, samples: 7, ..PosteriorMean::default() };
+        let shares = marginals(model, &images, &hidden, &mean, 6).unwrap();
         let (mut buffer, mut best) = (ChainBuffer::new(&shape), vec![0; shape.words()]);
         for image in 0..70 {
             let mut state = buffer.state(&shape);
@@ -286,7 +302,7 @@ mod tests {
             inpaint.restore(model, &mut state, &mut best, &clamp, &mut rng).unwrap();
             assert_eq!(restored.row(image), state.layer_words(0));
             let mut on = [0; 44];
-            posterior_mean(model, &mut state, &clamp, 2, 7, &mut on, &mut rng);
+            mean.count(model, &mut state, &clamp, &mut on, &mut stream(6, image as u64)).unwrap();
             assert!(shares[image * 44..].iter().zip(on).all(|(share, on)| *share == f32::from(on) / 7.0));
         }
     }

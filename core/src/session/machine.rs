@@ -11,8 +11,9 @@ use crate::{
     bits::word_mask,
     connection::Connection,
     image::{CRC32, Image},
-    inpaint::{Inpaint, posterior_mean},
+    inpaint::Inpaint,
     model::Dbm,
+    posterior::PosteriorMean,
     rng::{XorShiftRng, stream},
     search::SearchCapHit,
     shape::MAX_LAYERS,
@@ -84,10 +85,13 @@ impl<'a, C: Connection> Machine<'a, C> {
                 }
             }
             Request::Marginals { seed, chain, restarts, burn_in, samples, known, visible } => {
-                let inpaint = Inpaint { restarts: restarts.into(), ..Inpaint::default() };
-                let mut rng = stream(seed, chain);
-                match self.restore(&inpaint, known, visible, &mut rng) {
-                    Ok(_) => return self.marginals(burn_in, samples, &mut rng),
+                let (restarts, burn_in) = (restarts.into(), burn_in.into());
+                let mean = PosteriorMean { restarts, burn_in, samples, ..PosteriorMean::default() };
+                match self.marginals(&mean, known, visible, &mut stream(seed, chain)) {
+                    Ok(()) => {
+                        let on = &self.on[..self.model.shape().width(0)];
+                        return Response::Marginals { samples, on: bytemuck::cast_slice(on) };
+                    }
                     Err(failure) => failure,
                 }
             }
@@ -114,20 +118,29 @@ impl<'a, C: Connection> Machine<'a, C> {
         visible: &[u8],
         rng: &mut XorShiftRng,
     ) -> Result<u32, Failure> {
+        self.clamp(known, visible)?;
+        Ok(inpaint.restore(&self.model, &mut self.state, self.best, &Clamp::over(self.mask), rng)?.sweeps)
+    }
+
+    fn marginals(
+        &mut self,
+        mean: &PosteriorMean,
+        known: &[u8],
+        visible: &[u8],
+        rng: &mut XorShiftRng,
+    ) -> Result<(), Failure> {
+        self.clamp(known, visible)?;
+        let on = &mut self.on[..self.model.shape().width(0)];
+        Ok(mean.count(&self.model, &mut self.state, &Clamp::over(self.mask), on, rng)?)
+    }
+
+    /// Puts a picture into the visible layer and what is known of it into the mask.
+    fn clamp(&mut self, known: &[u8], visible: &[u8]) -> Result<(), Failure> {
         self.load(0..1, known)?;
         let visible_words = self.model.shape().layer_words(0);
         self.mask.fill(0);
         self.mask[..visible_words].copy_from_slice(self.state.layer_words(0));
-        self.load(0..1, visible)?;
-        let clamp = Clamp::over(self.mask);
-        Ok(inpaint.restore(&self.model, &mut self.state, self.best, &clamp, rng)?.sweeps)
-    }
-
-    fn marginals(&mut self, burn_in: u16, samples: u16, rng: &mut XorShiftRng) -> Response<'_> {
-        let visible = self.model.shape().width(0);
-        let clamp = Clamp::over(self.mask);
-        posterior_mean(&self.model, &mut self.state, &clamp, burn_in.into(), samples, &mut self.on[..visible], rng);
-        Response::Marginals { samples, on: bytemuck::cast_slice(&self.on[..visible]) }
+        self.load(0..1, visible)
     }
 
     fn state_response(&self, sweeps: u32) -> Response<'_> {

@@ -65,17 +65,18 @@ pub enum Request<'a> {
         /// Their values; the others do not matter.
         visible: &'a [u8],
     },
-    /// How often each visible unit is on, given the known pixels: an inpainting, then Gibbs samples.
+    /// How often each visible unit is on, given the known pixels: samples of several short chains, as
+    /// [`PosteriorMean`](crate::posterior::PosteriorMean) counts them.
     Marginals {
         /// Seed of the run.
         seed: u64,
         /// Number of the chain.
         chain: u64,
-        /// Searches from random bits.
+        /// Chains, each from a local mode searched from random bits.
         restarts: u16,
-        /// Gibbs sweeps before the first sample.
+        /// Gibbs sweeps of a chain before its first sample.
         burn_in: u16,
-        /// Samples, one a sweep.
+        /// Samples of all chains together.
         samples: u16,
         /// Which visible units are known.
         known: &'a [u8],

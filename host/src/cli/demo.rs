@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use bitboltz_core::{image::Image, inpaint::Inpaint, model::DenseDbm};
+use bitboltz_core::{image::Image, inpaint::Inpaint, model::DenseDbm, posterior::PosteriorMean};
 use serde_json::json;
 
 use super::{inpaint, pictures, print_json, say, train};
@@ -99,11 +99,12 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
 
     let hidden = Mask::HalfLeft.hidden(geometry.width.into(), geometry.height.into(), 1, 1, 0, args.seed)?;
     let hidden = BitMatrix::from_rows(test.cols(), std::iter::repeat_n(&hidden, test.rows()))?;
-    let restored = restore(&model, &test, &hidden, args.seed)?;
+    let restored = inpainting::restore(&model, &test, &hidden, &Inpaint::default(), args.seed)?;
     let share = |rows: &BitMatrix| Restored::new(&test, rows, &hidden);
     let shares = [
-        ("restored_f32", "this model", share(&restored)),
-        ("restored_i8", "with 8-bit weights", share(&restore(&integer, &test, &hidden, args.seed)?)),
+        ("restored_f32", "this model, mean of samples", share(&mean(&model, &test, &hidden, args.seed)?)),
+        ("restored_i8", "the same with 8-bit weights", share(&mean(&integer, &test, &hidden, args.seed)?)),
+        ("restored_mode", "this model, lowest local mode", share(&restored)),
         ("restored_majority", "per-pixel majority", share(&inpainting::majority(&data, &test, &hidden))),
         ("restored_nearest", "nearest neighbour", share(&inpainting::nearest(&data, &test, &hidden))),
     ];
@@ -145,11 +146,13 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn restore<W: TileWeight>(
+/// What is more probable of each hidden pixel.
+fn mean<W: TileWeight>(
     model: &DenseDbm<'_, W>,
     images: &BitMatrix,
     hidden: &BitMatrix,
     seed: u64,
 ) -> anyhow::Result<BitMatrix> {
-    Ok(inpainting::restore(model, images, hidden, &Inpaint::default(), seed)?)
+    let p = inpainting::marginals(model, images, hidden, &PosteriorMean::default(), seed)?;
+    Ok(inpainting::rounded(&p, images.cols()))
 }

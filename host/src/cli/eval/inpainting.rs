@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use bitboltz_core::{image::Geometry, inpaint::Inpaint};
+use bitboltz_core::{image::Geometry, inpaint::Inpaint, posterior::PosteriorMean};
 use serde::Serialize;
 
 use super::Subject;
@@ -16,15 +16,10 @@ use crate::{
         Mask,
         labels::{label_units, widened},
     },
-    inpainting::{Restored, hidden_units, majority, marginals, nearest, restore},
+    inpainting::{Restored, hidden_units, majority, marginals, nearest, restore, rounded},
     stages::Stages,
     with_model,
 };
-
-/// Gibbs sweeps before the first sample of the posterior means.
-const BURN_IN: u16 = 10;
-/// Samples of the posterior means.
-const SAMPLES: u16 = 50;
 
 /// How much to spend on it.
 #[derive(Debug, clap::Args)]
@@ -86,11 +81,9 @@ impl Options {
             let (free, hidden) = (widened(&hidden, labels, true)?, widened(&hidden, labels, false)?);
             let inpaint = Inpaint::default();
             let modes = with_model!(&subject.file, model => restore(&model, &images, &free, &inpaint, subject.seed))?;
-            let p = with_model!(&subject.file, model => {
-                marginals(&model, &images, &free, &inpaint, (BURN_IN, SAMPLES), subject.seed)
-            })?;
-            let on: Vec<u8> = p.iter().map(|&p| u8::from(p >= 0.5)).collect();
-            let means = BitMatrix::from_u8(images.rows(), images.cols(), &on)?;
+            let mean = PosteriorMean::default();
+            let p = with_model!(&subject.file, model => marginals(&model, &images, &free, &mean, subject.seed))?;
+            let means = rounded(&p, images.cols());
             let share = |restored: &BitMatrix| Restored::new(&images, restored, &hidden);
             found.push(ByMask {
                 mask: mask.to_string(),
@@ -125,10 +118,11 @@ impl super::Section for Section {
             }
             writeln!(out)?;
         }
+        let PosteriorMean { restarts, samples, .. } = PosteriorMean::default();
         writeln!(
             out,
-            "modes: the lowest of {}; means: of {SAMPLES} Gibbs samples after {BURN_IN} sweeps, rounded; nearest: of the \
-             training images",
+            "modes: the lowest of {}; means: of {samples} Gibbs samples of {restarts} chains from modes, rounded; nearest: of \
+             the training images",
             Inpaint::default().restarts
         )
     }
