@@ -103,12 +103,16 @@ pub(super) fn add_words_in<W: TileWeight, S: Sums<W>, T: Sums<W>>(
     for first in (0..target.columns).step_by(T::COLUMNS) {
         let groups = rows.len().div_ceil(4);
         for (group, rows) in table.chunks_exact_mut(16 * T::COLUMNS).zip(rows.chunks(4)) {
-            // With each further row there are twice as many subsets; the first one is empty, and stays zero.
-            for (n, row) in rows.iter().enumerate() {
-                let (known, new) = group.split_at_mut(T::COLUMNS << n);
-                for (known, new) in known.chunks_exact(T::COLUMNS).zip(new.chunks_exact_mut(T::COLUMNS)) {
-                    zero.join(known).add(&row[first..first + T::COLUMNS]).store(new);
+            let sums = |n: usize| rows.get(n).map_or(zero, |row| zero.add(&row[first..first + T::COLUMNS]));
+            let [a, b, c, d] = [sums(0), sums(1), sums(2), sums(3)];
+            let (ab, ac, bc) = (a.plus(b), a.plus(c), b.plus(c));
+            // Bit n of a place tells whether row n is in the subset. The first one is empty, and stays zero.
+            let without_d = [zero, a, b, ab, c, ac, bc, ab.plus(c)];
+            for k in 0..8 {
+                if k > 0 {
+                    without_d[k].store(&mut group[k * T::COLUMNS..][..T::COLUMNS]);
                 }
+                without_d[k].plus(d).store(&mut group[(8 + k) * T::COLUMNS..][..T::COLUMNS]);
             }
         }
         let table = &table[..groups * 16 * T::COLUMNS];
