@@ -30,8 +30,19 @@ pub trait TileField: Field<Energy: PartialEq + Send + Sync> {
 
 impl TileField for f32 {
     #[inline(always)]
-    fn threshold(self, scale: Scale) -> u32 {
-        sigmoid(self.to_q16(scale))
+    fn threshold(self, _scale: Scale) -> u32 {
+        // `to_q16` by additions, since the compiler converts saturating casts one at a time. To the table, all from 32 on
+        // are alike, and so are 0 and what is rounded to it from below.
+        const LIMIT: f32 = (1 << 21) as f32;
+        // The last bit of a float of this size is worth one.
+        const WHOLE: f32 = 8_388_608.0;
+        let magnitude = (self * 65_536.0).abs();
+        let magnitude = if magnitude > LIMIT { LIMIT } else { magnitude };
+        // A cast takes NaN for 0.
+        let magnitude = if magnitude.is_nan() { 0.0 } else { magnitude };
+        let nearest = (magnitude + WHOLE) - WHOLE;
+        let whole = if nearest > magnitude { nearest - 1.0 } else { nearest };
+        sigmoid((whole + WHOLE).to_bits() & 0x7F_FFFF, self < 0.0)
     }
 
     #[inline(always)]
@@ -48,7 +59,8 @@ impl TileField for f32 {
 impl TileField for i32 {
     #[inline(always)]
     fn threshold(self, scale: Scale) -> u32 {
-        sigmoid(self.to_q16(scale))
+        let field = self.to_q16(scale);
+        sigmoid(field.unsigned_abs(), field < 0)
     }
 
     #[inline(always)]
@@ -76,15 +88,14 @@ static TAIL: [u64; SIGMOID_TAIL.len() - 1] = {
 
 /// The core's sigmoid with a clamped index instead of a checked one.
 #[inline(always)]
-fn sigmoid(field: i32) -> u32 {
+fn sigmoid(magnitude: u32, negative: bool) -> u32 {
     const SUB: u32 = 11;
-    let magnitude = field.unsigned_abs();
     let pair = TAIL[(magnitude >> SUB).min(TAIL.len() as u32 - 1) as usize];
     let part = u64::from(magnitude & ((1 << SUB) - 1));
     let tail = ((pair & 0xFFFF_FFFF) - (((pair >> 32) * part) >> SUB)) as u32;
     // −tail, and the largest number where the tail is zero.
     let upper = (tail.max(1)).wrapping_neg();
-    if field < 0 { tail } else { upper }
+    if negative { tail } else { upper }
 }
 
 /// A weight as the kernels add it.

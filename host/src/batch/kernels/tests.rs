@@ -174,7 +174,9 @@ fn decisions_agree_with_the_core_on_every_instruction_set() {
     decisions_agree::<f32>(floats, Scale::ONE);
     decisions_agree::<f32>(|rng, n| floats(rng, n).iter().map(|x| x * 5.0).collect(), Scale::ONE);
     let special = [0.0, -0.0, f32::MIN_POSITIVE, -f32::MIN_POSITIVE, 1e30, -1e30, 22.9, -22.9, 23.1, -23.1, 32768.0];
-    let cycle = |_: &mut XorShiftRng, n: usize| special.into_iter().cycle().take(n).collect();
+    let special = special.into_iter().chain([f32::NAN, 1.5e-5, -1.5e-5, -3.1e-5, 31.999_999, -32.0]);
+    let special: Vec<f32> = special.collect();
+    let cycle = |_: &mut XorShiftRng, n: usize| special.iter().copied().cycle().take(n).collect();
     decisions_agree::<f32>(cycle, Scale::ONE);
     for bits in [0x3380_0000, 0x3A12_3456, 0x3F80_0000] {
         let scale = Scale::from_bits(bits).unwrap();
