@@ -14,10 +14,14 @@ use bitboltz_core::{
 use rayon::prelude::*;
 use thiserror::Error;
 
-use crate::{batch::TileWeight, parameters::Parameters, tensors::Tensors};
+use crate::{
+    batch::{TileWeight, kernels::Lane},
+    parameters::Parameters,
+    tensors::Tensors,
+};
 
 /// An integer weight type.
-pub trait IntegerWeight: TileWeight<Field = i32> {
+pub trait IntegerWeight: TileWeight<Field = i32> + Lane {
     /// Largest weight: the range is symmetric, so that a matrix and its negative round alike.
     const MAX: f32;
 
@@ -29,7 +33,7 @@ impl IntegerWeight for i8 {
     const MAX: f32 = 127.0;
 
     fn from_rounded(rounded: f32) -> Self {
-        rounded as Self
+        (rounded + WHOLE).to_bits() as Self
     }
 }
 
@@ -37,7 +41,7 @@ impl IntegerWeight for i16 {
     const MAX: f32 = 32_767.0;
 
     fn from_rounded(rounded: f32) -> Self {
-        rounded as Self
+        (rounded + WHOLE).to_bits() as Self
     }
 }
 
@@ -181,12 +185,16 @@ pub(crate) fn largest(matrix: &[f32]) -> f32 {
     f32::from_bits(matrix.iter().fold(0, |largest, w| (w.to_bits() & 0x7FFF_FFFF).max(largest)))
 }
 
-/// The nearest integer within ±`max`, halves away from zero: `x.round()` without a call for each number.
+/// A float of this size has its last bit at one: what is added to it is rounded to an integer, in its last bits.
+const WHOLE: f32 = 12_582_912.0;
+
+/// The nearest integer within ±`max`, at most 2²², halves away from zero: `x.round()` in a few instructions that every
+/// machine has for vectors.
 fn rounded(x: f32, max: f32) -> f32 {
     let x = x.clamp(-max, max);
-    let whole = x as i32 as f32;
-    let rest = x - whole;
-    whole + f32::from(u8::from(rest >= 0.5)) - f32::from(u8::from(rest <= -0.5))
+    // Halves go to the even neighbour; those that went towards zero go back.
+    let nearest = (x + WHOLE) - WHOLE;
+    if x - nearest == 0.5_f32.copysign(x) { nearest + 1_f32.copysign(x) } else { nearest }
 }
 
 #[cfg(test)]

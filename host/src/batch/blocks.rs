@@ -6,7 +6,7 @@
 use rayon::prelude::*;
 
 use super::{
-    kernels::{self, Isa},
+    kernels::{self, Isa, Lane},
     tile::{TILE, Tiles},
 };
 
@@ -25,10 +25,14 @@ pub fn row_groups<W: bytemuck::Pod + Send + Sync>(matrix: &mut Tiles<W>) -> Vec<
 ///
 /// # Panics
 /// If the sizes do not fit.
-pub fn map_both<A, B>(matrix: &Tiles<A>, same: &mut Tiles<B>, transposed: &mut Tiles<B>, number: impl Fn(A) -> B + Sync)
-where
+pub fn map_both<A, B>(
+    matrix: &Tiles<A>,
+    same: &mut Tiles<B>,
+    transposed: &mut Tiles<B>,
+    number: impl Fn(A) -> B + Copy + Sync,
+) where
     A: bytemuck::Pod + Send + Sync,
-    B: bytemuck::Pod + Send + Sync,
+    B: bytemuck::Pod + Lane + Send + Sync,
 {
     let (rows, columns) = (matrix.rows(), matrix.columns());
     assert_eq!((same.rows(), same.columns(), transposed.rows(), transposed.columns()), (rows, columns, columns, rows));
@@ -36,9 +40,7 @@ where
     let groups: Vec<_> = row_groups(same).into_iter().zip(transposed.each_tile_mut()).collect();
     groups.into_par_iter().with_max_len(1).enumerate().for_each(|(group, (blocks, mirror))| {
         for ((block, from), mirror) in blocks.into_iter().zip(matrix.tiles()).zip(mirror.chunks_mut(TILE)) {
-            for (to, from) in block.iter_mut().zip(&from[group * TILE..]) {
-                *to = from.map(&number);
-            }
+            kernels::map(isa, &from[group * TILE..][..block.len()], block, number);
             kernels::transpose(isa, block, mirror);
         }
     });

@@ -292,14 +292,19 @@ impl<W: TileWeight> Chains<W> {
         self.work.flips += active.iter().map(|&chain| u64::from(self.flips[chain as usize])).sum::<u64>();
     }
 
-    /// Draws a word for each unit of a layer, for at most [`LANES`] chains: a row of `draws` for each.
+    /// Draws a word for each unit of a layer, for at most [`LANES`] chains: a row of `draws` for each, unless the layer is
+    /// clamped whole and nobody asks for it.
     fn draw_layer(&mut self, chains: &[u32], layer: usize) {
         let stride = self.shape.layer_words(layer) * WORD_BITS;
         self.draws.resize(LANES * stride);
         // Lanes without a chain draw too, from nothing.
         let mut lanes = [Stream::default(); LANES];
         chains.iter().zip(&mut lanes).for_each(|(&chain, lane)| *lane = self.streams[chain as usize]);
-        kernels::draws(self.isa, &mut lanes, self.shape.width(layer), &mut self.draws, stride);
+        if self.frozen[layer] {
+            kernels::skip(self.isa, &mut lanes, self.shape.width(layer));
+        } else {
+            kernels::draws(self.isa, &mut lanes, self.shape.width(layer), &mut self.draws, stride);
+        }
         chains.iter().zip(lanes).for_each(|(&chain, lane)| self.streams[chain as usize] = lane);
     }
 

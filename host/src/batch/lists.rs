@@ -61,7 +61,10 @@ pub struct Lists {
     isa: Isa,
     /// Rows in all lists.
     listed: u64,
+    /// The rows of all lists, one after the other, and room for more.
     rows: Vec<u16>,
+    /// Where that room begins.
+    end: usize,
     /// Short lists, then one bucket for each part of the rows.
     buckets: Vec<Bucket>,
     /// For each 64 rows, the jobs of dense lists.
@@ -73,13 +76,13 @@ pub struct Lists {
 impl Lists {
     /// No lists yet. The instruction set changes no result.
     pub fn new(isa: Isa) -> Self {
-        Self { isa, listed: 0, rows: Vec::new(), buckets: Vec::new(), words: Vec::new(), sorted: false }
+        Self { isa, listed: 0, rows: Vec::new(), end: 0, buckets: Vec::new(), words: Vec::new(), sorted: false }
     }
 
     /// Forgets all lists.
     pub fn clear(&mut self) {
         self.listed = 0;
-        self.rows.clear();
+        self.end = 0;
         for Bucket { add, subtract } in &mut self.buckets {
             add.clear();
             subtract.clear();
@@ -117,14 +120,17 @@ impl Lists {
         if self.buckets.len() <= bucket {
             self.buckets.resize_with(bucket + 1, Bucket::default);
         }
-        let Self { isa, rows, buckets, .. } = self;
+        let Self { isa, rows, end, buckets, .. } = self;
+        let room = *end + (add.len() + subtract.len()) * WORD_BITS;
+        if rows.len() < room {
+            rows.resize(2 * room, 0);
+        }
         let Bucket { add: adding, subtract: subtracting } = &mut buckets[bucket];
         for (jobs, words) in [(adding, add), (subtracting, subtract)] {
-            let start = rows.len() as u32;
-            kernels::list_ones(*isa, words, first * WORD_BITS, rows);
-            let end = rows.len() as u32;
-            if start < end {
-                jobs.push(Job { target: target as u32, start, end });
+            let start = *end;
+            *end += kernels::list_ones(*isa, words, first * WORD_BITS, &mut rows[start..]);
+            if start < *end {
+                jobs.push(Job { target: target as u32, start: start as u32, end: *end as u32 });
             }
         }
     }

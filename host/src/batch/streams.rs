@@ -5,8 +5,10 @@
 
 use bitboltz_core::rng::{Rng as _, XorShiftRng};
 
+use super::kernels::{Lanes, SIDE, Square};
+
 /// Streams that are advanced together.
-pub const LANES: usize = 16;
+pub const LANES: usize = SIDE;
 
 /// The state of one stream: its next draws follow from it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,32 +51,62 @@ fn step(x: u32, w: u32) -> u32 {
 /// Draws `count` words from each stream, into rows of `out` that are `stride` words long. See
 /// [`kernels::draws`](super::kernels::draws).
 #[inline(always)]
-pub(super) fn draws(streams: &mut [Stream; LANES], count: usize, out: &mut [u32], stride: usize) {
-    let mut words = [[0; LANES]; 4];
+pub(super) fn draws(lanes: impl Lanes, streams: &mut [Stream; LANES], count: usize, out: &mut [u32], stride: usize) {
+    let mut words = gather(streams);
+    // Sixteen steps of all streams, then the square is written by streams.
+    for first in (0..count).step_by(LANES) {
+        let steps = LANES.min(count - first);
+        let mut square = Square::default();
+        for row in &mut square[..steps] {
+            *row = advance(&mut words);
+        }
+        lanes.transpose(&mut square);
+        for (lane, row) in square.iter().enumerate() {
+            out[lane * stride + first..][..LANES].copy_from_slice(row);
+        }
+    }
+    scatter(&words, streams);
+}
+
+/// Draws `count` words from each stream that nobody needs. See [`kernels::skip`](super::kernels::skip).
+#[inline(always)]
+pub(super) fn skip(streams: &mut [Stream; LANES], count: usize) {
+    let mut words = gather(streams);
+    for _ in 0..count {
+        advance(&mut words);
+    }
+    scatter(&words, streams);
+}
+
+/// The states of streams, word by word.
+type Words = [[u32; LANES]; 4];
+
+#[inline(always)]
+fn gather(streams: &[Stream; LANES]) -> Words {
+    let mut words = Words::default();
     for (lane, stream) in streams.iter().enumerate() {
         words.iter_mut().zip(stream.words).for_each(|(lanes, word)| lanes[lane] = word);
     }
-    // Sixteen steps of all streams, then the square is written by streams.
-    let mut square = [[0; LANES]; LANES];
-    for first in (0..count).step_by(LANES) {
-        let steps = LANES.min(count - first);
-        for row in &mut square[..steps] {
-            let [x, y, z, w] = words;
-            for lane in 0..LANES {
-                row[lane] = step(x[lane], w[lane]);
-            }
-            words = [y, z, w, *row];
-        }
-        for lane in 0..LANES {
-            let out = &mut out[lane * stride + first..][..LANES];
-            for (number, row) in out.iter_mut().zip(&square) {
-                *number = row[lane];
-            }
-        }
-    }
+    words
+}
+
+#[inline(always)]
+fn scatter(words: &Words, streams: &mut [Stream; LANES]) {
     for (lane, stream) in streams.iter_mut().enumerate() {
-        stream.words.iter_mut().zip(&words).for_each(|(word, lanes)| *word = lanes[lane]);
+        stream.words.iter_mut().zip(words).for_each(|(word, lanes)| *word = lanes[lane]);
     }
+}
+
+/// The next draw of every stream.
+#[inline(always)]
+fn advance(words: &mut Words) -> [u32; LANES] {
+    let [x, y, z, w] = *words;
+    let mut next = [0; LANES];
+    for lane in 0..LANES {
+        next[lane] = step(x[lane], w[lane]);
+    }
+    *words = [y, z, w, next];
+    next
 }
 
 #[cfg(test)]
@@ -95,6 +127,10 @@ mod tests {
                 kernels::draws(*isa, &mut streams, count, &mut out, stride);
                 for (rng, row) in rngs.iter_mut().zip(out.chunks(stride)) {
                     assert!(row[..count].iter().all(|&draw| draw == rng.next_u32()), "{} {count}", isa.name());
+                }
+                kernels::skip(*isa, &mut streams, count);
+                for rng in &mut rngs {
+                    (0..count).for_each(|_| _ = rng.next_u32());
                 }
             }
             for (rng, stream) in rngs.iter_mut().zip(&mut streams) {

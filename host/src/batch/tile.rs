@@ -4,12 +4,16 @@
 //! stretch of memory that fits the cache, with the sums in registers. See the numbers in `README.md`.
 
 use bitboltz_core::{
+    bits::WORD_BITS,
     fixed::{SIGMOID_TAIL, Scale},
     weights::{Field, Weight},
 };
 use rayon::prelude::*;
 
-use super::{aligned::Aligned, kernels::Registers};
+use super::{
+    aligned::Aligned,
+    kernels::{Lanes, Registers},
+};
 
 /// Columns of a tile.
 pub const TILE: usize = 64;
@@ -18,36 +22,80 @@ pub const TILE: usize = 64;
 pub trait TileField: Field<Energy: PartialEq + Send + Sync> {
     /// [`sigmoid`](bitboltz_core::fixed::sigmoid) of the field, without a branch.
     fn threshold(self, scale: Scale) -> u32;
+    /// The field as a real number, where one unit of an integer field is worth `unit`. Rounded.
+    fn to_f32(self, unit: f32) -> f32;
+    /// Bit k is on iff field k is at least zero.
+    fn at_least_zero(lanes: impl Lanes, fields: &[Self; WORD_BITS]) -> u32;
 }
 
 impl TileField for f32 {
     #[inline(always)]
-    fn threshold(self, scale: Scale) -> u32 {
-        sigmoid(self.to_q16(scale))
+    fn threshold(self, _scale: Scale) -> u32 {
+        // `to_q16` by additions, since the compiler converts saturating casts one at a time. To the table, all from 32 on
+        // are alike, and so are 0 and what is rounded to it from below.
+        const LIMIT: f32 = (1 << 21) as f32;
+        // The last bit of a float of this size is worth one.
+        const WHOLE: f32 = 8_388_608.0;
+        let magnitude = (self * 65_536.0).abs();
+        let magnitude = if magnitude > LIMIT { LIMIT } else { magnitude };
+        // A cast takes NaN for 0.
+        let magnitude = if magnitude.is_nan() { 0.0 } else { magnitude };
+        let nearest = (magnitude + WHOLE) - WHOLE;
+        let whole = if nearest > magnitude { nearest - 1.0 } else { nearest };
+        sigmoid((whole + WHOLE).to_bits() & 0x7F_FFFF, self < 0.0)
+    }
+
+    #[inline(always)]
+    fn to_f32(self, _unit: f32) -> f32 {
+        self
+    }
+
+    #[inline(always)]
+    fn at_least_zero(lanes: impl Lanes, fields: &[Self; WORD_BITS]) -> u32 {
+        lanes.floats_at_least_zero(fields)
     }
 }
 
 impl TileField for i32 {
     #[inline(always)]
     fn threshold(self, scale: Scale) -> u32 {
-        sigmoid(self.to_q16(scale))
+        let field = self.to_q16(scale);
+        sigmoid(field.unsigned_abs(), field < 0)
+    }
+
+    #[inline(always)]
+    fn to_f32(self, unit: f32) -> f32 {
+        self as f32 * unit
+    }
+
+    #[inline(always)]
+    fn at_least_zero(lanes: impl Lanes, fields: &[Self; WORD_BITS]) -> u32 {
+        lanes.integers_at_least_zero(fields)
     }
 }
 
+/// Each entry of the core's table with what it is above the next one, in the upper half: read at once. The last one is
+/// zero, so every larger index may read it instead.
+static TAIL: [u64; SIGMOID_TAIL.len() - 1] = {
+    let mut pairs = [0; SIGMOID_TAIL.len() - 1];
+    let mut at = 0;
+    while at < pairs.len() {
+        pairs[at] = SIGMOID_TAIL[at] as u64 | ((SIGMOID_TAIL[at] - SIGMOID_TAIL[at + 1]) as u64) << 32;
+        at += 1;
+    }
+    pairs
+};
+
 /// The core's sigmoid with a clamped index instead of a checked one.
 #[inline(always)]
-fn sigmoid(field: i32) -> u32 {
+fn sigmoid(magnitude: u32, negative: bool) -> u32 {
     const SUB: u32 = 11;
-    // The last two entries are zero, so every larger index may read them instead.
-    const LAST: u32 = SIGMOID_TAIL.len() as u32 - 2;
-    let magnitude = field.unsigned_abs();
-    let index = (magnitude >> SUB).min(LAST) as usize;
-    let (high, low) = (SIGMOID_TAIL[index], SIGMOID_TAIL[index + 1]);
+    let pair = TAIL[(magnitude >> SUB).min(TAIL.len() as u32 - 1) as usize];
     let part = u64::from(magnitude & ((1 << SUB) - 1));
-    let tail = high - ((u64::from(high - low) * part) >> SUB) as u32;
+    let tail = ((pair & 0xFFFF_FFFF) - (((pair >> 32) * part) >> SUB)) as u32;
     // −tail, and the largest number where the tail is zero.
     let upper = (tail.max(1)).wrapping_neg();
-    if field < 0 { tail } else { upper }
+    if negative { tail } else { upper }
 }
 
 /// A weight as the kernels add it.

@@ -247,7 +247,8 @@ impl Moments {
             if tiles.is_empty() {
                 *tiles = (0..width.div_ceil(TILE)).map(|_| Tiles::zeros(MAX_STATES, TILE)).collect();
             }
-            tiles.par_iter_mut().enumerate().for_each(|(at, tile)| {
+            // A thread should have more to copy than it costs to wake it.
+            tiles.par_iter_mut().with_min_len(1 + 256 / states.len().max(1)).enumerate().for_each(|(at, tile)| {
                 let units = at * TILE..((at + 1) * TILE).min(width);
                 let rows = tile.each_tile_mut().flat_map(|rows| &mut rows[begin..]);
                 rows.zip(states).for_each(|(row, state)| {
@@ -460,16 +461,18 @@ fn transpose_bits<'s>(states: usize, length: usize, words: impl Fn(usize) -> &'s
         return;
     }
     rows.resize(length * WORD_BITS * row_words, 0);
-    rows.par_chunks_exact_mut(WORD_BITS * row_words).with_min_len(8).enumerate().for_each(|(index, rows)| {
-        for part in 0..row_words {
-            let mut square = [0; WORD_BITS];
-            for (n, word) in (part * WORD_BITS..states).zip(&mut square) {
-                *word = words(n)[index];
+    rows.par_chunks_exact_mut(WORD_BITS * row_words).with_min_len(1 + 128 / row_words).enumerate().for_each(
+        |(index, rows)| {
+            for part in 0..row_words {
+                let mut square = [0; WORD_BITS];
+                for (n, word) in (part * WORD_BITS..states).zip(&mut square) {
+                    *word = words(n)[index];
+                }
+                transpose_square(&mut square);
+                square.into_iter().enumerate().for_each(|(unit, word)| rows[unit * row_words + part] = word);
             }
-            transpose_square(&mut square);
-            square.into_iter().enumerate().for_each(|(unit, word)| rows[unit * row_words + part] = word);
-        }
-    });
+        },
+    );
 }
 
 /// Transposes 32 × 32 bits: halves, quarters, … change places (Hacker's Delight, section 7-3, for the least significant

@@ -268,6 +268,12 @@ impl Trainer {
     /// # Errors
     /// As [`update`](Self::update).
     pub fn update_timed(&mut self, timing: Option<&Timing>) -> Result<UpdateReport, TrainError> {
+        // On one of the threads that share the work: for a thread outside of their pool, each loop would begin and end
+        // with a thread that must be woken.
+        rayon::scope(|_| self.update_here(timing))
+    }
+
+    fn update_here(&mut self, timing: Option<&Timing>) -> Result<UpdateReport, TrainError> {
         let begin = Instant::now();
         let Self { config, data, biases, shown, offsets, chains, step, work, .. } = self;
         work.batches.at(*step, &mut work.rows);

@@ -7,20 +7,24 @@
 
 #![allow(unsafe_code, reason = "calls of functions and instructions that not every machine has")]
 
+mod lanes;
 pub mod portable;
 #[macro_use]
 mod sums;
 
+pub use lanes::{Lanes, PlainLanes, SIDE, Square};
 pub use sums::Registers;
 
 /// Every kernel of [`portable`], compiled for the instructions that `$features` names.
 #[cfg(target_arch = "x86_64")]
 macro_rules! compiled_for {
     ($tile:ident, $table:ident, $features:literal) => {
-        use bitboltz_core::fixed::Scale;
+        use bitboltz_core::{bits::WORD_BITS, fixed::Scale};
 
         use super::{
-            BlockStep, Products, Registers, Sign, Target, portable,
+            BlockStep, Lane, Products, Registers, Sign, Target,
+            lanes::{Lanes, SIDE, Square},
+            portable,
             sums::{Sums, Zero, chunks, chunks_mut},
         };
         use crate::batch::{
@@ -52,12 +56,14 @@ macro_rules! compiled_for {
 
         #[target_feature(enable = $features)]
         pub(super) fn modes<F: TileField>(fields: &[F], words: &mut [u32]) {
-            portable::modes(fields, words);
+            // SAFETY: this function is compiled for the instructions.
+            portable::modes_in(unsafe { VectorLanes::new() }, fields, words);
         }
 
         #[target_feature(enable = $features)]
         pub(super) fn samples<F: TileField>(fields: &[F], scale: Scale, draws: &[u32], words: &mut [u32]) {
-            portable::samples(fields, scale, draws, words);
+            // SAFETY: this function is compiled for the instructions.
+            portable::samples_in(unsafe { VectorLanes::new() }, fields, scale, draws, words);
         }
 
         #[target_feature(enable = $features)]
@@ -77,12 +83,19 @@ macro_rules! compiled_for {
 
         #[target_feature(enable = $features)]
         pub(super) fn ascend(weights: &mut [[f32; TILE]], step: &BlockStep<'_>, products: &mut Products<'_>) {
-            portable::ascend(weights, step, products);
+            // SAFETY: this function is compiled for the instructions.
+            portable::ascend_in(unsafe { VectorLanes::new() }, weights, step, products);
         }
 
         #[target_feature(enable = $features)]
-        pub(super) fn transpose<T: Copy>(block: &[[T; TILE]], transposed: &mut [[T; TILE]]) {
-            portable::transpose(block, transposed);
+        pub(super) fn transpose<T: Lane>(block: &[[T; TILE]], transposed: &mut [[T; TILE]]) {
+            // SAFETY: this function is compiled for the instructions.
+            portable::transpose_in(unsafe { VectorLanes::new() }, block, transposed);
+        }
+
+        #[target_feature(enable = $features)]
+        pub(super) fn map<A: Copy, B>(from: &[[A; TILE]], to: &mut [[B; TILE]], number: impl Fn(A) -> B) {
+            portable::map(from, to, number);
         }
 
         #[target_feature(enable = $features)]
@@ -96,13 +109,20 @@ macro_rules! compiled_for {
         }
 
         #[target_feature(enable = $features)]
-        pub(super) fn list_ones(words: &[u32], first: usize, rows: &mut Vec<u16>) {
-            portable::list_ones(words, first, rows);
+        pub(super) fn list_ones(words: &[u32], first: usize, rows: &mut [u16]) -> usize {
+            // SAFETY: this function is compiled for the instructions.
+            portable::list_ones_in(unsafe { VectorLanes::new() }, words, first, rows)
         }
 
         #[target_feature(enable = $features)]
         pub(super) fn draws(streams: &mut [Stream; LANES], count: usize, out: &mut [u32], stride: usize) {
-            portable::draws(streams, count, out, stride);
+            // SAFETY: this function is compiled for the instructions.
+            portable::draws_in(unsafe { VectorLanes::new() }, streams, count, out, stride);
+        }
+
+        #[target_feature(enable = $features)]
+        pub(super) fn skip(streams: &mut [Stream; LANES], count: usize) {
+            portable::skip(streams, count);
         }
 
         #[target_feature(enable = $features)]
@@ -339,8 +359,50 @@ pub fn ascend(isa: Isa, weights: &mut [[f32; TILE]], step: &BlockStep<'_>, produ
 }
 
 /// Writes the transpose of a block of at most 64 rows: row j of `transposed` gets column j, as far as there are rows.
-pub fn transpose<T: Copy>(isa: Isa, block: &[[T; TILE]], transposed: &mut [[T; TILE]]) {
+pub fn transpose<T: Lane>(isa: Isa, block: &[[T; TILE]], transposed: &mut [[T; TILE]]) {
     dispatch!(isa, transpose(block, transposed));
+}
+
+/// A number of at most 32 bits, which as 32 bits is moved.
+pub trait Lane: Copy {
+    /// Its bits.
+    fn to_lane(self) -> u32;
+    /// The number that has these bits.
+    fn of_lane(lane: u32) -> Self;
+}
+
+macro_rules! integer_lanes {
+    ($($integer:ty),*) => {$(
+        impl Lane for $integer {
+            #[inline(always)]
+            fn to_lane(self) -> u32 {
+                self as u32
+            }
+
+            #[inline(always)]
+            fn of_lane(lane: u32) -> Self {
+                lane as Self
+            }
+        }
+    )*};
+}
+integer_lanes!(i8, i16, i32);
+
+impl Lane for f32 {
+    #[inline(always)]
+    fn to_lane(self) -> u32 {
+        self.to_bits()
+    }
+
+    #[inline(always)]
+    fn of_lane(lane: u32) -> Self {
+        Self::from_bits(lane)
+    }
+}
+
+/// Writes what `number` makes of each number of some rows.
+pub fn map<A: Copy, B>(isa: Isa, from: &[[A; TILE]], to: &mut [[B; TILE]], number: impl Fn(A) -> B) {
+    dispatch!(isa, map(from, to, number));
 }
 
 /// Number of bits that are on.
@@ -353,9 +415,13 @@ pub fn changes(isa: Isa, now: &[u32], seen: &[u32], mask: &[u32]) -> (u32, u32) 
     dispatch!(isa, changes(now, seen, mask))
 }
 
-/// Appends the places of the bits that are on, counted from `first`.
-pub fn list_ones(isa: Isa, words: &[u32], first: usize, rows: &mut Vec<u16>) {
-    dispatch!(isa, list_ones(words, first, rows));
+/// Writes the places of the bits that are on, counted from `first`, and tells how many they are. What follows them is
+/// undefined.
+///
+/// # Panics
+/// If `rows` has no room for all bits of the words.
+pub fn list_ones(isa: Isa, words: &[u32], first: usize, rows: &mut [u16]) -> usize {
+    dispatch!(isa, list_ones(words, first, rows))
 }
 
 /// Draws `count` words from each stream, into rows of `out` that are `stride` words long. Up to the next multiple of 16,
@@ -365,6 +431,11 @@ pub fn list_ones(isa: Isa, words: &[u32], first: usize, rows: &mut Vec<u16>) {
 /// If `out` is too short.
 pub fn draws(isa: Isa, streams: &mut [Stream; LANES], count: usize, out: &mut [u32], stride: usize) {
     dispatch!(isa, draws(streams, count, out, stride));
+}
+
+/// Draws `count` words from each stream that nobody needs.
+pub fn skip(isa: Isa, streams: &mut [Stream; LANES], count: usize) {
+    dispatch!(isa, skip(streams, count));
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ pub trait Sums<W: Registers>: Copy {
     fn add(self, row: &[W]) -> Self;
     /// Adds a row of sums.
     fn join(self, sums: &[W::Sum]) -> Self;
+    /// Adds other sums.
+    fn plus(self, other: Self) -> Self;
     /// Writes the sums.
     fn store(self, sums: &mut [W::Sum]);
     /// Adds the sums, shifted to the left, to fields, or subtracts them.
@@ -112,6 +114,11 @@ impl<W: TileWeight, const C: usize> Sums<W> for Plain<W::Sum, C> {
     }
 
     #[inline(always)]
+    fn plus(self, other: Self) -> Self {
+        Sums::<W>::join(self, &other.0)
+    }
+
+    #[inline(always)]
     fn store(self, sums: &mut [W::Sum]) {
         sums.copy_from_slice(&self.0);
     }
@@ -151,6 +158,15 @@ macro_rules! vector_sums {
                 for n in 0..N {
                     // SAFETY: a value of this type was made, so the machine has the instructions.
                     self.0[n] = unsafe { floats_add(self.0[n], floats_load(&sums[n])) };
+                }
+                self
+            }
+
+            #[inline(always)]
+            fn plus(mut self, other: Self) -> Self {
+                for n in 0..N {
+                    // SAFETY: as above.
+                    self.0[n] = unsafe { floats_add(self.0[n], other.0[n]) };
                 }
                 self
             }
@@ -211,6 +227,15 @@ macro_rules! vector_sums {
             }
 
             #[inline(always)]
+            fn plus(mut self, other: Self) -> Self {
+                for n in 0..N {
+                    // SAFETY: as above.
+                    self.0[n] = unsafe { i32_add(self.0[n], other.0[n]) };
+                }
+                self
+            }
+
+            #[inline(always)]
             fn store(self, sums: &mut [i32]) {
                 let sums = chunks_mut::<_, WIDTH>(sums, N);
                 for n in 0..N {
@@ -254,6 +279,15 @@ macro_rules! vector_sums {
                 for n in 0..N {
                     // SAFETY: as above.
                     self.0[n] = unsafe { i16_add(self.0[n], i16_load(&sums[n])) };
+                }
+                self
+            }
+
+            #[inline(always)]
+            fn plus(mut self, other: Self) -> Self {
+                for n in 0..N {
+                    // SAFETY: as above.
+                    self.0[n] = unsafe { i16_add(self.0[n], other.0[n]) };
                 }
                 self
             }

@@ -123,9 +123,13 @@ fn bits_are_counted_and_listed_on_every_instruction_set() {
         for &isa in Isa::available() {
             assert_eq!(count_ones(isa, &now) as usize, on.len());
             assert_eq!(changes(isa, &now, &seen, &mask), (flips as u32, free as u32));
-            let mut rows = vec![9];
-            list_ones(isa, &now, 64, &mut rows);
-            assert!(rows[0] == 9 && rows[1..].iter().map(|&row| usize::from(row)).eq(on.iter().map(|at| 64 + at)));
+            let mut rows = vec![9; 32 * words];
+            let count = list_ones(isa, &now, 64, &mut rows);
+            assert!(
+                rows[..count].iter().map(|&row| usize::from(row)).eq(on.iter().map(|at| 64 + at)),
+                "{}",
+                isa.name()
+            );
         }
     }
 }
@@ -135,10 +139,12 @@ fn decisions_agree<F: TileField>(numbers: impl Fn(&mut XorShiftRng, usize) -> Ve
     for words in [1, 2, 5, 25] {
         let fields = numbers(&mut rng, 32 * words + 9);
         let mut draws: Vec<u32> = bytes(&mut rng, 32 * words);
-        // Draws at the threshold itself and beside it.
+        // Draws at the threshold itself and beside it, and in every third word none that is so near.
         for at in 0..32 * words {
             let threshold = sigmoid(fields[at].to_q16(scale));
-            draws[at] = [draws[at], threshold, threshold.wrapping_sub(1)][at % 3];
+            let near = [draws[at], threshold, threshold.wrapping_sub(1)][at % 3];
+            let far = [draws[at], threshold.saturating_add(1 << 18), threshold.saturating_sub(1 << 18)][at % 3];
+            draws[at] = if at / 32 % 3 == 0 { far } else { near };
         }
         let bit = |at: usize| draws[at] < sigmoid(fields[at].to_q16(scale));
         let pack = |of: &dyn Fn(usize) -> bool| -> Vec<u32> {
@@ -168,7 +174,9 @@ fn decisions_agree_with_the_core_on_every_instruction_set() {
     decisions_agree::<f32>(floats, Scale::ONE);
     decisions_agree::<f32>(|rng, n| floats(rng, n).iter().map(|x| x * 5.0).collect(), Scale::ONE);
     let special = [0.0, -0.0, f32::MIN_POSITIVE, -f32::MIN_POSITIVE, 1e30, -1e30, 22.9, -22.9, 23.1, -23.1, 32768.0];
-    let cycle = |_: &mut XorShiftRng, n: usize| special.into_iter().cycle().take(n).collect();
+    let special = special.into_iter().chain([f32::NAN, 1.5e-5, -1.5e-5, -3.1e-5, 31.999_999, -32.0]);
+    let special: Vec<f32> = special.collect();
+    let cycle = |_: &mut XorShiftRng, n: usize| special.iter().copied().cycle().take(n).collect();
     decisions_agree::<f32>(cycle, Scale::ONE);
     for bits in [0x3380_0000, 0x3A12_3456, 0x3F80_0000] {
         let scale = Scale::from_bits(bits).unwrap();
@@ -179,6 +187,19 @@ fn decisions_agree_with_the_core_on_every_instruction_set() {
         };
         decisions_agree::<i32>(special, scale);
     }
+}
+
+/// The bounds behind [`portable::CERTAIN`]: where the table decides and where it need not be asked.
+#[test]
+fn the_polynomial_is_near_the_table() {
+    for step in -3_000_000..3_000_000 {
+        let field = step as f32 * 1e-5;
+        let near = 1.0 / (1.0 + f64::from(portable::exp_minus(field)));
+        let table = f64::from(to_unit(sigmoid(field.to_q16(Scale::ONE))));
+        assert!((near - table).abs() < 0.75 * f64::from(portable::CERTAIN), "{field}: {near} {table}");
+    }
+    assert!(portable::exp_minus(f32::NAN).is_nan() && portable::exp_minus(f32::from_bits(0x7FC0_0001)).is_nan());
+    assert!(portable::exp_minus(f32::INFINITY) < 1e-17 && portable::exp_minus(f32::NEG_INFINITY) > 1e17);
 }
 
 #[test]
@@ -254,15 +275,23 @@ fn blocks_ascend_alike_on_every_instruction_set() {
 
 #[test]
 fn blocks_are_transposed_on_every_instruction_set() {
+    blocks_are_transposed::<i8>(bytes);
+    blocks_are_transposed::<i16>(bytes);
+    blocks_are_transposed::<f32>(floats);
+}
+
+fn blocks_are_transposed<T: Lane + From<i8> + PartialEq + std::fmt::Debug>(
+    numbers: fn(&mut XorShiftRng, usize) -> Vec<T>,
+) {
     let mut rng = stream(5, 0);
     for (rows, columns) in [(64, 64), (3, 64), (33, 17), (1, 1)] {
-        let block: Vec<[i16; TILE]> = (0..rows).map(|_| bytes(&mut rng, TILE).try_into().unwrap()).collect();
+        let block: Vec<[T; TILE]> = (0..rows).map(|_| numbers(&mut rng, TILE).try_into().unwrap()).collect();
         for isa in Isa::available() {
-            let mut transposed = vec![[7; TILE]; columns];
+            let mut transposed = vec![[T::from(7); TILE]; columns];
             transpose(*isa, &block, &mut transposed);
             for (j, row) in transposed.iter().enumerate() {
                 for (i, number) in row.iter().enumerate() {
-                    assert_eq!(*number, block.get(i).map_or(7, |row| row[j]), "{}", isa.name());
+                    assert_eq!(*number, block.get(i).map_or(T::from(7), |row| row[j]), "{}", isa.name());
                 }
             }
         }
