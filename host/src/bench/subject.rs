@@ -216,19 +216,19 @@ pub fn trainer(
     };
     let Checkpoint { parameters, training } = checkpoint;
     let widths: Vec<usize> = parameters.shape().widths().collect();
-    let (config, step, offsets, chains) = match training {
+    let (config, step, raw, offsets, chains) = match training {
         // Kept chains belong to a batch of their own size.
-        Some(TrainingState { config, step, offsets, chains, .. }) => {
+        Some(TrainingState { config, step, raw, offsets, chains, .. }) => {
             let chains = chains.filter(|chains| chains.len() == subject.batch);
-            (config, step, offsets, chains)
+            (config, step, raw, offsets, chains)
         }
         None => {
             let offsets = std::iter::once(bit_means(&data)).chain(widths[1..].iter().map(|&width| vec![0.5; width]));
-            (TrainConfig { hidden: widths[1..].to_vec(), ..TrainConfig::default() }, 0, offsets.collect(), None)
+            (TrainConfig { hidden: widths[1..].to_vec(), ..TrainConfig::default() }, 0, None, offsets.collect(), None)
         }
     };
-    let training =
-        TrainingState { config: settle(config), data: Fingerprint::of(&data), step, seconds: 0.0, offsets, chains };
+    let (config, fingerprint) = (settle(config), Fingerprint::of(&data));
+    let training = TrainingState { config, data: fingerprint, step, seconds: 0.0, raw, offsets, chains };
     Ok((Trainer::resume(Checkpoint { parameters, training: Some(training) }, data)?, name))
 }
 

@@ -114,6 +114,10 @@ struct Settings {
     /// Rate of the moving averages that the gradient is centered by; 0 for the plain gradient [default: 0.05].
     #[arg(long, value_name = "RATE", conflicts_with = "resume")]
     centering: Option<f64>,
+    /// Make the model an average of the parameters over the run, which go on learning: their mean age is this share of
+    /// the updates done, up to 0.5. 0 for the parameters as they are [default: 0].
+    #[arg(long, value_name = "SHARE", conflicts_with = "resume")]
+    average: Option<f64>,
     /// Conditional means instead of bits in the odd layers' statistics [default: true].
     #[arg(long, value_name = "BOOL", conflicts_with = "resume")]
     marginalise: Option<bool>,
@@ -219,6 +223,7 @@ impl Settings {
             learning_rate: self.lr.unwrap_or(base.learning_rate),
             gamma: self.gamma.unwrap_or(base.gamma),
             centering: self.centering.map_or(base.centering, |rate| (rate != 0.0).then_some(rate)),
+            average: self.average.map_or(base.average, |age| (age != 0.0).then_some(age)),
             marginalise: self.marginalise.unwrap_or(base.marginalise),
             chain_weights: self.chain_weights.unwrap_or(base.chain_weights),
             init: self.init.unwrap_or(base.init),
@@ -237,6 +242,7 @@ fn option(field: &str) -> &str {
         "learning_rate" => "--lr",
         "gamma" => "--gamma",
         "centering" => "--centering",
+        "average" => "--average",
         "init" => "--init",
         "estimator" => "--k, --m, --lag",
         other => other,

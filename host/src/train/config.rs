@@ -85,6 +85,10 @@ pub struct TrainConfig {
     /// Rate of the moving averages that the gradient is centered by; `None` for the plain gradient.
     #[serde(deserialize_with = "Option::deserialize")]
     pub centering: Option<f64>,
+    /// Mean age of the parameters whose [average](super::average) is the model, in shares of the run; `None` for the
+    /// parameters as they are.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub average: Option<f64>,
     /// Conditional means instead of bits in the odd layers' statistics.
     pub marginalise: bool,
     /// What the chains' weights are: the float parameters, or integers rounded from them at each update.
@@ -111,6 +115,7 @@ impl Default for TrainConfig {
             learning_rate: 0.05,
             gamma: 0.001,
             centering: Some(0.05),
+            average: None,
             marginalise: true,
             chain_weights: WeightKind::F32,
             init: Init::Orthogonal,
@@ -154,6 +159,9 @@ impl TrainConfig {
         }
         if self.centering.is_some_and(|rate| !(positive(rate) && rate <= 1.0)) {
             return fail("centering", "a rate above 0, at most 1");
+        }
+        if self.average.is_some_and(|age| !(positive(age) && age <= 0.5)) {
+            return fail("average", "a share of the run above 0, at most 0.5");
         }
         if let Init::Normal { std } = self.init
             && !(std.is_finite() && std >= 0.0)
@@ -282,7 +290,7 @@ mod tests {
             TrainConfig { estimator: Estimator::Cd { k: 3 }, ..TrainConfig::default() },
             TrainConfig { estimator: Estimator::Pcd { k: 1 }, ..TrainConfig::default() },
             TrainConfig { estimator: Estimator::Pcd { k: 4 }, ..TrainConfig::default() },
-            TrainConfig { chain_weights: WeightKind::I16, ..TrainConfig::default() },
+            TrainConfig { chain_weights: WeightKind::I16, average: Some(0.125), ..TrainConfig::default() },
         ] {
             let text = serde_json::to_string(&config).unwrap();
             assert_eq!(serde_json::from_str::<TrainConfig>(&text).unwrap(), config, "{text}");
@@ -354,6 +362,7 @@ mod tests {
         assert_eq!(bad(|c| c.learning_rate = f64::NAN), Err("learning_rate"));
         assert_eq!(bad(|c| c.gamma = -1.0), Err("gamma"));
         assert_eq!(bad(|c| c.centering = Some(0.0)), Err("centering"));
+        assert_eq!(bad(|c| c.average = Some(0.6)), Err("average"));
         assert_eq!(bad(|c| c.init = Init::Normal { std: -1.0 }), Err("init"));
         assert_eq!(bad(|c| c.budget.minutes = Some(0.0)), Err("budget.minutes"));
         assert_eq!(

@@ -11,17 +11,21 @@
 //! | [`statistics`] | ⟨x⟩ and ⟨x xᵀ⟩ of weighted states |
 //! | [`gradient`] | the plain and the centered gradient; ascent |
 //! | [`optimiser`] | the schedule |
+//! | [`average`] | the average of the parameters, which is the model if a run has one |
+//! | [`even_major`] | what lies along with the weights |
 //! | [`orthogonal`] | initial weights |
 //! | [`rows`] | what is needed of a data set; its order |
 //! | [`seeds`] | which random stream does what |
 //! | [`timing`] | where the time of an update goes |
 //! | [`metrics`] | the run's figures as JSON lines |
 //!
-//! An update is a function of (configuration, data, step, parameters, offsets, persistent chains) alone, whatever the number of threads:
+//! An update is a function of (configuration, data, step, parameters, their average, offsets, persistent chains) alone, whatever the number of threads:
 //! that is all a checkpoint needs for a run to continue bit for bit.
 
+pub mod average;
 pub mod config;
 pub mod engine;
+pub mod even_major;
 pub mod gradient;
 pub mod metrics;
 pub mod optimiser;

@@ -92,6 +92,7 @@ fn every_setting_improves_the_exact_likelihood() {
         TrainConfig { hidden: vec![5], ..base.clone() },
         TrainConfig { hidden: vec![3, 3, 2], ..base.clone() },
         TrainConfig { bias_from_data: true, ..base.clone() },
+        TrainConfig { average: Some(0.1), ..base.clone() },
         TrainConfig { chain_weights: WeightKind::I16, ..base.clone() },
         TrainConfig { chain_weights: WeightKind::I8, marginalise: false, ..base.clone() },
         small(lmi_gibbs),
@@ -131,6 +132,8 @@ fn a_resumed_run_continues_bit_for_bit() {
         small(Estimator::Cd { k: 2 }),
         small(Estimator::Pcd { k: 1 }),
         TrainConfig { hidden: vec![40], ..small(Estimator::Pcd { k: 2 }) },
+        TrainConfig { average: Some(0.2), ..small(Estimator::UCD_LMI) },
+        TrainConfig { average: Some(0.5), chain_weights: WeightKind::I8, ..small(Estimator::UCD_LMI) },
     ] {
         let mut whole = Trainer::new(config.clone(), data(), Geometry::default()).unwrap();
         (0..6).for_each(|_| _ = whole.update().unwrap());
@@ -147,6 +150,35 @@ fn a_resumed_run_continues_bit_for_bit() {
             checkpoint.to_bytes(&path).unwrap()
         };
         assert_eq!(bytes(&whole), bytes(&resumed));
+    }
+}
+
+/// The model is the average of the parameters that a run without one has after each update: the average changes nothing
+/// of how they learn.
+#[test]
+fn the_model_is_the_average_of_parameters_that_learn_as_without_it() {
+    for chain_weights in [WeightKind::F32, WeightKind::I16] {
+        let config = TrainConfig { chain_weights, ..small(Estimator::UCD_LMI) };
+        let mut plain = Trainer::new(config.clone(), data(), Geometry::default()).unwrap();
+        let averaged = TrainConfig { average: Some(0.25), ..config };
+        let mut averaged = Trainer::new(averaged, data(), Geometry::default()).unwrap();
+        let mut sums = vec![0.0; 6 * 4 + 4 * 3 + 13];
+        for t in 1..=12 {
+            plain.update().unwrap();
+            averaged.update().unwrap();
+            assert_eq!(averaged.checkpoint().learning(), plain.parameters());
+            let numbers = |parameters: &Parameters| -> Vec<f32> {
+                parameters.weights().iter().chain(parameters.biases()).flatten().copied().collect()
+            };
+            // Weights that grow as the cube of the step, as long as every update counts.
+            let share = |t: i32| f64::from(t).powi(3);
+            for (sum, number) in sums.iter_mut().zip(numbers(plain.parameters())) {
+                *sum += f64::from(number) * (share(t) - share(t - 1));
+            }
+            for (sum, found) in sums.iter().zip(numbers(averaged.parameters())) {
+                assert!((sum / share(t) - f64::from(found)).abs() < 1e-6, "{t}: {} {found}", sum / share(t));
+            }
+        }
     }
 }
 
@@ -299,6 +331,9 @@ fn what_cannot_be_trained_or_resumed_is_refused() {
     let mut short = checkpoint.clone();
     short.training.as_mut().unwrap().offsets.pop();
     assert!(matches!(resume(short, data()), TrainError::Resume(_)));
+    let mut unaveraged = checkpoint.clone();
+    unaveraged.training.as_mut().unwrap().config.average = Some(0.1);
+    assert!(matches!(resume(unaveraged, data()), TrainError::Resume(_)));
     let mut wider = checkpoint;
     wider.training.as_mut().unwrap().config.hidden = vec![4, 4];
     assert!(matches!(resume(wider, data()), TrainError::Resume(_)));

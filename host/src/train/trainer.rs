@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{
+    average::Average,
     config::{ConfigError, Init, TrainConfig},
     engine::Engine,
     gradient::Gradient,
@@ -111,7 +112,7 @@ pub struct UpdateReport {
     pub total_seconds: f64,
 }
 
-/// A training run: parameters, offsets, persistent chains, and the step.
+/// A training run: parameters, their average, offsets, persistent chains, and the step.
 #[derive(Debug)]
 pub struct Trainer {
     config: TrainConfig,
@@ -119,7 +120,9 @@ pub struct Trainer {
     fingerprint: Fingerprint,
     geometry: Geometry,
     biases: Vec<Vec<f32>>,
-    /// The parameters as somebody asked for them since the last update; the weights live in the engine.
+    /// The average of the parameters, if that is the model.
+    average: Option<Average>,
+    /// The model as somebody asked for it since the last update; the weights live in the engine.
     shown: OnceLock<Parameters>,
     /// What the gradient is centered by, one vector for each layer; empty without centering.
     offsets: Vec<Vec<f32>>,
@@ -213,8 +216,21 @@ impl Trainer {
         let chains =
             is_persistent(&config).then(|| PersistentChains::new(parameters.shape(), config.seed, 0, config.batch));
         let biases = parameters.biases().to_vec();
-        let shown = OnceLock::new();
-        Ok(Self { config, data, fingerprint, geometry, biases, shown, offsets, chains, step: 0, seconds: 0.0, work })
+        let average = config.average.map(|age| Average::new(age, &parameters));
+        Ok(Self {
+            config,
+            data,
+            fingerprint,
+            geometry,
+            biases,
+            average,
+            shown: OnceLock::new(),
+            offsets,
+            chains,
+            step: 0,
+            seconds: 0.0,
+            work,
+        })
     }
 
     /// Continues the run of a checkpoint on the same rows: every later update is what it would have been. A run whose
@@ -225,7 +241,7 @@ impl Trainer {
     /// A checkpoint without training state; other data than the run began with.
     pub fn resume(checkpoint: Checkpoint, data: BitMatrix) -> Result<Self, TrainError> {
         let Checkpoint { parameters, training } = checkpoint;
-        let TrainingState { config, data: expected, step, seconds, offsets, chains } =
+        let TrainingState { config, data: expected, step, seconds, raw, offsets, chains } =
             training.ok_or(TrainError::Resume("the checkpoint holds a model, but no training state"))?;
         config.check()?;
         check_data(&data)?;
@@ -236,6 +252,9 @@ impl Trainer {
         let widths: Vec<usize> = parameters.shape().widths().collect();
         if widths[0] != data.cols() || widths[1..] != config.hidden {
             return Err(TrainError::Resume("the configuration's layer widths are not those of the tensors"));
+        }
+        if raw.as_ref().map(Parameters::shape) != config.average.map(|_| parameters.shape()) {
+            return Err(TrainError::Resume("the parameters that learn do not fit their average"));
         }
         let kept: Vec<usize> = offsets.iter().map(Vec::len).collect();
         if kept != if config.centering.is_some() { widths } else { Vec::new() } {
@@ -248,10 +267,12 @@ impl Trainer {
         }
         let begun = || chains.unwrap_or_else(|| PersistentChains::new(shape, config.seed, step, config.batch));
         let chains = is_persistent(&config).then(begun);
-        let work = Work::new(&parameters, &config, data.rows());
-        let (geometry, biases) = (parameters.geometry(), parameters.biases().to_vec());
+        let average = config.average.map(|age| Average::new(age, &parameters));
+        let learning = raw.as_ref().unwrap_or(&parameters);
+        let work = Work::new(learning, &config, data.rows());
+        let (geometry, biases) = (parameters.geometry(), learning.biases().to_vec());
         let shown = OnceLock::new();
-        Ok(Self { config, data, fingerprint, geometry, biases, shown, offsets, chains, step, seconds, work })
+        Ok(Self { config, data, fingerprint, geometry, biases, average, shown, offsets, chains, step, seconds, work })
     }
 
     /// Draws a batch, runs both phases, and moves the parameters once.
@@ -269,7 +290,7 @@ impl Trainer {
     /// As [`update`](Self::update).
     pub fn update_timed(&mut self, timing: Option<&Timing>) -> Result<UpdateReport, TrainError> {
         let begin = Instant::now();
-        let Self { config, data, biases, shown, offsets, chains, step, work, .. } = self;
+        let Self { config, data, biases, average, shown, offsets, chains, step, work, .. } = self;
         work.batches.at(*step, &mut work.rows);
         let [positive, negative] = work.phases(config, data, biases, chains, *step, timing)?;
         let mut laps = Laps::start(timing);
@@ -285,8 +306,11 @@ impl Trainer {
                 *offset += rate as f32 * (mean - *offset);
             }
         }
-        laps.end(Part::Update);
         *step += 1;
+        if let Some(average) = average {
+            average.take(*step, &work.engine.even_major(), biases);
+        }
+        laps.end(Part::Update);
         let seconds = begin.elapsed().as_secs_f64();
         self.seconds += seconds;
         Ok(UpdateReport { step: self.step, learning_rate, positive, negative, seconds, total_seconds: self.seconds })
@@ -308,12 +332,21 @@ impl Trainer {
         self.config.budget = budget;
     }
 
-    /// The parameters. They are put together when somebody asks, and kept until the next update.
+    /// The model: the parameters, or their average if the run has one. It is put together when somebody asks, and kept
+    /// until the next update.
     pub fn parameters(&self) -> &Parameters {
-        self.shown.get_or_init(|| self.collect())
+        self.shown.get_or_init(|| self.model())
     }
 
-    fn collect(&self) -> Parameters {
+    fn model(&self) -> Parameters {
+        match &self.average {
+            Some(average) => average.numbers().to_parameters(self.geometry),
+            None => self.learning(),
+        }
+    }
+
+    /// The parameters that learn.
+    fn learning(&self) -> Parameters {
         Parameters::of_shape(self.work.engine.matrices(), self.biases.clone(), self.geometry)
     }
 
@@ -334,10 +367,11 @@ impl Trainer {
             data: self.fingerprint,
             step: self.step,
             seconds: self.seconds,
+            raw: self.average.as_ref().map(|_| self.learning()),
             offsets: self.offsets.clone(),
             chains: self.chains.clone(),
         };
-        Checkpoint { parameters: self.collect(), training: Some(training) }
+        Checkpoint { parameters: self.model(), training: Some(training) }
     }
 }
 

@@ -57,7 +57,7 @@ pub fn check(mut checkpoint: Checkpoint, data: &BitMatrix) -> Result<(), BenchEr
     for _ in 0..2 {
         let before = trainer.checkpoint();
         trainer.update()?;
-        let parameters = &before.parameters;
+        let parameters = before.learning();
         with_chain_model!(parameters, trainer.config().chain_weights, model => one(&model, &before, data, &trainer))?;
     }
     Ok(())
@@ -83,7 +83,7 @@ fn one<W: TileWeight>(
         ensure(chains.words().iter().eq(expected), || "persistent chains end elsewhere".to_owned())?;
     }
     let gradient = Gradient { shape: *model.shape(), phases, offsets: &training.offsets };
-    compare(&gradient, &before.parameters, trainer.parameters(), config.seed)
+    compare(&gradient, before.learning(), trainer.checkpoint().learning(), config.seed)
 }
 
 fn compare(gradient: &Gradient<'_>, before: &Parameters, after: &Parameters, seed: u64) -> Result<(), BenchError> {
