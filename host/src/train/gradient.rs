@@ -131,6 +131,47 @@ impl<'m> Gradient<'m> {
         largest.into_iter().map(f32::from_bits).collect()
     }
 
+    /// The mean energy of the positive phase's states minus that of the negative phase's, under these parameters: minus
+    /// the product of the parameters with the plain gradient. The weights are even-major.
+    ///
+    /// # Panics
+    /// If the parameters have another shape.
+    pub fn energy_gap(&self, weights: &[&Tiles<f32>], biases: &[Vec<f32>]) -> f64 {
+        let shape = *self.positive.shape();
+        assert_eq!((weights.len(), biases.len()), (shape.layers() - 1, shape.layers()));
+        let groups = |l: usize| (0..shape.width(even_odd(l).0).div_ceil(TILE)).map(move |group| (l, group));
+        let tasks: Vec<_> = (0..weights.len()).flat_map(groups).collect();
+        let scratch = || (BlockSums::default(), BlockSums::default());
+        let tasks = tasks.into_par_iter().with_max_len(1);
+        let products: Vec<f64> =
+            tasks.map_init(scratch, |scratch, (l, group)| self.product(weights[l], (l, group), scratch)).collect();
+        let biases = biases.iter().zip(&self.differences).flat_map(|(b, d)| b.iter().zip(d.as_flattened()));
+        -(products.iter().sum::<f64>() + biases.map(|(b, d)| f64::from(b * d)).sum::<f64>())
+    }
+
+    /// The product of some rows of weights with their plain gradient.
+    fn product(&self, weights: &Tiles<f32>, (l, group): (usize, usize), scratch: &mut (BlockSums, BlockSums)) -> f64 {
+        let (positive, negative) = scratch;
+        positive.begin(self.positive, l, group);
+        negative.begin(self.negative, l, group);
+        let [p, n] = [self.positive.factor(), self.negative.factor()];
+        let mut product = 0.0;
+        for (at, tile) in weights.tiles().enumerate() {
+            let sums =
+                positive.read(self.positive, l, group, at).iter().zip(negative.read(self.negative, l, group, at));
+            for (row, (positive, negative)) in tile[group * TILE..].iter().zip(sums) {
+                let mut lanes = [0.0; 16];
+                for first in (0..TILE).step_by(16) {
+                    for (k, lane) in lanes.iter_mut().enumerate() {
+                        *lane += row[first + k] * (positive[first + k] * p - negative[first + k] * n);
+                    }
+                }
+                product += f64::from(lanes.iter().sum::<f32>());
+            }
+        }
+        product
+    }
+
     /// Moves some rows. Returns the largest magnitude among them, as bits.
     fn ascend_rows(&self, task: Task<'_>, scratch: &mut (BlockSums, BlockSums), rate: f32) -> u32 {
         let Task { l, group, blocks, mut mirror, to_even, to_odd } = task;
@@ -177,6 +218,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::train::even_major::EvenMajor;
 
     /// Averages, even-major.
     #[derive(Clone)]
@@ -253,6 +295,28 @@ mod tests {
             p.pairs[1][7] = bad;
             let (_, largest) = ascent(&shape, &p, &n, None, 1.0);
             assert_eq!(largest.iter().map(|x| x.is_finite()).collect::<Vec<_>>(), [true, false, true]);
+        }
+    }
+
+    #[test]
+    fn the_energy_gap_is_the_difference_of_mean_energies() {
+        let (shape, p, n, offsets) = setting();
+        let parameters = crate::batch::testing::parameters(&[5, 70, 3, 2], 4);
+        let numbers = EvenMajor::of(&parameters);
+        let mean_energy = |averages: &Averages| {
+            let pairs = averages.pairs.iter().zip(&numbers.weights).flat_map(|(pairs, weights)| {
+                pairs.iter().enumerate().map(|(at, x)| x * weights.get(at / weights.columns(), at % weights.columns()))
+            });
+            let means =
+                averages.means.iter().zip(&numbers.biases).flat_map(|(m, b)| m.iter().zip(b).map(|(m, b)| m * b));
+            -pairs.chain(means).map(f64::from).sum::<f64>()
+        };
+        let moments = [&p, &n].map(|a| Moments::of_averages(&shape, a.means.clone(), &a.pairs));
+        let weights: Vec<_> = numbers.weights.iter().collect();
+        for offsets in [None, Some(offsets.as_slice())] {
+            let gap = Gradient::new(&moments[0], &moments[1], offsets).energy_gap(&weights, &numbers.biases);
+            let expected = mean_energy(&p) - mean_energy(&n);
+            assert!((gap - expected).abs() < 1e-5 && expected.abs() > 0.01, "{gap} {expected}");
         }
     }
 

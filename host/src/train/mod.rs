@@ -18,20 +18,26 @@
 //! | [`seeds`] | which random stream does what |
 //! | [`timing`] | where the time of an update goes |
 //! | [`metrics`] | the run's figures as JSON lines |
+//! | [`meeting`] | histograms of meeting times |
+//! | [`diagnostics`] | energy gap, noise of the gradient, dead and saturated units, now and then |
+//! | [`projections`] | the chains' spread along random directions |
 //!
 //! An update is a function of (configuration, data, step, parameters, their average, offsets, persistent chains) alone, whatever the number of threads:
 //! that is all a checkpoint needs for a run to continue bit for bit.
 
 pub mod average;
 pub mod config;
+pub mod diagnostics;
 pub mod engine;
 pub mod even_major;
 pub mod gradient;
+pub mod meeting;
 pub mod metrics;
 pub mod optimiser;
 pub mod orthogonal;
 pub mod persistent;
 pub mod phase;
+pub mod projections;
 pub mod rows;
 pub mod run;
 pub mod seeds;

@@ -8,10 +8,11 @@ use bitboltz_core::{
 };
 
 use super::{
-    TrainConfig, TrainError, Trainer,
+    TrainConfig, TrainError, Trainer, diagnostics,
     orthogonal::normals,
     persistent::PersistentChains,
     phase::{PhaseBuffers, PhasePlan},
+    projections::Projections,
     statistics::Moments,
 };
 use crate::{
@@ -290,6 +291,81 @@ fn statistics_are_unbiased() {
             let allowed = 5.0 * standard_error + 2e-5;
             assert!((mean - exact / z).abs() < allowed, "{estimator} {phase:?} {at}: {mean} {} {allowed}", exact / z);
         }
+    }
+}
+
+/// The variance that a batch tells of itself, from the spread of its chains, is that of batches: whatever an estimator's
+/// chains show.
+#[test]
+fn the_variance_over_chains_is_that_of_batches() {
+    let lmi_gibbs = Estimator::ucd(StartPolicy::LocalMode, TransitionPolicy::Gibbs);
+    let mut rng = stream(12, 0);
+    let weights = vec![normals(9, 1.0, &mut rng), normals(9, 1.0, &mut rng)];
+    let biases = (0..3).map(|_| normals(3, 1.0, &mut rng)).collect();
+    let parameters = Parameters::new(weights, biases, Geometry::default()).unwrap();
+    let weights = ChainWeights::new(&parameters.dbm().unwrap());
+    let shape = *parameters.shape();
+    let visible = BitMatrix::from_words(1, 3, vec![0b101]).unwrap();
+    for (estimator, marginalise) in [
+        (Estimator::UCD_LMI, true),
+        (Estimator::UCD_LMI, false),
+        (lmi_gibbs.with_horizon(Horizon { k: 1, m: 3, ..Horizon::default() }), true),
+        (Estimator::Cd { k: 1 }, false),
+    ] {
+        let (batches, rows) = (1500, [0; 20]);
+        let (mut buffers, mut moments) = (PhaseBuffers::new(&shape), Moments::new(&shape));
+        let (mut pairs, mut told) = (Vec::new(), 0.0);
+        for step in 0..batches {
+            let phase = Phase::Negative;
+            let plan = PhasePlan { estimator, phase, marginalise, seed: 6, step, rows: &rows, timing: None };
+            moments.show_to(Some(Projections::new(&shape, &[], stream(step, 1))));
+            let summary = buffers.run(&weights, &plan, &visible, None, &mut moments);
+            assert_eq!((summary.chains, summary.cap_hits), (20, 0));
+            told += moments.projections().unwrap().variance().unwrap() / batches as f64;
+            pairs.push((1..3).flat_map(|l| moments.pairs(l - 1)).map(f64::from).collect::<Vec<_>>());
+        }
+        let n = batches as f64;
+        let means: Vec<f64> = (0..18).map(|at| pairs.iter().map(|pairs| pairs[at]).sum::<f64>() / n).collect();
+        let distance = |pairs: &Vec<f64>| pairs.iter().zip(&means).map(|(x, m)| (x - m).powi(2)).sum::<f64>();
+        let distances: Vec<f64> = pairs.iter().map(distance).collect();
+        let variance = distances.iter().sum::<f64>() / (n - 1.0);
+        let error = (distances.iter().map(|d| (d - variance).powi(2)).sum::<f64>() / n / n).sqrt();
+        // What the batches tell is the mean of as many numbers that spread no more; four numbers.
+        let allowed = 4.5 * std::f64::consts::SQRT_2 * error;
+        assert!(
+            (told - variance).abs() < allowed && allowed < 0.4 * variance,
+            "{estimator}: {told} {variance} {allowed}"
+        );
+    }
+}
+
+#[test]
+fn every_so_manieth_update_is_diagnosed() {
+    let config = TrainConfig { centering: None, ..small("ucd-lmi-gibbs".parse().unwrap()) };
+    let mut trainer = Trainer::new(config, data(), Geometry::default()).unwrap();
+    for step in 1..=2 * diagnostics::EVERY {
+        let before = trainer.parameters().clone();
+        let report = trainer.update().unwrap();
+        for phase in [report.positive, report.negative] {
+            assert_eq!(phase.tau_histogram.bins().iter().sum::<u32>(), 40);
+            assert_eq!(phase.tau_histogram.bins().len() as u32, phase.max_tau.unwrap().ilog2() + 1);
+        }
+        let Some(found) = report.diagnostics else {
+            assert_ne!(step % diagnostics::EVERY, 1);
+            continue;
+        };
+        assert_eq!(step % diagnostics::EVERY, 1);
+        // The step is the rate times the gradient, whose product with the parameters is minus the gap.
+        let numbers = |parameters: &Parameters| -> Vec<f64> {
+            let all = parameters.weights().iter().chain(parameters.biases());
+            all.flatten().map(|&x| f64::from(x)).collect()
+        };
+        let moved = numbers(&before).into_iter().zip(numbers(trainer.parameters()));
+        let gap = -moved.map(|(a, b)| a * (b - a)).sum::<f64>() / f64::from(report.learning_rate);
+        assert!((found.energy_gap - gap).abs() < 1e-3 && gap != 0.0, "{} {gap}", found.energy_gap);
+        assert!(found.noise().unwrap() > 0.0);
+        // The first update's batch is all that is known of the hidden units.
+        assert!(found.dead + found.saturated < 1.0);
     }
 }
 

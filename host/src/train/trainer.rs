@@ -12,11 +12,13 @@ use thiserror::Error;
 use super::{
     average::Average,
     config::{ConfigError, Init, TrainConfig},
+    diagnostics::{self, Activity, Diagnostics},
     engine::Engine,
     gradient::Gradient,
     orthogonal::{normals, orthogonal},
     persistent::PersistentChains,
     phase::{PhasePlan, PhaseSummary},
+    projections::Projections,
     rows::{Batches, Fingerprint, bit_means},
     seeds::{Purpose, stream_for},
     statistics::Moments,
@@ -106,6 +108,9 @@ pub struct UpdateReport {
     pub positive: PhaseSummary,
     /// The free phase.
     pub negative: PhaseSummary,
+    /// Of every [so manieth](diagnostics::EVERY) update.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diagnostics: Option<Diagnostics>,
     /// Wall time of the update.
     pub seconds: f64,
     /// Wall time of all updates so far, earlier parts of a resumed run included.
@@ -141,6 +146,8 @@ struct Work {
     rows: Vec<usize>,
     positive: Moments,
     negative: Moments,
+    /// Of this part of the run.
+    activity: Activity,
 }
 
 impl Work {
@@ -152,7 +159,22 @@ impl Work {
             rows: Vec::new(),
             positive: Moments::new(shape),
             negative: Moments::new(shape),
+            activity: Activity::default(),
         }
+    }
+
+    /// What there is to say of the phases that ran, whose gradient this is, and of the weights and these biases.
+    fn diagnose(&self, gradient: &Gradient<'_>, biases: &[Vec<f32>]) -> Option<Diagnostics> {
+        let [positive, negative] = [self.positive.projections()?, self.negative.projections()?];
+        let (dead, saturated) = self.activity.shares();
+        Some(Diagnostics {
+            energy_gap: gradient.energy_gap(&self.engine.even_major(), biases),
+            gradient_squared: positive.squared_difference(negative),
+            variance_positive: positive.variance(),
+            variance_negative: negative.variance(),
+            dead,
+            saturated,
+        })
     }
 
     /// Both phases of a step on the rows that were drawn for it; their statistics stay in `positive` and `negative`.
@@ -292,10 +314,19 @@ impl Trainer {
         let begin = Instant::now();
         let Self { config, data, biases, average, shown, offsets, chains, step, work, .. } = self;
         work.batches.at(*step, &mut work.rows);
+        let diagnosed = step.is_multiple_of(diagnostics::EVERY);
+        let projections = diagnosed.then(|| {
+            let rng = stream_for(config.seed, Purpose::Diagnostics, *step, 0);
+            Projections::new(work.positive.shape(), offsets, rng)
+        });
+        work.positive.show_to(projections.clone());
+        work.negative.show_to(projections);
         let [positive, negative] = work.phases(config, data, biases, chains, *step, timing)?;
         let mut laps = Laps::start(timing);
         let learning_rate = config.schedule().at(*step);
         let gradient = Gradient::new(&work.positive, &work.negative, config.centering.map(|_| offsets.as_slice()));
+        work.activity.take(&work.positive.means);
+        let diagnostics = diagnosed.then(|| work.diagnose(&gradient, biases)).flatten();
         shown.take();
         if !work.engine.ascend(&gradient, biases, learning_rate) {
             return Err(TrainError::Diverged { step: *step + 1 });
@@ -313,7 +344,8 @@ impl Trainer {
         laps.end(Part::Update);
         let seconds = begin.elapsed().as_secs_f64();
         self.seconds += seconds;
-        Ok(UpdateReport { step: self.step, learning_rate, positive, negative, seconds, total_seconds: self.seconds })
+        let (step, total_seconds) = (self.step, self.seconds);
+        Ok(UpdateReport { step, learning_rate, positive, negative, diagnostics, seconds, total_seconds })
     }
 
     /// The settings.
