@@ -2,7 +2,8 @@
 //!
 //! `weight.l` has shape \[width(l + 1), width(l)\] and `bias.l` shape \[width(l)\], all `f32`; the core's layout is the
 //! transpose. A checkpoint of this program also holds `offset.l` (what the gradient is centered by); if the model is an
-//! average, `raw.weight.l` and `raw.bias.l` (the parameters that learn); while a run has
+//! average, `raw.weight.l` and `raw.bias.l` (the parameters that learn); with momentum, `velocity.weight.l` and `velocity.bias.l`;
+//! while a run has
 //! persistent chains, `chains` (\[chains, words of a state\], `u32`: the bits of each layer from the lowest unit on, in
 //! whole words); and, under the metadata key `bitboltz`, JSON with the picture's geometry and the training record. Files without that open too: the
 //! geometry is then guessed. Tensors with other names are ignored.
@@ -37,6 +38,8 @@ const METADATA_KEY: &str = "bitboltz";
 const VERSION: u64 = 2;
 /// The front of the names of the parameters that learn, where the model is their average.
 const RAW: &str = "raw.";
+/// The front of the names of what momentum keeps of the last step of each parameter.
+const VELOCITY: &str = "velocity.";
 /// The tensor of persistent chains.
 const CHAINS: &str = "chains";
 
@@ -62,6 +65,8 @@ pub struct TrainingState {
     pub seconds: f64,
     /// The parameters that learn, where the model is their average.
     pub raw: Option<Parameters>,
+    /// What momentum keeps of the last step of each parameter, if the run has momentum.
+    pub velocity: Option<Parameters>,
     /// What the gradient is centered by, one vector for each layer; empty without centering.
     pub offsets: Vec<Vec<f32>>,
     /// The free chains of persistent contrastive divergence. A file whose estimator that is has them; no other has. `None`
@@ -254,10 +259,12 @@ impl Checkpoint {
         let training = match record.and_then(|record| record.training) {
             Some(TrainingRecord { config, data, step, seconds }) => {
                 let raw = config.average.map(|_| file.parameters(RAW, &shape, geometry)).transpose()?;
+                let moving = config.momentum > 0.0;
+                let velocity = moving.then(|| file.parameters(VELOCITY, &shape, geometry)).transpose()?;
                 let offsets = if config.centering.is_some() { file.vectors("offset", &shape)? } else { Vec::new() };
                 let persistent = matches!(config.estimator, Estimator::Pcd { .. });
                 let chains = persistent.then(|| file.chains(&shape, config.batch)).transpose()?;
-                Some(TrainingState { config, data, step, seconds, raw, offsets, chains })
+                Some(TrainingState { config, data, step, seconds, raw, velocity, offsets, chains })
             }
             None => None,
         };
@@ -276,8 +283,9 @@ impl Checkpoint {
     pub fn to_bytes(&self, path: &Path) -> Result<Vec<u8>, CheckpointError> {
         let mut tensors = Vec::new();
         add_parameters(&mut tensors, "", &self.parameters);
-        if let Some(TrainingState { raw, offsets, .. }) = &self.training {
+        if let Some(TrainingState { raw, velocity, offsets, .. }) = &self.training {
             raw.iter().for_each(|raw| add_parameters(&mut tensors, RAW, raw));
+            velocity.iter().for_each(|velocity| add_parameters(&mut tensors, VELOCITY, velocity));
             add_vectors(&mut tensors, "offset", offsets);
         }
         let mut data = Vec::new();
@@ -328,6 +336,8 @@ impl Checkpoint {
 fn of_version_1(mut record: Value) -> Value {
     if let Some(config) = record["training"]["config"].as_object_mut() {
         config.insert("average".to_owned(), Value::Null);
+        config.insert("momentum".to_owned(), 0.0.into());
+        config.insert("weight_decay".to_owned(), 0.0.into());
     }
     record
 }

@@ -216,19 +216,26 @@ pub fn trainer(
     };
     let Checkpoint { parameters, training } = checkpoint;
     let widths: Vec<usize> = parameters.shape().widths().collect();
-    let (config, step, raw, offsets, chains) = match training {
+    let (config, step, raw, velocity, offsets, chains) = match training {
         // Kept chains belong to a batch of their own size.
-        Some(TrainingState { config, step, raw, offsets, chains, .. }) => {
+        Some(TrainingState { config, step, raw, velocity, offsets, chains, .. }) => {
             let chains = chains.filter(|chains| chains.len() == subject.batch);
-            (config, step, raw, offsets, chains)
+            (config, step, raw, velocity, offsets, chains)
         }
         None => {
             let offsets = std::iter::once(bit_means(&data)).chain(widths[1..].iter().map(|&width| vec![0.5; width]));
-            (TrainConfig { hidden: widths[1..].to_vec(), ..TrainConfig::default() }, 0, None, offsets.collect(), None)
+            (
+                TrainConfig { hidden: widths[1..].to_vec(), ..TrainConfig::default() },
+                0,
+                None,
+                None,
+                offsets.collect(),
+                None,
+            )
         }
     };
     let (config, fingerprint) = (settle(config), Fingerprint::of(&data));
-    let training = TrainingState { config, data: fingerprint, step, seconds: 0.0, raw, offsets, chains };
+    let training = TrainingState { config, data: fingerprint, step, seconds: 0.0, raw, velocity, offsets, chains };
     Ok((Trainer::resume(Checkpoint { parameters, training: Some(training) }, data)?, name))
 }
 

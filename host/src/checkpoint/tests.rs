@@ -15,6 +15,7 @@ fn training() -> TrainingState {
         step: 12,
         seconds: 3.5,
         raw: None,
+        velocity: None,
         offsets: vec![vec![0.5; 4], vec![0.25; 2], vec![0.75]],
         chains: None,
     }
@@ -30,13 +31,16 @@ fn persistent() -> TrainingState {
     state
 }
 
-/// A run whose model is an average.
+/// A run whose model is an average, and with momentum.
 fn averaged() -> TrainingState {
     let mut state = training();
     let mut raw = parameters();
     raw.tensors_mut().0[0][5] = -9.5;
     raw.tensors_mut().1[2][0] = 8.25;
     (state.config.average, state.raw) = (Some(0.1), Some(raw));
+    let mut velocity = parameters();
+    velocity.tensors_mut().0[1][1] = 0.75;
+    (state.config.momentum, state.velocity) = (0.9, Some(velocity));
     state
 }
 
@@ -240,7 +244,7 @@ fn the_parameters_that_learn_are_kept_beside_their_average() {
 /// Files of version 1 lack the settings that came with version 2, and go on as they would have.
 #[test]
 fn files_of_version_1_open_with_the_later_settings_off() {
-    const LATER: [&str; 1] = ["average"];
+    const LATER: [&str; 3] = ["average", "momentum", "weight_decay"];
     let path = Path::new("m.safetensors");
     let checkpoint = Checkpoint { parameters: parameters(), training: Some(training()) };
     let bytes = checkpoint.to_bytes(path).unwrap();

@@ -111,6 +111,12 @@ struct Settings {
     /// The rate of update t is lr / sqrt(1 + gamma t) [default: 0.001].
     #[arg(long, conflicts_with = "resume")]
     gamma: Option<f64>,
+    /// Keep this share of each step's direction in the next one (heavy ball) [default: 0].
+    #[arg(long, value_name = "SHARE", conflicts_with = "resume")]
+    momentum: Option<f64>,
+    /// Take this times half of the sum of the squared weights off the log-likelihood [default: 0].
+    #[arg(long, value_name = "RATE", conflicts_with = "resume")]
+    weight_decay: Option<f64>,
     /// Rate of the moving averages that the gradient is centered by; 0 for the plain gradient [default: 0.05].
     #[arg(long, value_name = "RATE", conflicts_with = "resume")]
     centering: Option<f64>,
@@ -222,6 +228,8 @@ impl Settings {
             batch: self.batch.unwrap_or(base.batch),
             learning_rate: self.lr.unwrap_or(base.learning_rate),
             gamma: self.gamma.unwrap_or(base.gamma),
+            momentum: self.momentum.unwrap_or(base.momentum),
+            weight_decay: self.weight_decay.unwrap_or(base.weight_decay),
             centering: self.centering.map_or(base.centering, |rate| (rate != 0.0).then_some(rate)),
             average: self.average.map_or(base.average, |age| (age != 0.0).then_some(age)),
             marginalise: self.marginalise.unwrap_or(base.marginalise),
@@ -243,6 +251,8 @@ fn option(field: &str) -> &str {
         "gamma" => "--gamma",
         "centering" => "--centering",
         "average" => "--average",
+        "momentum" => "--momentum",
+        "weight_decay" => "--weight-decay",
         "init" => "--init",
         "estimator" => "--k, --m, --lag",
         other => other,

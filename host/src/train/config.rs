@@ -30,7 +30,7 @@ use bitboltz_core::{coupling::Horizon, weights::WeightKind};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::optimiser::Schedule;
+use super::optimiser::{Rule, Schedule};
 use crate::estimator::{Estimator, SecondStart, UnknownEstimator};
 
 /// Most steps for a pair to meet in training, unless told otherwise. Chains are recorded until they have met, two states
@@ -82,6 +82,11 @@ pub struct TrainConfig {
     pub learning_rate: f64,
     /// The rate of update t is `learning_rate / √(1 + gamma · t)`.
     pub gamma: f64,
+    /// Share of the last step's direction that is kept in the next one; 0 for none. Steps along which gradients agree add
+    /// up to 1 / (1 − momentum) of theirs.
+    pub momentum: f64,
+    /// The penalty on weights is this times half of the sum of their squares; biases have none.
+    pub weight_decay: f64,
     /// Rate of the moving averages that the gradient is centered by; `None` for the plain gradient.
     #[serde(deserialize_with = "Option::deserialize")]
     pub centering: Option<f64>,
@@ -114,6 +119,8 @@ impl Default for TrainConfig {
             batch: 25,
             learning_rate: 0.05,
             gamma: 0.001,
+            momentum: 0.0,
+            weight_decay: 0.0,
             centering: Some(0.05),
             average: None,
             marginalise: true,
@@ -138,6 +145,11 @@ impl TrainConfig {
         Schedule { rate: self.learning_rate, gamma: self.gamma }
     }
 
+    /// How the update of a step, counted from 0, moves the parameters.
+    pub fn rule(&self, step: u64) -> Rule {
+        Rule { rate: self.schedule().at(step), momentum: self.momentum as f32, decay: self.weight_decay as f32 }
+    }
+
     /// Whether the numbers make sense.
     ///
     /// # Errors
@@ -156,6 +168,12 @@ impl TrainConfig {
         }
         if !(self.gamma.is_finite() && self.gamma >= 0.0) {
             return fail("gamma", "a number of at least 0");
+        }
+        if !(0.0..1.0).contains(&self.momentum) {
+            return fail("momentum", "a number of at least 0, below 1");
+        }
+        if !(self.weight_decay.is_finite() && self.weight_decay >= 0.0) {
+            return fail("weight_decay", "a number of at least 0");
         }
         if self.centering.is_some_and(|rate| !(positive(rate) && rate <= 1.0)) {
             return fail("centering", "a rate above 0, at most 1");
@@ -362,6 +380,8 @@ mod tests {
         assert_eq!(bad(|c| c.learning_rate = f64::NAN), Err("learning_rate"));
         assert_eq!(bad(|c| c.gamma = -1.0), Err("gamma"));
         assert_eq!(bad(|c| c.centering = Some(0.0)), Err("centering"));
+        assert_eq!(bad(|c| c.momentum = 1.0), Err("momentum"));
+        assert_eq!(bad(|c| c.weight_decay = -1e-4), Err("weight_decay"));
         assert_eq!(bad(|c| c.average = Some(0.6)), Err("average"));
         assert_eq!(bad(|c| c.init = Init::Normal { std: -1.0 }), Err("init"));
         assert_eq!(bad(|c| c.budget.minutes = Some(0.0)), Err("budget.minutes"));

@@ -10,8 +10,9 @@
 use bitboltz_core::{fixed::Scale, weights::WeightKind};
 
 use super::{
-    even_major,
+    even_major::{self, EvenMajor},
     gradient::{Gradient, Orientations},
+    optimiser::Rule,
     persistent::PersistentChains,
     phase::{PhaseBuffers, PhasePlan, PhaseSummary},
     statistics::Moments,
@@ -66,9 +67,15 @@ impl<W: IntegerWeight> Rounded<W> {
         Ok(())
     }
 
-    fn ascend(&mut self, gradient: &Gradient<'_>, biases: &mut [Vec<f32>], rate: f32) -> bool {
+    fn ascend(
+        &mut self,
+        gradient: &Gradient<'_>,
+        biases: &mut [Vec<f32>],
+        velocity: Option<&mut EvenMajor>,
+        rule: Rule,
+    ) -> bool {
         let weights = self.floats.iter_mut().map(|even_major| Orientations { even_major, odd_major: None }).collect();
-        self.largest = gradient.ascend(weights, biases, rate);
+        self.largest = gradient.ascend(weights, biases, velocity, rule);
         self.largest.iter().all(|largest| largest.is_finite())
     }
 }
@@ -129,8 +136,14 @@ impl Engine {
         }
     }
 
-    /// Adds rate × gradient to the weights and to these biases. Returns whether all of them are still finite.
-    pub fn ascend(&mut self, gradient: &Gradient<'_>, biases: &mut [Vec<f32>], rate: f32) -> bool {
+    /// Moves the weights and these biases: see [`Gradient::ascend`]. Returns whether all of them are still finite.
+    pub fn ascend(
+        &mut self,
+        gradient: &Gradient<'_>,
+        biases: &mut [Vec<f32>],
+        velocity: Option<&mut EvenMajor>,
+        rule: Rule,
+    ) -> bool {
         let finite = match self {
             Self::F32(runner) => {
                 let orientations = runner.weights.orientations_mut().enumerate();
@@ -138,11 +151,11 @@ impl Engine {
                     let (even_major, odd_major) = if l.is_multiple_of(2) { (up, down) } else { (down, up) };
                     Orientations { even_major, odd_major: Some(odd_major) }
                 });
-                let largest = gradient.ascend(orientations.collect(), biases, rate);
+                let largest = gradient.ascend(orientations.collect(), biases, velocity, rule);
                 largest.iter().all(|largest| largest.is_finite())
             }
-            Self::I16(rounded) => rounded.ascend(gradient, biases, rate),
-            Self::I8(rounded) => rounded.ascend(gradient, biases, rate),
+            Self::I16(rounded) => rounded.ascend(gradient, biases, velocity, rule),
+            Self::I8(rounded) => rounded.ascend(gradient, biases, velocity, rule),
         };
         finite && biases.iter().flatten().all(|b| b.is_finite())
     }

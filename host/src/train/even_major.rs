@@ -4,7 +4,7 @@
 //! of the odd one, in tiles. That is the order in which an update passes over the weights, so what goes along with them
 //! lies in the same order.
 
-use bitboltz_core::image::Geometry;
+use bitboltz_core::{image::Geometry, shape::Shape};
 
 use super::statistics::even_odd;
 use crate::{
@@ -28,6 +28,15 @@ impl EvenMajor {
     /// The numbers of these parameters.
     pub fn of(parameters: &Parameters) -> Self {
         Self { weights: tiles(parameters), biases: parameters.biases().to_vec() }
+    }
+
+    /// Zeros of this shape.
+    pub fn zeros(shape: &Shape) -> Self {
+        let tiles = |(even, odd)| Tiles::zeros(shape.width(even), shape.width(odd));
+        Self {
+            weights: (0..shape.layers() - 1).map(even_odd).map(tiles).collect(),
+            biases: shape.widths().map(|width| vec![0.0; width]).collect(),
+        }
     }
 
     /// The numbers in the core's layout, finite or not.

@@ -10,7 +10,7 @@
 //! | [`persistent`] | chains that go on from update to update |
 //! | [`statistics`] | ⟨x⟩ and ⟨x xᵀ⟩ of weighted states |
 //! | [`gradient`] | the plain and the centered gradient; ascent |
-//! | [`optimiser`] | the schedule |
+//! | [`optimiser`] | the schedule; the rule of a step |
 //! | [`average`] | the average of the parameters, which is the model if a run has one |
 //! | [`even_major`] | what lies along with the weights |
 //! | [`orthogonal`] | initial weights |
@@ -22,7 +22,7 @@
 //! | [`diagnostics`] | energy gap, noise of the gradient, dead and saturated units, now and then |
 //! | [`projections`] | the chains' spread along random directions |
 //!
-//! An update is a function of (configuration, data, step, parameters, their average, offsets, persistent chains) alone, whatever the number of threads:
+//! An update is a function of (configuration, data, step, parameters, their average and velocity, offsets, persistent chains) alone, whatever the number of threads:
 //! that is all a checkpoint needs for a run to continue bit for bit.
 
 pub mod average;

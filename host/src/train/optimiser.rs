@@ -1,4 +1,7 @@
-//! The paper's schedule of stochastic gradient ascent.
+//! Stochastic gradient ascent: the paper's schedule, and the rule of a step, which may have momentum (Polyak's heavy ball,
+//! USSR Comput. Math. 1964) and weight decay.
+
+pub use crate::batch::kernels::Rule;
 
 /// The learning rate of step t, counted from 0: rate / √(1 + gamma · t).
 #[derive(Clone, Copy, Debug, PartialEq)]

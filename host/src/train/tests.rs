@@ -94,6 +94,7 @@ fn every_setting_improves_the_exact_likelihood() {
         TrainConfig { hidden: vec![3, 3, 2], ..base.clone() },
         TrainConfig { bias_from_data: true, ..base.clone() },
         TrainConfig { average: Some(0.1), ..base.clone() },
+        TrainConfig { momentum: 0.5, weight_decay: 1e-4, ..base.clone() },
         TrainConfig { chain_weights: WeightKind::I16, ..base.clone() },
         TrainConfig { chain_weights: WeightKind::I8, marginalise: false, ..base.clone() },
         small(lmi_gibbs),
@@ -134,6 +135,8 @@ fn a_resumed_run_continues_bit_for_bit() {
         small(Estimator::Pcd { k: 1 }),
         TrainConfig { hidden: vec![40], ..small(Estimator::Pcd { k: 2 }) },
         TrainConfig { average: Some(0.2), ..small(Estimator::UCD_LMI) },
+        TrainConfig { momentum: 0.75, weight_decay: 1e-3, ..small(Estimator::UCD_LMI) },
+        TrainConfig { momentum: 0.5, chain_weights: WeightKind::I16, ..small(Estimator::UCD_LMI) },
         TrainConfig { average: Some(0.5), chain_weights: WeightKind::I8, ..small(Estimator::UCD_LMI) },
     ] {
         let mut whole = Trainer::new(config.clone(), data(), Geometry::default()).unwrap();
@@ -410,6 +413,9 @@ fn what_cannot_be_trained_or_resumed_is_refused() {
     let mut unaveraged = checkpoint.clone();
     unaveraged.training.as_mut().unwrap().config.average = Some(0.1);
     assert!(matches!(resume(unaveraged, data()), TrainError::Resume(_)));
+    let mut still = checkpoint.clone();
+    still.training.as_mut().unwrap().config.momentum = 0.5;
+    assert!(matches!(resume(still, data()), TrainError::Resume(_)));
     let mut wider = checkpoint;
     wider.training.as_mut().unwrap().config.hidden = vec![4, 4];
     assert!(matches!(resume(wider, data()), TrainError::Resume(_)));

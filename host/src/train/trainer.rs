@@ -14,6 +14,7 @@ use super::{
     config::{ConfigError, Init, TrainConfig},
     diagnostics::{self, Activity, Diagnostics},
     engine::Engine,
+    even_major::EvenMajor,
     gradient::Gradient,
     orthogonal::{normals, orthogonal},
     persistent::PersistentChains,
@@ -117,7 +118,7 @@ pub struct UpdateReport {
     pub total_seconds: f64,
 }
 
-/// A training run: parameters, their average, offsets, persistent chains, and the step.
+/// A training run: parameters, their average and velocity, offsets, persistent chains, and the step.
 #[derive(Debug)]
 pub struct Trainer {
     config: TrainConfig,
@@ -127,6 +128,8 @@ pub struct Trainer {
     biases: Vec<Vec<f32>>,
     /// The average of the parameters, if that is the model.
     average: Option<Average>,
+    /// What momentum keeps, if the run has it.
+    velocity: Option<EvenMajor>,
     /// The model as somebody asked for it since the last update; the weights live in the engine.
     shown: OnceLock<Parameters>,
     /// What the gradient is centered by, one vector for each layer; empty without centering.
@@ -239,6 +242,7 @@ impl Trainer {
             is_persistent(&config).then(|| PersistentChains::new(parameters.shape(), config.seed, 0, config.batch));
         let biases = parameters.biases().to_vec();
         let average = config.average.map(|age| Average::new(age, &parameters));
+        let velocity = has_momentum(&config).then(|| EvenMajor::zeros(parameters.shape()));
         Ok(Self {
             config,
             data,
@@ -246,6 +250,7 @@ impl Trainer {
             geometry,
             biases,
             average,
+            velocity,
             shown: OnceLock::new(),
             offsets,
             chains,
@@ -263,7 +268,7 @@ impl Trainer {
     /// A checkpoint without training state; other data than the run began with.
     pub fn resume(checkpoint: Checkpoint, data: BitMatrix) -> Result<Self, TrainError> {
         let Checkpoint { parameters, training } = checkpoint;
-        let TrainingState { config, data: expected, step, seconds, raw, offsets, chains } =
+        let TrainingState { config, data: expected, step, seconds, raw, velocity, offsets, chains } =
             training.ok_or(TrainError::Resume("the checkpoint holds a model, but no training state"))?;
         config.check()?;
         check_data(&data)?;
@@ -277,6 +282,9 @@ impl Trainer {
         }
         if raw.as_ref().map(Parameters::shape) != config.average.map(|_| parameters.shape()) {
             return Err(TrainError::Resume("the parameters that learn do not fit their average"));
+        }
+        if velocity.as_ref().map(Parameters::shape) != has_momentum(&config).then_some(parameters.shape()) {
+            return Err(TrainError::Resume("the velocities do not fit the parameters"));
         }
         let kept: Vec<usize> = offsets.iter().map(Vec::len).collect();
         if kept != if config.centering.is_some() { widths } else { Vec::new() } {
@@ -293,8 +301,21 @@ impl Trainer {
         let learning = raw.as_ref().unwrap_or(&parameters);
         let work = Work::new(learning, &config, data.rows());
         let (geometry, biases) = (parameters.geometry(), learning.biases().to_vec());
-        let shown = OnceLock::new();
-        Ok(Self { config, data, fingerprint, geometry, biases, average, shown, offsets, chains, step, seconds, work })
+        Ok(Self {
+            config,
+            data,
+            fingerprint,
+            geometry,
+            biases,
+            average,
+            velocity: velocity.as_ref().map(EvenMajor::of),
+            shown: OnceLock::new(),
+            offsets,
+            chains,
+            step,
+            seconds,
+            work,
+        })
     }
 
     /// Draws a batch, runs both phases, and moves the parameters once.
@@ -312,7 +333,7 @@ impl Trainer {
     /// As [`update`](Self::update).
     pub fn update_timed(&mut self, timing: Option<&Timing>) -> Result<UpdateReport, TrainError> {
         let begin = Instant::now();
-        let Self { config, data, biases, average, shown, offsets, chains, step, work, .. } = self;
+        let Self { config, data, biases, average, velocity, shown, offsets, chains, step, work, .. } = self;
         work.batches.at(*step, &mut work.rows);
         let diagnosed = step.is_multiple_of(diagnostics::EVERY);
         let projections = diagnosed.then(|| {
@@ -323,12 +344,12 @@ impl Trainer {
         work.negative.show_to(projections);
         let [positive, negative] = work.phases(config, data, biases, chains, *step, timing)?;
         let mut laps = Laps::start(timing);
-        let learning_rate = config.schedule().at(*step);
+        let rule = config.rule(*step);
         let gradient = Gradient::new(&work.positive, &work.negative, config.centering.map(|_| offsets.as_slice()));
         work.activity.take(&work.positive.means);
         let diagnostics = diagnosed.then(|| work.diagnose(&gradient, biases)).flatten();
         shown.take();
-        if !work.engine.ascend(&gradient, biases, learning_rate) {
+        if !work.engine.ascend(&gradient, biases, velocity.as_mut(), rule) {
             return Err(TrainError::Diverged { step: *step + 1 });
         }
         // After the gradient: it must not depend on its own batch through its offsets.
@@ -344,7 +365,7 @@ impl Trainer {
         laps.end(Part::Update);
         let seconds = begin.elapsed().as_secs_f64();
         self.seconds += seconds;
-        let (step, total_seconds) = (self.step, self.seconds);
+        let (step, learning_rate, total_seconds) = (self.step, rule.rate, self.seconds);
         Ok(UpdateReport { step, learning_rate, positive, negative, diagnostics, seconds, total_seconds })
     }
 
@@ -400,6 +421,7 @@ impl Trainer {
             step: self.step,
             seconds: self.seconds,
             raw: self.average.as_ref().map(|_| self.learning()),
+            velocity: self.velocity.as_ref().map(|velocity| velocity.to_parameters(self.geometry)),
             offsets: self.offsets.clone(),
             chains: self.chains.clone(),
         };
@@ -409,6 +431,10 @@ impl Trainer {
 
 fn is_persistent(config: &TrainConfig) -> bool {
     matches!(config.estimator, Estimator::Pcd { .. })
+}
+
+fn has_momentum(config: &TrainConfig) -> bool {
+    config.momentum > 0.0
 }
 
 fn check_data(data: &BitMatrix) -> Result<(), TrainError> {

@@ -5,7 +5,7 @@
 use bitboltz_core::{bits::WORD_BITS, fixed::Scale};
 
 use super::{
-    BlockStep, Products, Sign, Target,
+    BlockStep, Products, Rule, Sign, Target,
     sums::{Plain, Sums},
 };
 use crate::batch::{
@@ -292,22 +292,53 @@ pub fn count_pairs(rows: &[u64], columns: &[[u64; TILE]], sums: &mut [[f32; TILE
 
 /// See [`super::ascend`].
 #[inline(always)]
-pub fn ascend(weights: &mut [[f32; TILE]], step: &BlockStep<'_>, products: &mut Products<'_>) {
+pub fn ascend(
+    weights: &mut [[f32; TILE]],
+    velocities: Option<&mut [[f32; TILE]]>,
+    step: &BlockStep<'_>,
+    products: &mut Products<'_>,
+) {
+    match velocities {
+        Some(velocities) => ascend_by::<true, true>(weights, velocities, step, products),
+        None if step.rule.decay != 0.0 => ascend_by::<false, true>(weights, &mut [], step, products),
+        None => ascend_by::<false, false>(weights, &mut [], step, products),
+    }
+}
+
+/// The same, without the arithmetic of what a rule does not have: nothing is to cost time where it is not used.
+#[inline(always)]
+fn ascend_by<const MOMENTUM: bool, const DECAY: bool>(
+    weights: &mut [[f32; TILE]],
+    velocities: &mut [[f32; TILE]],
+    step: &BlockStep<'_>,
+    products: &mut Products<'_>,
+) {
     let [p, n] = step.factors;
+    let Rule { rate, momentum, decay } = step.rule;
     let (offsets, differences) = (step.column_offsets, step.column_differences);
     let mut largest = [0; TILE];
     let sums = step.positive.iter().zip(step.negative);
     let rows = step.row_offsets.iter().zip(step.row_differences);
-    for (((row, (positive, negative)), (offset, difference)), product) in
-        weights.iter_mut().zip(sums).zip(rows).zip(&mut *products.rows)
+    for (i, (((row, (positive, negative)), (offset, difference)), product)) in
+        weights.iter_mut().zip(sums).zip(rows).zip(&mut *products.rows).enumerate()
     {
+        let mut none = [0.0; TILE];
+        let velocity = if MOMENTUM { &mut velocities[i] } else { &mut none };
         let mut lanes = [0.0; 16];
         for first in (0..TILE).step_by(16) {
             for (k, lane) in lanes.iter_mut().enumerate() {
                 let at = first + k;
                 let plain = positive[at] * p - negative[at] * n;
-                let gradient = plain - (offset * differences[at] + difference * offsets[at]);
-                row[at] += step.rate * gradient;
+                let mut gradient = plain - (offset * differences[at] + difference * offsets[at]);
+                if DECAY {
+                    gradient -= decay * row[at];
+                }
+                let mut direction = gradient;
+                if MOMENTUM {
+                    direction += momentum * velocity[at];
+                    velocity[at] = direction;
+                }
+                row[at] += rate * direction;
                 largest[at] = (row[at].to_bits() & 0x7FFF_FFFF).max(largest[at]);
                 *lane += gradient * offsets[at];
                 products.columns[at] += gradient * offset;

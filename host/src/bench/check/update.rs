@@ -52,6 +52,9 @@ pub fn check(mut checkpoint: Checkpoint, data: &BitMatrix) -> Result<(), BenchEr
     if let Some(training) = &mut checkpoint.training {
         training.config.learning_rate = 1.0;
         training.config.gamma = 0.0;
+        // The plain step is checked; the rest is what it was before.
+        (training.config.momentum, training.config.weight_decay) = (0.0, 0.0);
+        training.velocity = None;
     }
     let mut trainer = Trainer::resume(checkpoint, data.clone())?;
     for _ in 0..2 {
