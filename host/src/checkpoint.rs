@@ -336,8 +336,10 @@ impl Checkpoint {
 fn of_version_1(mut record: Value) -> Value {
     if let Some(config) = record["training"]["config"].as_object_mut() {
         config.insert("average".to_owned(), Value::Null);
+        config.insert("schedule".to_owned(), "sqrt".into());
         config.insert("momentum".to_owned(), 0.0.into());
         config.insert("weight_decay".to_owned(), 0.0.into());
+        config.insert("centering_offsets".to_owned(), "data".into());
     }
     record
 }

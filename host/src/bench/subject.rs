@@ -19,7 +19,7 @@ use crate::{
     estimator::Estimator,
     parameters::Parameters,
     train::{
-        TrainConfig, Trainer,
+        Schedule, TrainConfig, Trainer,
         config::CAP,
         rows::{Fingerprint, bit_means},
     },
@@ -195,6 +195,8 @@ pub fn trainer(
         config.batch = subject.batch;
         config.seed = subject.seed;
         config.chain_weights = subject.chain_weights.unwrap_or(config.chain_weights);
+        // A bench has no end for the rate to fall towards.
+        config.schedule = Schedule::Sqrt;
         config.learning_rate = learning_rate.unwrap_or(config.learning_rate);
         config
     };

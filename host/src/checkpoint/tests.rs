@@ -244,7 +244,7 @@ fn the_parameters_that_learn_are_kept_beside_their_average() {
 /// Files of version 1 lack the settings that came with version 2, and go on as they would have.
 #[test]
 fn files_of_version_1_open_with_the_later_settings_off() {
-    const LATER: [&str; 3] = ["average", "momentum", "weight_decay"];
+    const LATER: [&str; 5] = ["average", "schedule", "momentum", "weight_decay", "centering_offsets"];
     let path = Path::new("m.safetensors");
     let checkpoint = Checkpoint { parameters: parameters(), training: Some(training()) };
     let bytes = checkpoint.to_bytes(path).unwrap();

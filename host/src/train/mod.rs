@@ -45,7 +45,8 @@ pub mod statistics;
 pub mod timing;
 pub mod trainer;
 
-pub use config::{Budget, Init, TrainConfig};
+pub use config::{Budget, CenteringOffsets, Init, TrainConfig};
+pub use optimiser::Schedule;
 pub use trainer::{TrainError, Trainer, UpdateReport};
 
 #[cfg(test)]

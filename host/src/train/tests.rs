@@ -8,7 +8,7 @@ use bitboltz_core::{
 };
 
 use super::{
-    TrainConfig, TrainError, Trainer, diagnostics,
+    Budget, CenteringOffsets, Schedule, TrainConfig, TrainError, Trainer, diagnostics,
     orthogonal::normals,
     persistent::PersistentChains,
     phase::{PhaseBuffers, PhasePlan},
@@ -89,12 +89,20 @@ fn every_setting_improves_the_exact_likelihood() {
     for config in [
         base.clone(),
         TrainConfig { centering: None, ..base.clone() },
+        TrainConfig { centering_offsets: CenteringOffsets::Model, ..base.clone() },
+        TrainConfig { centering_offsets: CenteringOffsets::Both, bias_from_data: true, ..base.clone() },
         TrainConfig { marginalise: false, ..base.clone() },
         TrainConfig { hidden: vec![5], ..base.clone() },
         TrainConfig { hidden: vec![3, 3, 2], ..base.clone() },
         TrainConfig { bias_from_data: true, ..base.clone() },
         TrainConfig { average: Some(0.1), ..base.clone() },
         TrainConfig { momentum: 0.5, weight_decay: 1e-4, ..base.clone() },
+        TrainConfig {
+            schedule: Schedule::Linear { steps: 400 },
+            budget: Budget { steps: Some(400), minutes: None },
+            learning_rate: 0.1,
+            ..base.clone()
+        },
         TrainConfig { chain_weights: WeightKind::I16, ..base.clone() },
         TrainConfig { chain_weights: WeightKind::I8, marginalise: false, ..base.clone() },
         small(lmi_gibbs),
@@ -130,6 +138,7 @@ fn a_resumed_run_continues_bit_for_bit() {
     for config in [
         small(Estimator::UCD_LMI),
         TrainConfig { centering: None, ..small(Estimator::UCD_LMI) },
+        TrainConfig { centering_offsets: CenteringOffsets::Both, ..small(Estimator::UCD_LMI) },
         small(lmi_gibbs),
         small(Estimator::Cd { k: 2 }),
         small(Estimator::Pcd { k: 1 }),
@@ -184,6 +193,67 @@ fn the_model_is_the_average_of_parameters_that_learn_as_without_it() {
             }
         }
     }
+}
+
+/// Whatever the offsets, a step is the same linear map of the plain gradient, with those from before the step; and they
+/// follow the means that they are named after.
+#[test]
+fn every_kind_of_offsets_centers_the_same_gradient() {
+    let plain = TrainConfig { centering: None, gamma: 0.0, learning_rate: 0.5, ..small(Estimator::UCD_LMI) };
+    let rate = 0.25;
+    let of = |centering_offsets| TrainConfig { centering: Some(rate), centering_offsets, ..plain.clone() };
+    let moved = |before: &Parameters, after: &Parameters| -> Parameters {
+        let difference = |a: &[Vec<f32>], b: &[Vec<f32>]| -> Vec<Vec<f32>> {
+            a.iter().zip(b).map(|(a, b)| a.iter().zip(b).map(|(a, b)| 2.0 * (b - a)).collect()).collect()
+        };
+        let weights = difference(before.weights(), after.weights());
+        Parameters::new(weights, difference(before.biases(), after.biases()), Geometry::default()).unwrap()
+    };
+    let mut followed = Vec::new();
+    for kind in [CenteringOffsets::Data, CenteringOffsets::Model, CenteringOffsets::Both] {
+        let mut centered = Trainer::new(of(kind), data(), Geometry::default()).unwrap();
+        for step in 0..4 {
+            let before = centered.checkpoint();
+            // The same chains, since they depend on parameters, seed and step alone; and the plain step.
+            let mut other = before.clone();
+            let training = other.training.as_mut().unwrap();
+            (training.config, training.offsets) = (plain.clone(), Vec::new());
+            let mut other = Trainer::resume(other, data()).unwrap();
+            other.update().unwrap();
+            centered.update().unwrap();
+            let (found, plain) =
+                (moved(&before.parameters, centered.parameters()), moved(&before.parameters, other.parameters()));
+            let mu = &before.training.as_ref().unwrap().offsets;
+            let mut biases = plain.biases().to_vec();
+            let widths: Vec<usize> = plain.shape().widths().collect();
+            for l in 0..2 {
+                for (i, j) in (0..widths[l]).flat_map(|i| (0..widths[l + 1]).map(move |j| (i, j))) {
+                    let (at, db) = (i * widths[l + 1] + j, plain.biases());
+                    let expected = plain.weights()[l][at] - mu[l][i] * db[l + 1][j] - db[l][i] * mu[l + 1][j];
+                    assert!((found.weights()[l][at] - expected).abs() < 1e-5);
+                    biases[l][i] -= expected * mu[l + 1][j];
+                    biases[l + 1][j] -= expected * mu[l][i];
+                }
+            }
+            for (found, expected) in found.biases().iter().flatten().zip(biases.iter().flatten()) {
+                assert!((found - expected).abs() < 1e-5);
+            }
+            if step == 0 {
+                let after = centered.checkpoint().training.unwrap().offsets;
+                let mean = |(a, b): (&f32, &f32)| a + (b - a) / rate as f32;
+                let means: Vec<f32> = mu.iter().flatten().zip(after.iter().flatten()).map(mean).collect();
+                followed.push((means, plain.biases().concat(), mu[0].clone()));
+            }
+        }
+    }
+    // At the first step all have the same chains: the means that are followed differ by ⟨x⟩₊ − ⟨x⟩₋, the plain bias step.
+    let [data, model, both] = &followed[..] else { panic!() };
+    for (at, difference) in data.1.iter().enumerate() {
+        assert!((data.0[at] - model.0[at] - difference).abs() < 1e-5);
+        assert!((both.0[at] - 0.5 * (data.0[at] + model.0[at])).abs() < 1e-5);
+    }
+    assert!(data.1.iter().any(|difference| difference.abs() > 0.01));
+    assert_eq!(model.2, [0.5; 6]);
 }
 
 /// Persistent chains belong to a run of their estimator: one that is changed to it begins them, one that is changed from

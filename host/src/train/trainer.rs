@@ -229,11 +229,14 @@ impl Trainer {
         }
         let widths: Vec<usize> = std::iter::once(data.cols()).chain(config.hidden.iter().copied()).collect();
         let parameters = initial_parameters(&config, &widths, &data, geometry)?;
-        // Before anything was learnt: the visible means are the data's, and those of the hidden units, whose fields are
-        // symmetric, a half. Neither depends on a chain, so the first gradient is unbiased too.
+        // Before anything was learnt: the visible means are the data's, and in the model those of units with biases alone;
+        // those of the hidden units, whose fields are symmetric, a half. None depends on a chain, so the first gradient is
+        // unbiased too.
         let mut offsets = Vec::new();
         if config.centering.is_some() {
-            offsets.push(bit_means(&data));
+            let model = parameters.biases()[0].iter().map(|&bias| (1.0 / (1.0 + libm::exp(-f64::from(bias)))) as f32);
+            let means = bit_means(&data).into_iter().zip(model);
+            offsets.push(means.map(|(data, model)| config.centering_offsets.of(data, model)).collect());
             offsets.extend(widths[1..].iter().map(|&width| vec![0.5; width]));
         }
         let fingerprint = Fingerprint::of(&data);
@@ -354,8 +357,9 @@ impl Trainer {
         }
         // After the gradient: it must not depend on its own batch through its offsets.
         if let Some(rate) = config.centering {
-            for (offset, mean) in offsets.iter_mut().flatten().zip(work.positive.means.iter().flatten()) {
-                *offset += rate as f32 * (mean - *offset);
+            let [positive, negative] = [&work.positive, &work.negative].map(|moments| moments.means.iter().flatten());
+            for ((offset, positive), negative) in offsets.iter_mut().flatten().zip(positive).zip(negative) {
+                *offset += rate as f32 * (config.centering_offsets.of(*positive, *negative) - *offset);
             }
         }
         *step += 1;

@@ -24,7 +24,7 @@ use crate::{
     estimator::{Estimator, Phase, posterior_sweeps},
     parameters::Parameters,
     train::{
-        Trainer,
+        Schedule, Trainer,
         rows::Batches,
         seeds::{Purpose, stream_for},
     },
@@ -51,7 +51,7 @@ const SUM_TOLERANCE: f64 = 4e-6;
 pub fn check(mut checkpoint: Checkpoint, data: &BitMatrix) -> Result<(), BenchError> {
     if let Some(training) = &mut checkpoint.training {
         training.config.learning_rate = 1.0;
-        training.config.gamma = 0.0;
+        (training.config.schedule, training.config.gamma) = (Schedule::Sqrt, 0.0);
         // The plain step is checked; the rest is what it was before.
         (training.config.momentum, training.config.weight_decay) = (0.0, 0.0);
         training.velocity = None;
