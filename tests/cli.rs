@@ -7,7 +7,7 @@ use bitboltz::{
     estimator::{Estimator, SecondStart, StartPolicy, TransitionPolicy},
     npy::{self, Values},
     parameters::Parameters,
-    train::config::CAP,
+    train::{CenteringOffsets, config::CAP},
 };
 use bitboltz_core::{coupling::Horizon, image::Geometry};
 use bitboltz_tests::command::{digits_model, line, png_size, save, small_data};
@@ -83,6 +83,11 @@ fn train_writes_a_checkpoint_metrics_and_grids() {
     let metrics: Vec<Value> = metrics.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(metrics.iter().map(|line| line["step"].as_u64().unwrap()).eq(1..=8));
     metrics.iter().for_each(|line| has(line, &["learning_rate", "positive", "negative", "seconds", "total_seconds"]));
+    let figures = ["energy_gap", "gradient_squared", "variance_positive", "variance_negative", "dead", "saturated"];
+    has(&metrics[0]["diagnostics"], &figures);
+    let met: u64 =
+        metrics[0]["negative"]["tau_histogram"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).sum();
+    assert_eq!(met, metrics[0]["negative"]["chains"]);
 
     let other = format!("{settings} -o b.safetensors --threads 2 --metrics b.txt --json");
     let answer = line(folder.path(), &other).json();
@@ -105,15 +110,24 @@ fn train_takes_every_setting() {
     assert_eq!((config.learning_rate, config.gamma, config.centering, config.batch), (0.01, 0.001, None, 4));
     let all = "train data.npy --hidden 4,4,4 --bits 2 --threshold 9 --estimator ucd-lmi-gibbs --k 1 --m 2 --lag 2 \
                --y0 independent --cap 500 --batch 3 --lr 0.1 --gamma 0.01 --centering 0.1 --marginalise false --init normal:0.01 \
-               --bias-from-data --seed 7 --minutes 1 --steps 2 --checkpoint-every 0 -o o.safetensors";
+               --bias-from-data --seed 7 --minutes 1 --steps 2 --checkpoint-every 0 --momentum 0.5 --weight-decay 0.001 \
+               --centering-offsets both --average 0.2 -o o.safetensors";
     line(folder.path(), all).ok();
     let checkpoint = Checkpoint::load(&folder.path().join("o.safetensors")).unwrap();
     assert!(checkpoint.parameters.shape().widths().eq([32, 4, 4, 4]));
     let config = checkpoint.training.unwrap().config;
     assert_eq!(config.data_set.as_deref(), Some("data.npy"));
+    assert_eq!((config.momentum, config.weight_decay, config.average), (0.5, 0.001, Some(0.2)));
+    assert_eq!(config.centering_offsets, CenteringOffsets::Both);
     let horizon = Horizon { k: 1, m: 2, lag: 2, cap: 500 };
     let (start, transition) = (StartPolicy::LocalMode, TransitionPolicy::Gibbs);
     assert_eq!(config.estimator, Estimator::Ucd { start, transition, second: SecondStart::Independent, horizon });
+
+    // A rate that has fallen to zero is the end of the run.
+    line(folder.path(), "train data.npy --hidden 4 --schedule linear --steps 2 -o l.safetensors").ok();
+    line(folder.path(), "train data.npy -o l.safetensors --resume --steps 3").misused(&["--steps", "linear schedule"]);
+    line(folder.path(), "train data.npy -o l.safetensors --resume --minutes 3")
+        .misused(&["--steps", "linear schedule"]);
 
     line(folder.path(), "train data.npy --hidden 4 --estimator cd-2 --steps 2 -o c.safetensors").ok();
     // A run that was resumed with another estimator: it is the checkpoint's from there on.

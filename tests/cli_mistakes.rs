@@ -125,6 +125,7 @@ fn train() {
     train("text.txt -o t.safetensors").fails(&["text.txt", "expected", "found"]);
     train("data.npy").misused(&["--output"]);
     train("data.npy -o t.safetensors --steps -1").misused(&["-1"]);
+    train("data.npy -o t.safetensors --schedule linear --minutes 1").misused(&["linear", "--steps"]);
     train("data.npy -o t.safetensors --hidden 4x4").misused(&["--hidden", "4x4"]);
     for (options, words) in [
         ("--hidden 0", "--hidden"),
@@ -132,7 +133,13 @@ fn train() {
         ("--batch 0", "--batch"),
         ("--lr 0", "--lr"),
         ("--gamma=-1", "--gamma"),
+        ("--schedule cosine", "--schedule"),
+        ("--schedule linear --gamma 0.1", "--gamma"),
+        ("--momentum 1", "--momentum"),
+        ("--weight-decay=-1", "--weight-decay"),
         ("--centering 2", "--centering"),
+        ("--centering-offsets none", "--centering-offsets"),
+        ("--average 0.6", "--average"),
         ("--init normal:-1", "--init"),
         ("--k 3 --m 2", "--k, --m, --lag"),
         ("--estimator sgd", "--estimator"),
@@ -274,8 +281,8 @@ const OPTIONS: &[(&str, &str)] = &[
     ("data get", "<NAME>"),
     (
         "train",
-        "<DATA> --output --resume --hidden --bits --paper-defaults --estimator --k --m --lag --y0 --cap --batch --lr --gamma \
-         --centering --marginalise --init --bias-from-data --seed --steps --minutes --threshold --checkpoint-every \
+        "<DATA> --output --resume --hidden --bits --paper-defaults --estimator --k --m --lag --y0 --cap --batch --lr --schedule \
+         --gamma --momentum --weight-decay --centering --centering-offsets --average --marginalise --init --bias-from-data --seed --steps --minutes --threshold --checkpoint-every \
          --metrics --grids --grid-every --json --threads",
     ),
     ("sample", "<MODEL> --count --modes --samples --sweeps --seed --output --npy --json"),

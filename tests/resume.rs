@@ -100,7 +100,7 @@ fn interrupted_runs_save_and_go_on() {
     let folder = tempfile::tempdir().unwrap();
     let [whole, parts, metrics] =
         ["whole.safetensors", "parts.safetensors", "parts.jsonl"].map(|n| folder.path().join(n));
-    let settings = "train digits --hidden 12,7 --batch 6 --seed 4 --threads 1";
+    let settings = "train digits --hidden 12,7 --batch 6 --seed 4 --threads 1 --average 0.1 --momentum 0.5";
     // No checkpoint on the way: what is saved was saved at the end.
     let mut running = start(folder.path(), &format!("{settings} --steps 100000 -o parts.safetensors"));
     until(&mut running, || fs::read_to_string(&metrics).is_ok_and(|text| text.lines().count() > 5));

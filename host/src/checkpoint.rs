@@ -1,7 +1,9 @@
 //! Checkpoints: safetensors files with the names and shapes of the paper's PyTorch code.
 //!
 //! `weight.l` has shape \[width(l + 1), width(l)\] and `bias.l` shape \[width(l)\], all `f32`; the core's layout is the
-//! transpose. A checkpoint of this program also holds `offset.l` (what the gradient is centered by); while a run has
+//! transpose. A checkpoint of this program also holds `offset.l` (what the gradient is centered by); if the model is an
+//! average, `raw.weight.l` and `raw.bias.l` (the parameters that learn); with momentum, `velocity.weight.l` and `velocity.bias.l`;
+//! while a run has
 //! persistent chains, `chains` (\[chains, words of a state\], `u32`: the bits of each layer from the lowest unit on, in
 //! whole words); and, under the metadata key `bitboltz`, JSON with the picture's geometry and the training record. Files without that open too: the
 //! geometry is then guessed. Tensors with other names are ignored.
@@ -33,14 +35,18 @@ use crate::{
 /// The metadata key of this program's record. One key, so that equal checkpoints are equal files.
 const METADATA_KEY: &str = "bitboltz";
 /// Version of the record. A change of what a field means, a new field, or one that goes makes another version.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
+/// The front of the names of the parameters that learn, where the model is their average.
+const RAW: &str = "raw.";
+/// The front of the names of what momentum keeps of the last step of each parameter.
+const VELOCITY: &str = "velocity.";
 /// The tensor of persistent chains.
 const CHAINS: &str = "chains";
 
 /// A model, and the state of the run that made it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
-    /// Weights, biases, geometry.
+    /// Weights, biases, geometry: the model.
     pub parameters: Parameters,
     /// What a run needs to continue; `None` in files of other programs.
     pub training: Option<TrainingState>,
@@ -57,6 +63,10 @@ pub struct TrainingState {
     pub step: u64,
     /// Wall time of the updates.
     pub seconds: f64,
+    /// The parameters that learn, where the model is their average.
+    pub raw: Option<Parameters>,
+    /// What momentum keeps of the last step of each parameter, if the run has momentum.
+    pub velocity: Option<Parameters>,
     /// What the gradient is centered by, one vector for each layer; empty without centering.
     pub offsets: Vec<Vec<f32>>,
     /// The free chains of persistent contrastive divergence. A file whose estimator that is has them; no other has. `None`
@@ -221,10 +231,14 @@ impl Checkpoint {
             .map(|json| {
                 let json: Value = serde_json::from_str(json).map_err(|error| bad_record(error.to_string()))?;
                 // Before the rest, which another version may have changed.
-                if json["version"] != VERSION {
-                    let found = if json["version"].is_null() { "none".into() } else { json["version"].to_string() };
-                    return Err(CheckpointError::Version { path: path.to_owned(), found });
-                }
+                let json = match &json["version"] {
+                    version if *version == VERSION => json,
+                    version if *version == 1 => of_version_1(json),
+                    version => {
+                        let found = if version.is_null() { "none".into() } else { version.to_string() };
+                        return Err(CheckpointError::Version { path: path.to_owned(), found });
+                    }
+                };
                 serde_json::from_value::<Record>(json).map_err(|error| bad_record(error.to_string()))
             })
             .transpose()?;
@@ -241,32 +255,25 @@ impl Checkpoint {
             let (units, visible) = (geometry.units(), shape.width(0));
             return Err(bad_record(format!("the picture has {units} bits, the visible layer {visible} units")));
         }
-        let mut weights = Vec::new();
-        for l in 0..shape.layers() - 1 {
-            let (lower, upper) = (shape.width(l), shape.width(l + 1));
-            let numbers = file.numbers(&format!("weight.{l}"), &[upper, lower])?;
-            let mut matrix = vec![0.0; numbers.len()];
-            transpose(&numbers, lower, &mut matrix);
-            weights.push(matrix);
-        }
-        let vectors = |name: &str| -> Result<Vec<Vec<f32>>, CheckpointError> {
-            (0..shape.layers()).map(|l| file.numbers(&format!("{name}.{l}"), &[shape.width(l)])).collect()
-        };
-        // Shapes and numbers were checked tensor by tensor; what could be left says which tensor it is.
-        let parameters = Parameters::new(weights, vectors("bias")?, geometry).map_err(|error| match error {
-            ModelError::Shape(source) => CheckpointError::Shape { path: path.to_owned(), source },
-            other => CheckpointError::NotSafetensors { path: path.to_owned(), reason: other.to_string() },
-        })?;
+        let parameters = file.parameters("", &shape, geometry)?;
         let training = match record.and_then(|record| record.training) {
             Some(TrainingRecord { config, data, step, seconds }) => {
-                let offsets = if config.centering.is_some() { vectors("offset")? } else { Vec::new() };
+                let raw = config.average.map(|_| file.parameters(RAW, &shape, geometry)).transpose()?;
+                let moving = config.momentum > 0.0;
+                let velocity = moving.then(|| file.parameters(VELOCITY, &shape, geometry)).transpose()?;
+                let offsets = if config.centering.is_some() { file.vectors("offset", &shape)? } else { Vec::new() };
                 let persistent = matches!(config.estimator, Estimator::Pcd { .. });
                 let chains = persistent.then(|| file.chains(&shape, config.batch)).transpose()?;
-                Some(TrainingState { config, data, step, seconds, offsets, chains })
+                Some(TrainingState { config, data, step, seconds, raw, velocity, offsets, chains })
             }
             None => None,
         };
         Ok(Self { parameters, training })
+    }
+
+    /// The parameters that learn: the model's, unless it is an average of them.
+    pub fn learning(&self) -> &Parameters {
+        self.training.as_ref().and_then(|training| training.raw.as_ref()).unwrap_or(&self.parameters)
     }
 
     /// The bytes of the file. Equal checkpoints give equal bytes.
@@ -274,17 +281,12 @@ impl Checkpoint {
     /// # Errors
     /// [`CheckpointError::NotFinite`]; `path` is for messages.
     pub fn to_bytes(&self, path: &Path) -> Result<Vec<u8>, CheckpointError> {
-        let shape = self.parameters.shape();
-        let mut tensors: Vec<(String, Vec<usize>, Vec<f32>)> = Vec::new();
-        for (l, matrix) in self.parameters.weights().iter().enumerate() {
-            let mut numbers = vec![0.0; matrix.len()];
-            transpose(matrix, shape.width(l + 1), &mut numbers);
-            tensors.push((format!("weight.{l}"), vec![shape.width(l + 1), shape.width(l)], numbers));
-        }
-        let offsets = self.training.as_ref().map_or(&[][..], |training| &training.offsets);
-        for (name, vectors) in [("bias", self.parameters.biases()), ("offset", offsets)] {
-            let named = vectors.iter().enumerate();
-            tensors.extend(named.map(|(l, vector)| (format!("{name}.{l}"), vec![vector.len()], vector.clone())));
+        let mut tensors = Vec::new();
+        add_parameters(&mut tensors, "", &self.parameters);
+        if let Some(TrainingState { raw, velocity, offsets, .. }) = &self.training {
+            raw.iter().for_each(|raw| add_parameters(&mut tensors, RAW, raw));
+            velocity.iter().for_each(|velocity| add_parameters(&mut tensors, VELOCITY, velocity));
+            add_vectors(&mut tensors, "offset", offsets);
         }
         let mut data = Vec::new();
         if let Some(chains) = self.training.as_ref().and_then(|training| training.chains.as_ref()) {
@@ -330,6 +332,38 @@ impl Checkpoint {
     }
 }
 
+/// A record of version 1 as one of this version: with the settings that there were none of, as they were without them.
+fn of_version_1(mut record: Value) -> Value {
+    if let Some(config) = record["training"]["config"].as_object_mut() {
+        config.insert("average".to_owned(), Value::Null);
+        config.insert("schedule".to_owned(), "sqrt".into());
+        config.insert("momentum".to_owned(), 0.0.into());
+        config.insert("weight_decay".to_owned(), 0.0.into());
+        config.insert("centering_offsets".to_owned(), "data".into());
+    }
+    record
+}
+
+/// A tensor to write: name, shape, numbers.
+type Tensor = (String, Vec<usize>, Vec<f32>);
+
+/// Adds parameters under their names, with something in front of each.
+fn add_parameters(tensors: &mut Vec<Tensor>, front: &str, parameters: &Parameters) {
+    let shape = parameters.shape();
+    for (l, matrix) in parameters.weights().iter().enumerate() {
+        let mut numbers = vec![0.0; matrix.len()];
+        transpose(matrix, shape.width(l + 1), &mut numbers);
+        tensors.push((format!("{front}weight.{l}"), vec![shape.width(l + 1), shape.width(l)], numbers));
+    }
+    add_vectors(tensors, &format!("{front}bias"), parameters.biases());
+}
+
+/// Adds one vector for each layer.
+fn add_vectors(tensors: &mut Vec<Tensor>, name: &str, vectors: &[Vec<f32>]) {
+    let named = vectors.iter().enumerate();
+    tensors.extend(named.map(|(l, vector)| (format!("{name}.{l}"), vec![vector.len()], vector.clone())));
+}
+
 /// An open file whose tensors are asked for by name.
 struct File<'a> {
     path: &'a Path,
@@ -365,6 +399,29 @@ impl File<'_> {
             }
         }
         Shape::new(&widths).map_err(|source| CheckpointError::Shape { path: self.path.to_owned(), source })
+    }
+
+    /// Parameters, whose names have something in front.
+    fn parameters(&self, front: &str, shape: &Shape, geometry: Geometry) -> Result<Parameters, CheckpointError> {
+        let mut weights = Vec::new();
+        for l in 0..shape.layers() - 1 {
+            let (lower, upper) = (shape.width(l), shape.width(l + 1));
+            let numbers = self.numbers(&format!("{front}weight.{l}"), &[upper, lower])?;
+            let mut matrix = vec![0.0; numbers.len()];
+            transpose(&numbers, lower, &mut matrix);
+            weights.push(matrix);
+        }
+        // Shapes and numbers were checked tensor by tensor; what could be left says which tensor it is.
+        let biases = self.vectors(&format!("{front}bias"), shape)?;
+        Parameters::new(weights, biases, geometry).map_err(|error| match error {
+            ModelError::Shape(source) => CheckpointError::Shape { path: self.path.to_owned(), source },
+            other => CheckpointError::NotSafetensors { path: self.path.to_owned(), reason: other.to_string() },
+        })
+    }
+
+    /// One vector for each layer.
+    fn vectors(&self, name: &str, shape: &Shape) -> Result<Vec<Vec<f32>>, CheckpointError> {
+        (0..shape.layers()).map(|l| self.numbers(&format!("{name}.{l}"), &[shape.width(l)])).collect()
     }
 
     fn numbers(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, CheckpointError> {

@@ -100,6 +100,11 @@ impl<W: TileWeight> ChainWeights<W> {
         &self.up[l]
     }
 
+    /// Connection `l`: a row of lower columns for each upper unit.
+    pub fn down(&self, l: usize) -> &Tiles<W> {
+        &self.down[l]
+    }
+
     /// The layer widths.
     pub fn shape(&self) -> &Shape {
         &self.shape

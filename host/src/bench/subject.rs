@@ -19,7 +19,7 @@ use crate::{
     estimator::Estimator,
     parameters::Parameters,
     train::{
-        TrainConfig, Trainer,
+        Schedule, TrainConfig, Trainer,
         config::CAP,
         rows::{Fingerprint, bit_means},
     },
@@ -195,6 +195,8 @@ pub fn trainer(
         config.batch = subject.batch;
         config.seed = subject.seed;
         config.chain_weights = subject.chain_weights.unwrap_or(config.chain_weights);
+        // A bench has no end for the rate to fall towards.
+        config.schedule = Schedule::Sqrt;
         config.learning_rate = learning_rate.unwrap_or(config.learning_rate);
         config
     };
@@ -216,19 +218,26 @@ pub fn trainer(
     };
     let Checkpoint { parameters, training } = checkpoint;
     let widths: Vec<usize> = parameters.shape().widths().collect();
-    let (config, step, offsets, chains) = match training {
+    let (config, step, raw, velocity, offsets, chains) = match training {
         // Kept chains belong to a batch of their own size.
-        Some(TrainingState { config, step, offsets, chains, .. }) => {
+        Some(TrainingState { config, step, raw, velocity, offsets, chains, .. }) => {
             let chains = chains.filter(|chains| chains.len() == subject.batch);
-            (config, step, offsets, chains)
+            (config, step, raw, velocity, offsets, chains)
         }
         None => {
             let offsets = std::iter::once(bit_means(&data)).chain(widths[1..].iter().map(|&width| vec![0.5; width]));
-            (TrainConfig { hidden: widths[1..].to_vec(), ..TrainConfig::default() }, 0, offsets.collect(), None)
+            (
+                TrainConfig { hidden: widths[1..].to_vec(), ..TrainConfig::default() },
+                0,
+                None,
+                None,
+                offsets.collect(),
+                None,
+            )
         }
     };
-    let training =
-        TrainingState { config: settle(config), data: Fingerprint::of(&data), step, seconds: 0.0, offsets, chains };
+    let (config, fingerprint) = (settle(config), Fingerprint::of(&data));
+    let training = TrainingState { config, data: fingerprint, step, seconds: 0.0, raw, velocity, offsets, chains };
     Ok((Trainer::resume(Checkpoint { parameters, training: Some(training) }, data)?, name))
 }
 

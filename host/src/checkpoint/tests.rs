@@ -14,6 +14,8 @@ fn training() -> TrainingState {
         data: Fingerprint { rows: 7, width: 4, crc: 99 },
         step: 12,
         seconds: 3.5,
+        raw: None,
+        velocity: None,
         offsets: vec![vec![0.5; 4], vec![0.25; 2], vec![0.75]],
         chains: None,
     }
@@ -26,6 +28,19 @@ fn persistent() -> TrainingState {
     let shape = Shape::new(&[4, 2, 1]).unwrap();
     state.chains = PersistentChains::from_words(&shape, vec![0b1010, 0b01, 1, 0b0111, 0b10, 0]);
     assert!(state.chains.is_some());
+    state
+}
+
+/// A run whose model is an average, and with momentum.
+fn averaged() -> TrainingState {
+    let mut state = training();
+    let mut raw = parameters();
+    raw.tensors_mut().0[0][5] = -9.5;
+    raw.tensors_mut().1[2][0] = 8.25;
+    (state.config.average, state.raw) = (Some(0.1), Some(raw));
+    let mut velocity = parameters();
+    velocity.tensors_mut().0[1][1] = 0.75;
+    (state.config.momentum, state.velocity) = (0.9, Some(velocity));
     state
 }
 
@@ -53,7 +68,7 @@ fn open(bytes: &[u8]) -> Result<Checkpoint, CheckpointError> {
 fn a_saved_checkpoint_loads_as_it_was_and_equal_ones_are_equal_files() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.safetensors");
-    for training in [None, Some(training()), Some(persistent())] {
+    for training in [None, Some(training()), Some(persistent()), Some(averaged())] {
         let checkpoint = Checkpoint { parameters: parameters(), training };
         checkpoint.save(&path).unwrap();
         let loaded = Checkpoint::load(&path).unwrap();
@@ -156,13 +171,13 @@ fn damaged_files_are_refused() {
     other[at] = b'x';
     assert!(matches!(open(&other), Err(CheckpointError::Metadata { .. })));
     // A record of another version, or of none.
-    let version = r#"\"version\":1"#;
-    for (text, found) in [(r#"\"version\":2"#, "2"), (r#"\"vErsion\":1"#, "none")] {
+    let version = r#"\"version\":2"#;
+    for (text, found) in [(r#"\"version\":3"#, "3"), (r#"\"vErsion\":2"#, "none")] {
         let at = bytes.windows(version.len()).position(|window| window == version.as_bytes()).unwrap();
         let mut other = bytes.clone();
         other[at..at + text.len()].copy_from_slice(text.as_bytes());
         let error = open(&other).unwrap_err().to_string();
-        assert_eq!(error, format!("m.safetensors: metadata `bitboltz`: expected version 1, found {found}"));
+        assert_eq!(error, format!("m.safetensors: metadata `bitboltz`: expected version 2, found {found}"));
     }
     let missing = Checkpoint::load(Path::new("/no/such/file")).unwrap_err();
     assert!(matches!(&missing, CheckpointError::Io { .. }) && missing.to_string().starts_with("/no/such/file: "));
@@ -205,4 +220,41 @@ fn numbers_that_are_not_finite_are_not_written() {
     let error = checkpoint.save(&path).unwrap_err();
     assert!(matches!(&error, CheckpointError::NotFinite { tensor, .. } if tensor == "bias.1"), "{error}");
     assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+#[test]
+fn the_parameters_that_learn_are_kept_beside_their_average() {
+    let path = Path::new("m.safetensors");
+    let checkpoint = Checkpoint { parameters: parameters(), training: Some(averaged()) };
+    assert_eq!(checkpoint.learning().weights()[0][5], -9.5);
+    let bytes = checkpoint.to_bytes(path).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let raw = file.tensor("raw.weight.0").unwrap();
+    assert_eq!((raw.dtype(), raw.shape()), (Dtype::F32, &[2, 4][..]));
+    let [model, raw] =
+        [file.tensor("weight.0").unwrap(), raw].map(|view| f32::from_le_bytes(view.data()[24..28].try_into().unwrap()));
+    assert_eq!((model, raw), (6.0, -9.5));
+    let mut without = averaged();
+    without.raw = None;
+    let bytes = Checkpoint { parameters: parameters(), training: Some(without) }.to_bytes(path).unwrap();
+    let error = open(&bytes).unwrap_err().to_string();
+    assert_eq!(error, "m.safetensors: tensor raw.weight.0: expected, not found");
+}
+
+/// Files of version 1 lack the settings that came with version 2, and go on as they would have.
+#[test]
+fn files_of_version_1_open_with_the_later_settings_off() {
+    const LATER: [&str; 5] = ["average", "schedule", "momentum", "weight_decay", "centering_offsets"];
+    let path = Path::new("m.safetensors");
+    let checkpoint = Checkpoint { parameters: parameters(), training: Some(training()) };
+    let bytes = checkpoint.to_bytes(path).unwrap();
+    let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
+    let mut record: Value = serde_json::from_str(&metadata.metadata().as_ref().unwrap()[METADATA_KEY]).unwrap();
+    record["version"] = 1.into();
+    let config = record["training"]["config"].as_object_mut().unwrap();
+    LATER.iter().for_each(|field| assert!(config.remove(*field).is_some(), "{field}"));
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let metadata = HashMap::from([(METADATA_KEY.to_owned(), record.to_string())]);
+    let old = safetensors::serialize(file.tensors(), Some(metadata)).unwrap();
+    assert_eq!(open(&old).unwrap(), checkpoint);
 }

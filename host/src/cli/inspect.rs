@@ -142,7 +142,7 @@ fn picture(geometry: Geometry) -> Option<serde_json::Value> {
 }
 
 /// A histogram in one line. The root of the share, so that tails show beside a tall middle.
-fn bars(histogram: &[usize]) -> String {
+pub(super) fn bars(histogram: &[usize]) -> String {
     const LEVELS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let most = histogram.iter().copied().max().unwrap_or(0).max(1) as f64;
     let level = |&count: &usize| LEVELS[((count as f64 / most).sqrt() * 8.0).ceil() as usize];

@@ -13,12 +13,12 @@ use std::{
 use bitboltz_core::{image::Geometry, search::SearchCapHit};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{pictures, say};
+use super::{inspect::bars, pictures, say};
 use crate::{
     checkpoint::CheckpointError,
     sampling::Samples,
     stages::Stages,
-    train::{Budget, UpdateReport, run::Progress},
+    train::{Budget, UpdateReport, diagnostics::Diagnostics, run::Progress},
 };
 
 /// Time between lines where there is no terminal.
@@ -34,6 +34,8 @@ pub(super) struct Shown {
     /// The folder of the grids; `None` for no grids.
     grids: Option<PathBuf>,
     smooth: Option<Smooth>,
+    /// Of the last update that had some.
+    diagnostics: Option<Diagnostics>,
     last_line: Instant,
 }
 
@@ -43,6 +45,8 @@ struct Smooth {
     tau: f64,
     sweeps: [f64; 2],
     error: f64,
+    /// Meeting times of both phases, in bins of powers of two.
+    meeting: Vec<f64>,
 }
 
 impl Shown {
@@ -56,7 +60,7 @@ impl Shown {
         bar.set_style(
             ProgressStyle::with_template(template).unwrap_or(ProgressStyle::default_bar()).progress_chars("=> "),
         );
-        Self { bar, terminal, geometry, grids, smooth: None, last_line: Instant::now() }
+        Self { bar, terminal, geometry, grids, smooth: None, diagnostics: None, last_line: Instant::now() }
     }
 
     /// Prints a line beside the bar.
@@ -74,6 +78,36 @@ impl Shown {
     }
 }
 
+impl Smooth {
+    /// The histogram of meeting times, if they are not all 1.
+    fn meeting_bars(&self) -> String {
+        // Bins that have been empty for a while are left out: a single long meeting a hundred updates ago is no news.
+        let all: f64 = self.meeting.iter().sum();
+        let counts: Vec<usize> = self.meeting.iter().map(|count| (1e4 * count / all) as usize).collect();
+        let count = counts.iter().rposition(|&count| count > 0).map_or(0, |last| last + 1);
+        if count > 1 { format!(" [{}]", bars(&counts[..count])) } else { String::new() }
+    }
+}
+
+/// Two histograms as one.
+fn sum(a: &[u32], b: &[u32]) -> Vec<f64> {
+    let count = |bins: &[u32], at: usize| f64::from(bins.get(at).copied().unwrap_or(0));
+    (0..a.len().max(b.len())).map(|at| count(a, at) + count(b, at)).collect()
+}
+
+/// What `blend` makes of two histograms.
+fn blended(a: &[f64], b: &[f64], blend: impl Fn(f64, f64) -> f64) -> Vec<f64> {
+    let count = |bins: &[f64], at: usize| bins.get(at).copied().unwrap_or(0.0);
+    (0..a.len().max(b.len())).map(|at| blend(count(a, at), count(b, at))).collect()
+}
+
+/// The gap between the phases' energies; the share of the gradient that is noise; units that are dead and saturated.
+fn in_brief(found: &Diagnostics) -> String {
+    let noise = found.noise().map_or_else(String::new, |noise| format!(" noise {noise:.2}"));
+    let units = format!("dead {:.1} % saturated {:.1} %", 100.0 * found.dead, 100.0 * found.saturated);
+    format!(" gap {:+.1}{noise} {units}", found.energy_gap)
+}
+
 /// Share of the budget that is spent, 0 without one.
 fn spent(budget: &Budget, report: &UpdateReport) -> f64 {
     let steps = budget.steps.map_or(0.0, |steps| report.step as f64 / steps as f64);
@@ -89,6 +123,7 @@ impl Progress for Shown {
             tau: f64::max(mean_tau(report.positive.mean_tau), mean_tau(report.negative.mean_tau)),
             sweeps: [report.positive.search_sweeps, report.negative.search_sweeps],
             error: report.positive.visible_error,
+            meeting: sum(report.positive.tau_histogram.bins(), report.negative.tau_histogram.bins()),
         };
         let smooth = match self.smooth.take() {
             None => now,
@@ -99,18 +134,22 @@ impl Progress for Shown {
                     tau: blend(old.tau, now.tau),
                     sweeps: [0, 1].map(|i| blend(old.sweeps[i], now.sweeps[i])),
                     error: blend(old.error, now.error),
+                    meeting: blended(&old.meeting, &now.meeting, blend),
                 }
             }
         };
         let hits = report.positive.cap_hits + report.negative.cap_hits;
+        self.diagnostics = report.diagnostics.or(self.diagnostics);
         let line = format!(
-            "update {} {:.1}/s tau {:.2} sweeps {:.1}+{:.1} error {:.2} %{}",
+            "update {} {:.1}/s tau {:.2}{} sweeps {:.1}+{:.1} error {:.2} %{}{}",
             report.step,
             1.0 / smooth.seconds,
             smooth.tau,
+            smooth.meeting_bars(),
             smooth.sweeps[0],
             smooth.sweeps[1],
             100.0 * smooth.error,
+            self.diagnostics.as_ref().map_or_else(String::new, in_brief),
             if hits > 0 { format!(" ({hits} chains hit their cap)") } else { String::new() }
         );
         self.smooth = Some(smooth);

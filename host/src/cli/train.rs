@@ -25,7 +25,7 @@ use crate::{
     },
     estimator::{Estimator, SecondStart},
     train::{
-        Budget, Init, TrainConfig, Trainer,
+        Budget, CenteringOffsets, Init, Schedule, TrainConfig, Trainer,
         config::{CAP, ConfigError},
         metrics::holds_metrics,
         run::{Ending, RunOptions, RunReport, run as run_training},
@@ -108,12 +108,29 @@ struct Settings {
     /// Learning rate of the first update [default: 0.05].
     #[arg(long, conflicts_with = "resume", value_parser = positive)]
     lr: Option<f64>,
-    /// The rate of update t is lr / sqrt(1 + gamma t) [default: 0.001].
+    /// How the learning rate falls: sqrt, to lr / sqrt(1 + gamma t) at update t; or linear, to zero at --steps
+    /// [default: sqrt].
+    #[arg(long, value_enum, conflicts_with = "resume")]
+    schedule: Option<Fall>,
+    /// How fast it falls with sqrt; 0 for a constant rate [default: 0.001].
     #[arg(long, conflicts_with = "resume")]
     gamma: Option<f64>,
+    /// Keep this share of each step's direction in the next one (heavy ball) [default: 0].
+    #[arg(long, value_name = "SHARE", conflicts_with = "resume")]
+    momentum: Option<f64>,
+    /// Take this times half of the sum of the squared weights off the log-likelihood [default: 0].
+    #[arg(long, value_name = "RATE", conflicts_with = "resume")]
+    weight_decay: Option<f64>,
     /// Rate of the moving averages that the gradient is centered by; 0 for the plain gradient [default: 0.05].
     #[arg(long, value_name = "RATE", conflicts_with = "resume")]
     centering: Option<f64>,
+    /// Whose means these are averages of: of the data's chains, the model's, or both (their mean) [default: data].
+    #[arg(long, value_enum, value_name = "WHOSE", conflicts_with = "resume")]
+    centering_offsets: Option<Offsets>,
+    /// Make the model an average of the parameters over the run, which go on learning: their mean age is this share of
+    /// the updates done, up to 0.5. 0 for the parameters as they are [default: 0].
+    #[arg(long, value_name = "SHARE", conflicts_with = "resume")]
+    average: Option<f64>,
     /// Conditional means instead of bits in the odd layers' statistics [default: true].
     #[arg(long, value_name = "BOOL", conflicts_with = "resume")]
     marginalise: Option<bool>,
@@ -133,6 +150,31 @@ struct Settings {
     /// Seed of everything random.
     #[arg(long, default_value_t = 0, conflicts_with = "resume")]
     seed: u64,
+}
+
+/// [`Schedule`] by name.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Fall {
+    Sqrt,
+    Linear,
+}
+
+/// [`CenteringOffsets`] by name.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Offsets {
+    Data,
+    Model,
+    Both,
+}
+
+impl From<Offsets> for CenteringOffsets {
+    fn from(offsets: Offsets) -> Self {
+        match offsets {
+            Offsets::Data => Self::Data,
+            Offsets::Model => Self::Model,
+            Offsets::Both => Self::Both,
+        }
+    }
 }
 
 /// The estimator; all but its name is for those that couple chains.
@@ -210,6 +252,17 @@ fn init(text: &str) -> Result<Init, String> {
 
 impl Settings {
     fn config(&self, data_set: &str, budget: Budget) -> Result<TrainConfig, Usage> {
+        let schedule = match (self.schedule, budget.steps) {
+            (None | Some(Fall::Sqrt), _) => Schedule::Sqrt,
+            (Some(Fall::Linear), _) if self.gamma.is_some() => {
+                return Err(Usage("--gamma: --schedule linear has none".to_owned()));
+            }
+            (Some(Fall::Linear), Some(steps)) => Schedule::Linear { steps },
+            (Some(Fall::Linear), None) => {
+                let why = "the rate falls to zero there, and minutes would make it depend on the machine";
+                return Err(Usage(format!("--schedule linear: expected --steps too: {why}")));
+            }
+        };
         let base = if self.paper_defaults { TrainConfig::paper_defaults() } else { TrainConfig::default() };
         Ok(TrainConfig {
             data_set: Some(data_set.to_owned()),
@@ -217,8 +270,13 @@ impl Settings {
             estimator: self.estimator.over(base.estimator)?,
             batch: self.batch.unwrap_or(base.batch),
             learning_rate: self.lr.unwrap_or(base.learning_rate),
+            schedule,
             gamma: self.gamma.unwrap_or(base.gamma),
+            momentum: self.momentum.unwrap_or(base.momentum),
+            weight_decay: self.weight_decay.unwrap_or(base.weight_decay),
             centering: self.centering.map_or(base.centering, |rate| (rate != 0.0).then_some(rate)),
+            centering_offsets: self.centering_offsets.map_or(base.centering_offsets, Offsets::into),
+            average: self.average.map_or(base.average, |age| (age != 0.0).then_some(age)),
             marginalise: self.marginalise.unwrap_or(base.marginalise),
             chain_weights: self.chain_weights.unwrap_or(base.chain_weights),
             init: self.init.unwrap_or(base.init),
@@ -237,6 +295,10 @@ fn option(field: &str) -> &str {
         "learning_rate" => "--lr",
         "gamma" => "--gamma",
         "centering" => "--centering",
+        "average" => "--average",
+        "budget.steps" => "--steps",
+        "momentum" => "--momentum",
+        "weight_decay" => "--weight-decay",
         "init" => "--init",
         "estimator" => "--k, --m, --lag",
         other => other,
@@ -274,6 +336,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
             let mut trainer = Trainer::resume(checkpoint, data).with_context(|| args.output.display().to_string())?;
             if given != Budget::default() {
                 trainer.set_budget(given);
+                trainer.config().check().map_err(impossible)?;
             }
             trainer
         }

@@ -30,7 +30,7 @@ use bitboltz_core::{coupling::Horizon, weights::WeightKind};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::optimiser::Schedule;
+use super::optimiser::{Rule, Schedule};
 use crate::estimator::{Estimator, SecondStart, UnknownEstimator};
 
 /// Most steps for a pair to meet in training, unless told otherwise. Chains are recorded until they have met, two states
@@ -49,6 +49,30 @@ pub enum Init {
         /// Standard deviation.
         std: f32,
     },
+}
+
+/// Whose means the gradient is centered by (Melchior, Fischer, Wiskott, JMLR 2016, section 3). Each is as unbiased as the
+/// others: the offsets come from the steps before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CenteringOffsets {
+    /// Those of the positive phase.
+    Data,
+    /// Those of the negative phase.
+    Model,
+    /// Half the sum of both: with exact means the enhanced gradient, as it is called there.
+    Both,
+}
+
+impl CenteringOffsets {
+    /// What a unit is centered by, of its mean in the positive and in the negative phase.
+    pub fn of(self, positive: f32, negative: f32) -> f32 {
+        match self {
+            Self::Data => positive,
+            Self::Model => negative,
+            Self::Both => 0.5 * (positive + negative),
+        }
+    }
 }
 
 /// How long to train: the whole run, earlier parts of a resumed one included. The first limit that is reached ends it.
@@ -80,11 +104,24 @@ pub struct TrainConfig {
     pub batch: usize,
     /// Learning rate of the first update.
     pub learning_rate: f64,
-    /// The rate of update t is `learning_rate / √(1 + gamma · t)`.
+    /// How the learning rate falls.
+    pub schedule: Schedule,
+    /// With [`Schedule::Sqrt`] the rate of update t is `learning_rate / √(1 + gamma · t)`.
     pub gamma: f64,
+    /// Share of the last step's direction that is kept in the next one; 0 for none. Steps along which gradients agree add
+    /// up to 1 / (1 − momentum) of theirs.
+    pub momentum: f64,
+    /// The penalty on weights is this times half of the sum of their squares; biases have none.
+    pub weight_decay: f64,
     /// Rate of the moving averages that the gradient is centered by; `None` for the plain gradient.
     #[serde(deserialize_with = "Option::deserialize")]
     pub centering: Option<f64>,
+    /// What these are averages of.
+    pub centering_offsets: CenteringOffsets,
+    /// Mean age of the parameters whose [average](super::average) is the model, in shares of the run; `None` for the
+    /// parameters as they are.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub average: Option<f64>,
     /// Conditional means instead of bits in the odd layers' statistics.
     pub marginalise: bool,
     /// What the chains' weights are: the float parameters, or integers rounded from them at each update.
@@ -109,8 +146,13 @@ impl Default for TrainConfig {
             estimator: Estimator::UCD_LMI.with_horizon(Horizon { cap: CAP, ..Horizon::default() }),
             batch: 25,
             learning_rate: 0.05,
+            schedule: Schedule::Sqrt,
             gamma: 0.001,
+            momentum: 0.0,
+            weight_decay: 0.0,
             centering: Some(0.05),
+            centering_offsets: CenteringOffsets::Data,
+            average: None,
             marginalise: true,
             chain_weights: WeightKind::F32,
             init: Init::Orthogonal,
@@ -128,9 +170,10 @@ impl TrainConfig {
         Self { learning_rate: 0.01, batch: 1000, centering: None, marginalise: false, ..Self::default() }
     }
 
-    /// The learning rates.
-    pub fn schedule(&self) -> Schedule {
-        Schedule { rate: self.learning_rate, gamma: self.gamma }
+    /// How the update of a step, counted from 0, moves the parameters.
+    pub fn rule(&self, step: u64) -> Rule {
+        let rate = self.schedule.at(step, self.learning_rate, self.gamma);
+        Rule { rate, momentum: self.momentum as f32, decay: self.weight_decay as f32 }
     }
 
     /// Whether the numbers make sense.
@@ -152,8 +195,22 @@ impl TrainConfig {
         if !(self.gamma.is_finite() && self.gamma >= 0.0) {
             return fail("gamma", "a number of at least 0");
         }
+        if let Schedule::Linear { steps } = self.schedule
+            && !(steps > 0 && self.budget.steps.is_some_and(|budget| budget <= steps))
+        {
+            return fail("budget.steps", "at most the updates in which the linear schedule falls to zero");
+        }
+        if !(0.0..1.0).contains(&self.momentum) {
+            return fail("momentum", "a number of at least 0, below 1");
+        }
+        if !(self.weight_decay.is_finite() && self.weight_decay >= 0.0) {
+            return fail("weight_decay", "a number of at least 0");
+        }
         if self.centering.is_some_and(|rate| !(positive(rate) && rate <= 1.0)) {
             return fail("centering", "a rate above 0, at most 1");
+        }
+        if self.average.is_some_and(|age| !(positive(age) && age <= 0.5)) {
+            return fail("average", "a share of the run above 0, at most 0.5");
         }
         if let Init::Normal { std } = self.init
             && !(std.is_finite() && std >= 0.0)
@@ -279,10 +336,19 @@ mod tests {
             TrainConfig::default(),
             TrainConfig::paper_defaults(),
             TrainConfig { estimator, init: Init::Normal { std: 0.01 }, ..TrainConfig::default() },
-            TrainConfig { estimator: Estimator::Cd { k: 3 }, ..TrainConfig::default() },
+            TrainConfig {
+                estimator: Estimator::Cd { k: 3 },
+                centering_offsets: CenteringOffsets::Both,
+                ..TrainConfig::default()
+            },
             TrainConfig { estimator: Estimator::Pcd { k: 1 }, ..TrainConfig::default() },
             TrainConfig { estimator: Estimator::Pcd { k: 4 }, ..TrainConfig::default() },
-            TrainConfig { chain_weights: WeightKind::I16, ..TrainConfig::default() },
+            TrainConfig {
+                schedule: Schedule::Linear { steps: 12 },
+                budget: Budget { steps: Some(12), minutes: None },
+                ..TrainConfig::default()
+            },
+            TrainConfig { chain_weights: WeightKind::I16, average: Some(0.125), ..TrainConfig::default() },
         ] {
             let text = serde_json::to_string(&config).unwrap();
             assert_eq!(serde_json::from_str::<TrainConfig>(&text).unwrap(), config, "{text}");
@@ -343,6 +409,9 @@ mod tests {
 
     #[test]
     fn impossible_settings_are_named() {
+        fn linear(config: &mut TrainConfig, steps: u64) {
+            (config.schedule, config.budget.steps) = (Schedule::Linear { steps: 5 }, Some(steps));
+        }
         let bad = |change: fn(&mut TrainConfig)| {
             let mut config = TrainConfig::default();
             change(&mut config);
@@ -354,6 +423,11 @@ mod tests {
         assert_eq!(bad(|c| c.learning_rate = f64::NAN), Err("learning_rate"));
         assert_eq!(bad(|c| c.gamma = -1.0), Err("gamma"));
         assert_eq!(bad(|c| c.centering = Some(0.0)), Err("centering"));
+        assert_eq!(bad(|c| c.schedule = Schedule::Linear { steps: 5 }), Err("budget.steps"));
+        assert_eq!((bad(|c| linear(c, 6)), bad(|c| linear(c, 5))), (Err("budget.steps"), Ok(())));
+        assert_eq!(bad(|c| c.momentum = 1.0), Err("momentum"));
+        assert_eq!(bad(|c| c.weight_decay = -1e-4), Err("weight_decay"));
+        assert_eq!(bad(|c| c.average = Some(0.6)), Err("average"));
         assert_eq!(bad(|c| c.init = Init::Normal { std: -1.0 }), Err("init"));
         assert_eq!(bad(|c| c.budget.minutes = Some(0.0)), Err("budget.minutes"));
         assert_eq!(

@@ -10,17 +10,15 @@
 use bitboltz_core::{fixed::Scale, weights::WeightKind};
 
 use super::{
+    even_major::{self, EvenMajor},
     gradient::{Gradient, Orientations},
+    optimiser::Rule,
     persistent::PersistentChains,
     phase::{PhaseBuffers, PhasePlan, PhaseSummary},
-    statistics::{Moments, even_odd},
+    statistics::Moments,
 };
 use crate::{
-    batch::{
-        ChainWeights, TileWeight,
-        blocks::{map_both, to_columns, to_rows},
-        tile::Tiles,
-    },
+    batch::{ChainWeights, TileWeight, blocks::map_both, tile::Tiles},
     bits::BitMatrix,
     parameters::Parameters,
     quantise::{IntegerWeight, QuantiseError, Rounding},
@@ -52,19 +50,8 @@ pub struct Rounded<W: TileWeight> {
 
 impl<W: IntegerWeight> Rounded<W> {
     fn new(parameters: &Parameters) -> Self {
-        let matrices = parameters.weights().iter().enumerate();
-        let floats = matrices.map(|(l, matrix)| {
-            let (even, odd) = even_odd(l);
-            let mut tiles = Tiles::zeros(parameters.shape().width(even), parameters.shape().width(odd));
-            if even == l {
-                tiles.copy_from(matrix);
-            } else {
-                tiles.copy_transposed(matrix);
-            }
-            tiles
-        });
         let largest = parameters.weights().iter().map(|matrix| crate::quantise::largest(matrix)).collect();
-        Self { floats: floats.collect(), largest, runner: Runner::new(parameters) }
+        Self { floats: even_major::tiles(parameters), largest, runner: Runner::new(parameters) }
     }
 
     fn round(&mut self, biases: &[Vec<f32>]) -> Result<(), QuantiseError> {
@@ -80,15 +67,16 @@ impl<W: IntegerWeight> Rounded<W> {
         Ok(())
     }
 
-    fn ascend(&mut self, gradient: &Gradient<'_>, biases: &mut [Vec<f32>], rate: f32) -> bool {
+    fn ascend(
+        &mut self,
+        gradient: &Gradient<'_>,
+        biases: &mut [Vec<f32>],
+        velocity: Option<&mut EvenMajor>,
+        rule: Rule,
+    ) -> bool {
         let weights = self.floats.iter_mut().map(|even_major| Orientations { even_major, odd_major: None }).collect();
-        self.largest = gradient.ascend(weights, biases, rate);
+        self.largest = gradient.ascend(weights, biases, velocity, rule);
         self.largest.iter().all(|largest| largest.is_finite())
-    }
-
-    fn matrices(&self) -> Vec<Vec<f32>> {
-        let matrices = self.floats.iter().enumerate();
-        matrices.map(|(l, floats)| if l.is_multiple_of(2) { to_rows(floats) } else { to_columns(floats) }).collect()
     }
 }
 
@@ -148,8 +136,14 @@ impl Engine {
         }
     }
 
-    /// Adds rate × gradient to the weights and to these biases. Returns whether all of them are still finite.
-    pub fn ascend(&mut self, gradient: &Gradient<'_>, biases: &mut [Vec<f32>], rate: f32) -> bool {
+    /// Moves the weights and these biases: see [`Gradient::ascend`]. Returns whether all of them are still finite.
+    pub fn ascend(
+        &mut self,
+        gradient: &Gradient<'_>,
+        biases: &mut [Vec<f32>],
+        velocity: Option<&mut EvenMajor>,
+        rule: Rule,
+    ) -> bool {
         let finite = match self {
             Self::F32(runner) => {
                 let orientations = runner.weights.orientations_mut().enumerate();
@@ -157,24 +151,29 @@ impl Engine {
                     let (even_major, odd_major) = if l.is_multiple_of(2) { (up, down) } else { (down, up) };
                     Orientations { even_major, odd_major: Some(odd_major) }
                 });
-                let largest = gradient.ascend(orientations.collect(), biases, rate);
+                let largest = gradient.ascend(orientations.collect(), biases, velocity, rule);
                 largest.iter().all(|largest| largest.is_finite())
             }
-            Self::I16(rounded) => rounded.ascend(gradient, biases, rate),
-            Self::I8(rounded) => rounded.ascend(gradient, biases, rate),
+            Self::I16(rounded) => rounded.ascend(gradient, biases, velocity, rule),
+            Self::I8(rounded) => rounded.ascend(gradient, biases, velocity, rule),
         };
         finite && biases.iter().flatten().all(|b| b.is_finite())
     }
 
+    /// The float weights, even-major.
+    pub fn even_major(&self) -> Vec<&Tiles<f32>> {
+        match self {
+            Self::F32(Runner { weights, .. }) => {
+                let connections = 0..weights.shape().layers() - 1;
+                connections.map(|l| if l.is_multiple_of(2) { weights.up(l) } else { weights.down(l) }).collect()
+            }
+            Self::I16(rounded) => rounded.floats.iter().collect(),
+            Self::I8(rounded) => rounded.floats.iter().collect(),
+        }
+    }
+
     /// The float weights in the core's layout.
     pub fn matrices(&self) -> Vec<Vec<f32>> {
-        match self {
-            Self::F32(runner) => {
-                let connections = 0..runner.weights.shape().layers() - 1;
-                connections.map(|l| to_rows(runner.weights.up(l))).collect()
-            }
-            Self::I16(rounded) => rounded.matrices(),
-            Self::I8(rounded) => rounded.matrices(),
-        }
+        even_major::matrices(self.even_major().into_iter())
     }
 }

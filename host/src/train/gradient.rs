@@ -11,13 +11,21 @@
 //! estimate of the one is an unbiased estimate of the other as long as the offsets do not depend on it. (The trainer's
 //! offsets come from the steps before.) The model itself never holds an offset.
 //!
+//! Weight decay takes λ/2 Σ_l ‖W_l‖² off the log-likelihood, and biases are not decayed. That takes λ W_l off the plain
+//! gradient of W_l; the map above takes it off ΔW_l too, and what a bias gets is −(ΔW_l − λ W_l) μ_{l+1}: a unit's field
+//! stays as it is where its neighbours are at their offsets, while its weights decay.
+//!
 //! No gradient lies in memory: [`Gradient::ascend`] takes the weights through it block by block. Each block's sums of
 //! products are read, the step is formed, the weights are moved in both of their orientations, and what the biases need
 //! of the step (its products with the offsets) and the largest weight come out of the same pass.
 
 use rayon::prelude::*;
 
-use super::statistics::{BlockSums, Moments, even_odd};
+use super::{
+    even_major::EvenMajor,
+    optimiser::Rule,
+    statistics::{BlockSums, Moments, even_odd},
+};
 use crate::batch::{
     TILE,
     blocks::row_groups,
@@ -50,6 +58,8 @@ struct Task<'t> {
     l: usize,
     group: usize,
     blocks: Vec<&'t mut [[f32; TILE]]>,
+    /// Empty without momentum.
+    velocities: Vec<&'t mut [[f32; TILE]]>,
     mirror: Option<&'t mut [[f32; TILE]]>,
     /// Products of the rows' steps with the odd layer's offsets.
     to_even: &'t mut [f32],
@@ -74,12 +84,18 @@ impl<'m> Gradient<'m> {
         Self { positive, negative, offsets, differences }
     }
 
-    /// Adds rate × gradient to the parameters, on all processors. Returns the largest magnitude in each matrix of weights:
-    /// infinity or NaN if something there is not finite.
+    /// Moves the parameters along the gradient by a rule, on all processors, and their velocity, if there is momentum.
+    /// Returns the largest magnitude in each matrix of weights: infinity or NaN if something there is not finite.
     ///
     /// # Panics
-    /// If the parameters have another shape.
-    pub fn ascend(&self, weights: Vec<Orientations<'_>>, biases: &mut [Vec<f32>], rate: f32) -> Vec<f32> {
+    /// If the parameters or velocities have another shape.
+    pub fn ascend(
+        &self,
+        weights: Vec<Orientations<'_>>,
+        biases: &mut [Vec<f32>],
+        velocity: Option<&mut EvenMajor>,
+        rule: Rule,
+    ) -> Vec<f32> {
         let shape = *self.positive.shape();
         let connections = shape.layers() - 1;
         assert_eq!((weights.len(), biases.len()), (connections, shape.layers()));
@@ -89,6 +105,10 @@ impl<'m> Gradient<'m> {
             to_even.push(vec![0.0; shape.width(even)]);
             to_odd.push(vec![[0.0; TILE]; shape.width(even).div_ceil(TILE) * shape.width(odd).div_ceil(TILE)]);
         }
+        let (mut velocities, mut bias_velocities) = match velocity {
+            Some(EvenMajor { weights, biases }) => (weights.iter_mut(), biases.iter_mut()),
+            None => Default::default(),
+        };
         let mut tasks = Vec::new();
         let products = to_even.iter_mut().zip(&mut to_odd);
         for (l, (Orientations { even_major, odd_major }, (to_even, to_odd))) in
@@ -100,16 +120,21 @@ impl<'m> Gradient<'m> {
                 assert_eq!((mirror.rows(), mirror.columns()), (shape.width(odd), shape.width(even)));
                 mirror.each_tile_mut()
             });
+            let mut velocities = velocities.next().map(|velocities| {
+                assert_eq!((velocities.rows(), velocities.columns()), (even_major.rows(), even_major.columns()));
+                row_groups(velocities).into_iter()
+            });
             let products = to_even.chunks_mut(TILE).zip(to_odd.chunks_mut(shape.width(odd).div_ceil(TILE)));
             for (group, (blocks, (to_even, to_odd))) in row_groups(even_major).into_iter().zip(products).enumerate() {
                 let mirror = mirrors.as_mut().and_then(Iterator::next);
-                tasks.push(Task { l, group, blocks, mirror, to_even, to_odd });
+                let velocities = velocities.as_mut().and_then(Iterator::next).unwrap_or_default();
+                tasks.push(Task { l, group, blocks, velocities, mirror, to_even, to_odd });
             }
         }
         let scratch = || (BlockSums::default(), BlockSums::default());
         let tasks = tasks.into_par_iter().with_max_len(1);
         let found: Vec<(usize, u32)> =
-            tasks.map_init(scratch, |scratch, task| (task.l, self.ascend_rows(task, scratch, rate))).collect();
+            tasks.map_init(scratch, |scratch, task| (task.l, self.ascend_rows(task, scratch, rule))).collect();
         let mut largest = vec![0; connections];
         found.into_iter().for_each(|(l, bits)| largest[l] = bits.max(largest[l]));
         for (layer, bias) in biases.iter_mut().enumerate() {
@@ -126,19 +151,67 @@ impl<'m> Gradient<'m> {
                     steps.as_flattened_mut().iter_mut().zip(sums).for_each(|(step, sum)| *step -= sum);
                 }
             }
-            bias.iter_mut().zip(steps.as_flattened()).for_each(|(b, step)| *b += rate * step);
+            if let Some(velocity) = bias_velocities.next() {
+                for (velocity, step) in velocity.iter_mut().zip(steps.as_flattened_mut()) {
+                    *step += rule.momentum * *velocity;
+                    *velocity = *step;
+                }
+            }
+            bias.iter_mut().zip(steps.as_flattened()).for_each(|(b, step)| *b += rule.rate * step);
         }
         largest.into_iter().map(f32::from_bits).collect()
     }
 
+    /// The mean energy of the positive phase's states minus that of the negative phase's, under these parameters: minus
+    /// the product of the parameters with the plain gradient. The weights are even-major.
+    ///
+    /// # Panics
+    /// If the parameters have another shape.
+    pub fn energy_gap(&self, weights: &[&Tiles<f32>], biases: &[Vec<f32>]) -> f64 {
+        let shape = *self.positive.shape();
+        assert_eq!((weights.len(), biases.len()), (shape.layers() - 1, shape.layers()));
+        let groups = |l: usize| (0..shape.width(even_odd(l).0).div_ceil(TILE)).map(move |group| (l, group));
+        let tasks: Vec<_> = (0..weights.len()).flat_map(groups).collect();
+        let scratch = || (BlockSums::default(), BlockSums::default());
+        let tasks = tasks.into_par_iter().with_max_len(1);
+        let products: Vec<f64> =
+            tasks.map_init(scratch, |scratch, (l, group)| self.product(weights[l], (l, group), scratch)).collect();
+        let biases = biases.iter().zip(&self.differences).flat_map(|(b, d)| b.iter().zip(d.as_flattened()));
+        -(products.iter().sum::<f64>() + biases.map(|(b, d)| f64::from(b * d)).sum::<f64>())
+    }
+
+    /// The product of some rows of weights with their plain gradient.
+    fn product(&self, weights: &Tiles<f32>, (l, group): (usize, usize), scratch: &mut (BlockSums, BlockSums)) -> f64 {
+        let (positive, negative) = scratch;
+        positive.begin(self.positive, l, group);
+        negative.begin(self.negative, l, group);
+        let [p, n] = [self.positive.factor(), self.negative.factor()];
+        let mut product = 0.0;
+        for (at, tile) in weights.tiles().enumerate() {
+            let sums =
+                positive.read(self.positive, l, group, at).iter().zip(negative.read(self.negative, l, group, at));
+            for (row, (positive, negative)) in tile[group * TILE..].iter().zip(sums) {
+                let mut lanes = [0.0; 16];
+                for first in (0..TILE).step_by(16) {
+                    for (k, lane) in lanes.iter_mut().enumerate() {
+                        *lane += row[first + k] * (positive[first + k] * p - negative[first + k] * n);
+                    }
+                }
+                product += f64::from(lanes.iter().sum::<f32>());
+            }
+        }
+        product
+    }
+
     /// Moves some rows. Returns the largest magnitude among them, as bits.
-    fn ascend_rows(&self, task: Task<'_>, scratch: &mut (BlockSums, BlockSums), rate: f32) -> u32 {
-        let Task { l, group, blocks, mut mirror, to_even, to_odd } = task;
+    fn ascend_rows(&self, task: Task<'_>, scratch: &mut (BlockSums, BlockSums), rule: Rule) -> u32 {
+        let Task { l, group, blocks, velocities, mut mirror, to_even, to_odd } = task;
         let (even, odd) = even_odd(l);
         let (positive, negative) = scratch;
         positive.begin(self.positive, l, group);
         negative.begin(self.negative, l, group);
         let isa = Isa::best();
+        let mut velocities = velocities.into_iter();
         let mut largest = 0;
         for (tile, (block, columns)) in blocks.into_iter().zip(to_odd).enumerate() {
             let step = BlockStep {
@@ -149,10 +222,10 @@ impl<'m> Gradient<'m> {
                 row_differences: &self.differences[even][group][..block.len()],
                 column_offsets: &self.offsets[odd][tile],
                 column_differences: &self.differences[odd][tile],
-                rate,
+                rule,
             };
             let mut products = Products { rows: to_even, columns, largest };
-            kernels::ascend(isa, block, &step, &mut products);
+            kernels::ascend(isa, block, velocities.next(), &step, &mut products);
             largest = products.largest;
             if let Some(mirror) = &mut mirror {
                 let units = tile * TILE..((tile + 1) * TILE).min(mirror.len());
@@ -177,6 +250,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::batch::testing::parameters;
 
     /// Averages, even-major.
     #[derive(Clone)]
@@ -209,7 +283,38 @@ mod tests {
         biases: Vec<Vec<f32>>,
     }
 
-    /// A step of this rate from zero: of rate 1, the gradient itself. Both orientations must agree.
+    fn rows(tiles: &Tiles<f32>) -> Vec<f32> {
+        let at = (0..tiles.rows()).flat_map(|i| (0..tiles.columns()).map(move |j| (i, j)));
+        at.map(|(i, j)| tiles.get(i, j)).collect()
+    }
+
+    /// A step from these parameters. Both orientations must agree.
+    fn step(
+        (p, n): (&Averages, &Averages),
+        offsets: Option<&[Vec<f32>]>,
+        parameters: &mut EvenMajor,
+        velocity: Option<&mut EvenMajor>,
+        rule: Rule,
+    ) -> Vec<f32> {
+        let (shape, ..) = setting();
+        let [p, n] = [p, n].map(|a| Moments::of_averages(&shape, a.means.clone(), &a.pairs));
+        let transposed = parameters.weights.iter().map(|tiles| {
+            let mut transposed = Tiles::zeros(tiles.columns(), tiles.rows());
+            transposed.copy_transposed(&rows(tiles));
+            transposed
+        });
+        let mut mirrors: Vec<_> = transposed.collect();
+        let weights = parameters.weights.iter_mut().zip(&mut mirrors);
+        let weights = weights.map(|(e, o)| Orientations { even_major: e, odd_major: Some(o) }).collect();
+        let largest = Gradient::new(&p, &n, offsets).ascend(weights, &mut parameters.biases, velocity, rule);
+        for (e, o) in parameters.weights.iter().zip(&mirrors) {
+            let at = (0..e.rows()).flat_map(|i| (0..e.columns()).map(move |j| (i, j)));
+            at.for_each(|(i, j)| assert_eq!(e.get(i, j).to_bits(), o.get(j, i).to_bits()));
+        }
+        largest
+    }
+
+    /// A step of this rate from zero: of rate 1, the gradient itself.
     fn ascent(
         shape: &Shape,
         p: &Averages,
@@ -217,21 +322,9 @@ mod tests {
         offsets: Option<&[Vec<f32>]>,
         rate: f32,
     ) -> (Ascent, Vec<f32>) {
-        let [p, n] = [p, n].map(|a| Moments::of_averages(shape, a.means.clone(), &a.pairs));
-        let tiles = |(rows, columns): (usize, usize)| Tiles::zeros(shape.width(rows), shape.width(columns));
-        let layers = (0..shape.layers() - 1).map(even_odd);
-        let mut matrices: Vec<[Tiles<f32>; 2]> = layers.map(|(e, o)| [tiles((e, o)), tiles((o, e))]).collect();
-        let weights = matrices.iter_mut();
-        let weights = weights.map(|[e, o]| Orientations { even_major: e, odd_major: Some(o) }).collect();
-        let mut biases: Vec<Vec<f32>> = shape.widths().map(|width| vec![0.0; width]).collect();
-        let largest = Gradient::new(&p, &n, offsets).ascend(weights, &mut biases, rate);
-        let rows = |[e, o]: &[Tiles<f32>; 2]| {
-            let at = (0..e.rows()).flat_map(|i| (0..e.columns()).map(move |j| (i, j)));
-            at.inspect(|&(i, j)| assert_eq!(e.get(i, j).to_bits(), o.get(j, i).to_bits()))
-                .map(|(i, j)| e.get(i, j))
-                .collect()
-        };
-        (Ascent { weights: matrices.iter().map(rows).collect(), biases }, largest)
+        let mut moved = EvenMajor::zeros(shape);
+        let largest = step((p, n), offsets, &mut moved, None, Rule { rate, momentum: 0.0, decay: 0.0 });
+        (Ascent { weights: moved.weights.iter().map(rows).collect(), biases: moved.biases }, largest)
     }
 
     fn gradient(shape: &Shape, p: &Averages, n: &Averages, offsets: Option<&[Vec<f32>]>) -> Ascent {
@@ -257,6 +350,28 @@ mod tests {
     }
 
     #[test]
+    fn the_energy_gap_is_the_difference_of_mean_energies() {
+        let (shape, p, n, offsets) = setting();
+        let parameters = parameters(&[5, 70, 3, 2], 4);
+        let numbers = EvenMajor::of(&parameters);
+        let mean_energy = |averages: &Averages| {
+            let pairs = averages.pairs.iter().zip(&numbers.weights).flat_map(|(pairs, weights)| {
+                pairs.iter().enumerate().map(|(at, x)| x * weights.get(at / weights.columns(), at % weights.columns()))
+            });
+            let means =
+                averages.means.iter().zip(&numbers.biases).flat_map(|(m, b)| m.iter().zip(b).map(|(m, b)| m * b));
+            -pairs.chain(means).map(f64::from).sum::<f64>()
+        };
+        let moments = [&p, &n].map(|a| Moments::of_averages(&shape, a.means.clone(), &a.pairs));
+        let weights: Vec<_> = numbers.weights.iter().collect();
+        for offsets in [None, Some(offsets.as_slice())] {
+            let gap = Gradient::new(&moments[0], &moments[1], offsets).energy_gap(&weights, &numbers.biases);
+            let expected = mean_energy(&p) - mean_energy(&n);
+            assert!((gap - expected).abs() < 1e-5 && expected.abs() > 0.01, "{gap} {expected}");
+        }
+    }
+
+    #[test]
     fn offsets_of_zero_give_the_plain_gradient() {
         let (shape, p, n, mut offsets) = setting();
         offsets.iter_mut().flatten().for_each(|o| *o = 0.0);
@@ -264,6 +379,65 @@ mod tests {
         assert_eq!(plain, centered);
         assert_eq!(plain.weights[1][4], p.pairs[1][4] - n.pairs[1][4]);
         assert_eq!(plain.biases[2][1], p.means[2][1] - n.means[2][1]);
+    }
+
+    /// With weight decay the centered step is still the same linear map of the plain one, which is that of the penalised
+    /// likelihood.
+    #[test]
+    fn decay_is_centered_as_the_rest_of_the_gradient() {
+        let (shape, p, n, offsets) = setting();
+        let start = EvenMajor::of(&parameters(&[5, 70, 3, 2], 4));
+        let decayed = |offsets: Option<&[Vec<f32>]>| {
+            let mut moved = start.clone();
+            step((&p, &n), offsets, &mut moved, None, Rule { rate: 1.0, momentum: 0.0, decay: 0.25 });
+            let difference = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a - b).collect::<Vec<_>>();
+            let weights = moved.weights.iter().zip(&start.weights).map(|(a, b)| difference(&rows(a), &rows(b)));
+            let biases = moved.biases.iter().zip(&start.biases).map(|(a, b)| difference(a, b));
+            Ascent { weights: weights.collect(), biases: biases.collect() }
+        };
+        let (plain, centered) = (decayed(None), decayed(Some(&offsets)));
+        let likelihood = gradient(&shape, &p, &n, None);
+        let close = |a: f32, b: f32| assert!((a - b).abs() < 2e-5, "{a} {b}");
+        for ((found, gradient), weights) in plain.weights.iter().zip(&likelihood.weights).zip(&start.weights) {
+            found.iter().zip(gradient).zip(rows(weights)).for_each(|((f, g), w)| close(*f, g - 0.25 * w));
+        }
+        plain.biases.iter().flatten().zip(likelihood.biases.iter().flatten()).for_each(|(a, b)| close(*a, *b));
+        for (l, found) in centered.weights.iter().enumerate() {
+            let (even, odd) = even_odd(l);
+            for (at, found) in found.iter().enumerate() {
+                let (i, j) = (at / shape.width(odd), at % shape.width(odd));
+                let (mu, db) = (&offsets, &plain.biases);
+                close(*found, plain.weights[l][at] - mu[even][i] * db[odd][j] - db[even][i] * mu[odd][j]);
+            }
+        }
+        let mut biases = plain.biases.clone();
+        for (l, steps) in centered.weights.iter().enumerate() {
+            let (even, odd) = even_odd(l);
+            for (at, step) in steps.iter().enumerate() {
+                let (i, j) = (at / shape.width(odd), at % shape.width(odd));
+                biases[even][i] -= step * offsets[odd][j];
+                biases[odd][j] -= step * offsets[even][i];
+            }
+        }
+        centered.biases.iter().flatten().zip(biases.iter().flatten()).for_each(|(a, b)| close(*a, *b));
+    }
+
+    /// Two steps: v_1 = g_1 and v_2 = momentum · g_1 + g_2.
+    #[test]
+    fn momentum_keeps_a_part_of_the_last_step() {
+        let (shape, p, n, offsets) = setting();
+        let (mut moved, mut velocity) = (EvenMajor::zeros(&shape), EvenMajor::zeros(&shape));
+        let rule = Rule { rate: 0.5, momentum: 0.75, decay: 0.0 };
+        step((&p, &n), Some(&offsets), &mut moved, Some(&mut velocity), rule);
+        step((&n, &p), None, &mut moved, Some(&mut velocity), rule);
+        let (first, second) = (gradient(&shape, &p, &n, Some(&offsets)), gradient(&shape, &n, &p, None));
+        let numbers = |a: &EvenMajor| a.weights.iter().map(rows).chain(a.biases.clone()).flatten().collect::<Vec<_>>();
+        let flat = |a: &Ascent| a.weights.iter().chain(&a.biases).flatten().copied().collect::<Vec<f32>>();
+        let steps = flat(&first).into_iter().zip(flat(&second));
+        for (((a, b), moved), velocity) in steps.zip(numbers(&moved)).zip(numbers(&velocity)) {
+            assert!((velocity - (0.75 * a + b)).abs() < 1e-5);
+            assert!((moved - 0.5 * (1.75 * a + b)).abs() < 1e-5);
+        }
     }
 
     /// Solving the formulas for the plain gradient gives it back: the map is invertible and, being made of sums and

@@ -108,6 +108,7 @@ mod tests {
             learning_rate: 0.5,
             positive: PhaseSummary { mean_tau: Some(1.5), max_tau: Some(3), ..PhaseSummary::default() },
             negative: PhaseSummary::default(),
+            diagnostics: None,
             seconds: 0.25,
             total_seconds: 1.0,
         }
@@ -141,6 +142,27 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 1);
         std::fs::write(&path, "").unwrap();
         assert!(!holds_metrics(&path).unwrap());
+    }
+
+    /// A line that version 0.1 wrote before there were histograms and diagnostics.
+    #[test]
+    fn lines_of_older_runs_can_be_read_and_continued() {
+        let phase = r#"{"chains":25,"cap_hits":0,"mean_tau":1.0,"max_tau":1,"search_sweeps":3.5,"visible_error":0.25}"#;
+        let line = format!(
+            r#"{{"step":1,"learning_rate":0.05,"positive":{phase},"negative":{phase},"seconds":0.5,"total_seconds":0.5}}"#
+        );
+        let read: UpdateReport = serde_json::from_str(&line).unwrap();
+        assert_eq!(
+            (read.positive.max_tau, read.positive.tau_histogram, read.diagnostics),
+            (Some(1), Default::default(), None)
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        std::fs::write(&path, format!("{line}\n")).unwrap();
+        MetricsFile::open(&path, 1).unwrap().append(&report(2)).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let steps = text.lines().map(|line| serde_json::from_str::<UpdateReport>(line).unwrap().step);
+        assert!(steps.eq([1, 2]), "{text}");
     }
 
     #[test]

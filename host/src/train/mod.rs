@@ -10,24 +10,34 @@
 //! | [`persistent`] | chains that go on from update to update |
 //! | [`statistics`] | ⟨x⟩ and ⟨x xᵀ⟩ of weighted states |
 //! | [`gradient`] | the plain and the centered gradient; ascent |
-//! | [`optimiser`] | the schedule |
+//! | [`optimiser`] | the schedule; the rule of a step |
+//! | [`average`] | the average of the parameters, which is the model if a run has one |
+//! | [`even_major`] | what lies along with the weights |
 //! | [`orthogonal`] | initial weights |
 //! | [`rows`] | what is needed of a data set; its order |
 //! | [`seeds`] | which random stream does what |
 //! | [`timing`] | where the time of an update goes |
 //! | [`metrics`] | the run's figures as JSON lines |
+//! | [`meeting`] | histograms of meeting times |
+//! | [`diagnostics`] | energy gap, noise of the gradient, dead and saturated units, now and then |
+//! | [`projections`] | the chains' spread along random directions |
 //!
-//! An update is a function of (configuration, data, step, parameters, offsets, persistent chains) alone, whatever the number of threads:
+//! An update is a function of (configuration, data, step, parameters, their average and velocity, offsets, persistent chains) alone, whatever the number of threads:
 //! that is all a checkpoint needs for a run to continue bit for bit.
 
+pub mod average;
 pub mod config;
+pub mod diagnostics;
 pub mod engine;
+pub mod even_major;
 pub mod gradient;
+pub mod meeting;
 pub mod metrics;
 pub mod optimiser;
 pub mod orthogonal;
 pub mod persistent;
 pub mod phase;
+pub mod projections;
 pub mod rows;
 pub mod run;
 pub mod seeds;
@@ -35,7 +45,8 @@ pub mod statistics;
 pub mod timing;
 pub mod trainer;
 
-pub use config::{Budget, Init, TrainConfig};
+pub use config::{Budget, CenteringOffsets, Init, TrainConfig};
+pub use optimiser::Schedule;
 pub use trainer::{TrainError, Trainer, UpdateReport};
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ use self::{
     singly::Singly,
 };
 use super::{
+    meeting::MeetingTimes,
     persistent::PersistentChains,
     seeds::{Purpose, stream_for},
     statistics::{MAX_STATES, Moments},
@@ -49,6 +50,9 @@ pub struct PhaseSummary {
     pub mean_tau: Option<f64>,
     /// Longest meeting time.
     pub max_tau: Option<u32>,
+    /// All meeting times. Empty in metrics of older runs.
+    #[serde(default)]
+    pub tau_histogram: MeetingTimes,
     /// Mean sweeps of the local mode searches.
     pub search_sweeps: f64,
     /// Share of visible bits that differ from the mode of their conditional, over the first states that the chains
@@ -232,6 +236,7 @@ struct Totals {
     cap_hits: usize,
     tau: u64,
     max_tau: Option<u32>,
+    meeting: MeetingTimes,
     sweeps: u64,
     /// Visible bits that differ, and the chains that were looked at.
     wrong: (u64, usize),
@@ -246,6 +251,7 @@ impl Totals {
         self.chains += 1;
         self.tau += u64::from(report.tau.unwrap_or(0));
         self.max_tau = self.max_tau.max(report.tau);
+        report.tau.into_iter().for_each(|tau| self.meeting.add(tau));
         self.sweeps += u64::from(report.search_sweeps);
         if let Some(wrong) = wrong {
             self.wrong = (self.wrong.0 + u64::from(wrong), self.wrong.1 + 1);
@@ -259,6 +265,7 @@ impl Totals {
             cap_hits: self.cap_hits,
             mean_tau: self.max_tau.map(|_| mean(self.tau, self.chains)),
             max_tau: self.max_tau,
+            tau_histogram: self.meeting,
             search_sweeps: mean(self.sweeps, self.chains),
             visible_error: mean(self.wrong.0, self.wrong.1) / visible as f64,
         }

@@ -18,6 +18,8 @@ pub enum Purpose {
     Negative,
     /// First states of persistent chains that a run takes up at a step; one stream for each chain.
     Persistent,
+    /// Directions in which the gradient of a step is looked at; one stream.
+    Diagnostics,
 }
 
 /// Stream `index` of step (or 0) `number` for a purpose.

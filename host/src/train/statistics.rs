@@ -16,6 +16,7 @@ use bitboltz_core::{
 };
 use rayon::prelude::*;
 
+use super::projections::Projections;
 use crate::batch::{
     TILE,
     aligned::Aligned,
@@ -51,6 +52,14 @@ impl ChainRecord {
     /// Whether there are no states.
     pub fn is_empty(&self) -> bool {
         self.weights.is_empty()
+    }
+
+    /// The states, of a machine of this shape.
+    pub fn states(&self, shape: &Shape) -> impl Iterator<Item = StateRef<'_>> {
+        let odd_units: usize = Block::Odd.layers(shape.layers()).map(|layer| shape.width(layer)).sum();
+        let states = self.weights.iter().zip(self.words.chunks_exact(shape.words()));
+        let states = states.zip(self.odd.chunks_exact(odd_units));
+        states.map(|((&weight, words), odd)| StateRef { weight, words, odd })
     }
 
     /// Adds a state with its weight; its odd layers as bits, or (`marginalise`) as conditional means.
@@ -136,6 +145,8 @@ pub struct Moments {
     /// What turns sums into averages.
     factor: f32,
     waiting: Waiting,
+    /// Who is shown each chain, if anybody.
+    projections: Option<Projections>,
 }
 
 /// The even and the odd one of the layers that connection `l` joins.
@@ -161,7 +172,18 @@ impl Moments {
                 values: vec![Vec::new(); layers],
                 columns: vec![Vec::new(); layers],
             },
+            projections: None,
         }
+    }
+
+    /// Shows each chain that is added from now on to these projections, or to none.
+    pub fn show_to(&mut self, projections: Option<Projections>) {
+        self.projections = projections;
+    }
+
+    /// The projections of the chains that were added.
+    pub fn projections(&self) -> Option<&Projections> {
+        self.projections.as_ref()
     }
 
     /// The layer widths.
@@ -180,18 +202,23 @@ impl Moments {
 
     /// Adds the states of these chains.
     pub fn add(&mut self, records: &[ChainRecord]) {
-        let words = self.shape.words();
-        let odd_units: usize = Block::Odd.layers(self.shape.layers()).map(|layer| self.shape.width(layer)).sum();
-        let states: Vec<StateRef<'_>> = records
-            .iter()
-            .flat_map(|r| r.weights.iter().zip(r.words.chunks_exact(words)).zip(r.odd.chunks_exact(odd_units)))
-            .map(|((&weight, words), odd)| StateRef { weight, words, odd })
-            .collect();
-        self.add_states(&states);
+        if let Some(projections) = &mut self.projections {
+            let chains = records.iter().filter(|record| !record.is_empty());
+            chains.for_each(|record| projections.add_chain(record.states(&self.shape)));
+        }
+        let states: Vec<StateRef<'_>> = records.iter().flat_map(|record| record.states(&self.shape)).collect();
+        self.sum_states(&states);
     }
 
-    /// Adds these states.
+    /// Adds the states of chains that show one each.
     pub fn add_states(&mut self, states: &[StateRef<'_>]) {
+        if let Some(projections) = &mut self.projections {
+            states.iter().for_each(|&state| projections.add_chain([state]));
+        }
+        self.sum_states(states);
+    }
+
+    fn sum_states(&mut self, states: &[StateRef<'_>]) {
         let mut rest = states;
         while !rest.is_empty() {
             let (now, later) = rest.split_at(self.room(Odd::Values).min(rest.len()));
@@ -200,8 +227,12 @@ impl Moments {
         }
     }
 
-    /// Adds states of weight 1, given by their words, with bits in the odd layers too: counts, so the sums are exact.
+    /// Adds the states of chains that show one each, of weight 1, given by its words, with bits in the odd layers too:
+    /// counts, so the sums are exact.
     pub fn add_bits(&mut self, states: &[&[u32]]) {
+        if let Some(projections) = &mut self.projections {
+            states.iter().for_each(|words| projections.add_bits(words));
+        }
         let mut rest = states;
         while !rest.is_empty() {
             let (now, later) = rest.split_at(self.room(Odd::Bits).min(rest.len()));

@@ -8,10 +8,11 @@ use bitboltz_core::{
 };
 
 use super::{
-    TrainConfig, TrainError, Trainer,
+    Budget, CenteringOffsets, Schedule, TrainConfig, TrainError, Trainer, diagnostics,
     orthogonal::normals,
     persistent::PersistentChains,
     phase::{PhaseBuffers, PhasePlan},
+    projections::Projections,
     statistics::Moments,
 };
 use crate::{
@@ -88,10 +89,20 @@ fn every_setting_improves_the_exact_likelihood() {
     for config in [
         base.clone(),
         TrainConfig { centering: None, ..base.clone() },
+        TrainConfig { centering_offsets: CenteringOffsets::Model, ..base.clone() },
+        TrainConfig { centering_offsets: CenteringOffsets::Both, bias_from_data: true, ..base.clone() },
         TrainConfig { marginalise: false, ..base.clone() },
         TrainConfig { hidden: vec![5], ..base.clone() },
         TrainConfig { hidden: vec![3, 3, 2], ..base.clone() },
         TrainConfig { bias_from_data: true, ..base.clone() },
+        TrainConfig { average: Some(0.1), ..base.clone() },
+        TrainConfig { momentum: 0.5, weight_decay: 1e-4, ..base.clone() },
+        TrainConfig {
+            schedule: Schedule::Linear { steps: 400 },
+            budget: Budget { steps: Some(400), minutes: None },
+            learning_rate: 0.1,
+            ..base.clone()
+        },
         TrainConfig { chain_weights: WeightKind::I16, ..base.clone() },
         TrainConfig { chain_weights: WeightKind::I8, marginalise: false, ..base.clone() },
         small(lmi_gibbs),
@@ -127,10 +138,15 @@ fn a_resumed_run_continues_bit_for_bit() {
     for config in [
         small(Estimator::UCD_LMI),
         TrainConfig { centering: None, ..small(Estimator::UCD_LMI) },
+        TrainConfig { centering_offsets: CenteringOffsets::Both, ..small(Estimator::UCD_LMI) },
         small(lmi_gibbs),
         small(Estimator::Cd { k: 2 }),
         small(Estimator::Pcd { k: 1 }),
         TrainConfig { hidden: vec![40], ..small(Estimator::Pcd { k: 2 }) },
+        TrainConfig { average: Some(0.2), ..small(Estimator::UCD_LMI) },
+        TrainConfig { momentum: 0.75, weight_decay: 1e-3, ..small(Estimator::UCD_LMI) },
+        TrainConfig { momentum: 0.5, chain_weights: WeightKind::I16, ..small(Estimator::UCD_LMI) },
+        TrainConfig { average: Some(0.5), chain_weights: WeightKind::I8, ..small(Estimator::UCD_LMI) },
     ] {
         let mut whole = Trainer::new(config.clone(), data(), Geometry::default()).unwrap();
         (0..6).for_each(|_| _ = whole.update().unwrap());
@@ -148,6 +164,96 @@ fn a_resumed_run_continues_bit_for_bit() {
         };
         assert_eq!(bytes(&whole), bytes(&resumed));
     }
+}
+
+/// The model is the average of the parameters that a run without one has after each update: the average changes nothing
+/// of how they learn.
+#[test]
+fn the_model_is_the_average_of_parameters_that_learn_as_without_it() {
+    for chain_weights in [WeightKind::F32, WeightKind::I16] {
+        let config = TrainConfig { chain_weights, ..small(Estimator::UCD_LMI) };
+        let mut plain = Trainer::new(config.clone(), data(), Geometry::default()).unwrap();
+        let averaged = TrainConfig { average: Some(0.25), ..config };
+        let mut averaged = Trainer::new(averaged, data(), Geometry::default()).unwrap();
+        let mut sums = vec![0.0; 6 * 4 + 4 * 3 + 13];
+        for t in 1..=12 {
+            plain.update().unwrap();
+            averaged.update().unwrap();
+            assert_eq!(averaged.checkpoint().learning(), plain.parameters());
+            let numbers = |parameters: &Parameters| -> Vec<f32> {
+                parameters.weights().iter().chain(parameters.biases()).flatten().copied().collect()
+            };
+            // Weights that grow as the cube of the step, as long as every update counts.
+            let share = |t: i32| f64::from(t).powi(3);
+            for (sum, number) in sums.iter_mut().zip(numbers(plain.parameters())) {
+                *sum += f64::from(number) * (share(t) - share(t - 1));
+            }
+            for (sum, found) in sums.iter().zip(numbers(averaged.parameters())) {
+                assert!((sum / share(t) - f64::from(found)).abs() < 1e-6, "{t}: {} {found}", sum / share(t));
+            }
+        }
+    }
+}
+
+/// Whatever the offsets, a step is the same linear map of the plain gradient, with those from before the step; and they
+/// follow the means that they are named after.
+#[test]
+fn every_kind_of_offsets_centers_the_same_gradient() {
+    let plain = TrainConfig { centering: None, gamma: 0.0, learning_rate: 0.5, ..small(Estimator::UCD_LMI) };
+    let rate = 0.25;
+    let of = |centering_offsets| TrainConfig { centering: Some(rate), centering_offsets, ..plain.clone() };
+    let moved = |before: &Parameters, after: &Parameters| -> Parameters {
+        let difference = |a: &[Vec<f32>], b: &[Vec<f32>]| -> Vec<Vec<f32>> {
+            a.iter().zip(b).map(|(a, b)| a.iter().zip(b).map(|(a, b)| 2.0 * (b - a)).collect()).collect()
+        };
+        let weights = difference(before.weights(), after.weights());
+        Parameters::new(weights, difference(before.biases(), after.biases()), Geometry::default()).unwrap()
+    };
+    let mut followed = Vec::new();
+    for kind in [CenteringOffsets::Data, CenteringOffsets::Model, CenteringOffsets::Both] {
+        let mut centered = Trainer::new(of(kind), data(), Geometry::default()).unwrap();
+        for step in 0..4 {
+            let before = centered.checkpoint();
+            // The same chains, since they depend on parameters, seed and step alone; and the plain step.
+            let mut other = before.clone();
+            let training = other.training.as_mut().unwrap();
+            (training.config, training.offsets) = (plain.clone(), Vec::new());
+            let mut other = Trainer::resume(other, data()).unwrap();
+            other.update().unwrap();
+            centered.update().unwrap();
+            let (found, plain) =
+                (moved(&before.parameters, centered.parameters()), moved(&before.parameters, other.parameters()));
+            let mu = &before.training.as_ref().unwrap().offsets;
+            let mut biases = plain.biases().to_vec();
+            let widths: Vec<usize> = plain.shape().widths().collect();
+            for l in 0..2 {
+                for (i, j) in (0..widths[l]).flat_map(|i| (0..widths[l + 1]).map(move |j| (i, j))) {
+                    let (at, db) = (i * widths[l + 1] + j, plain.biases());
+                    let expected = plain.weights()[l][at] - mu[l][i] * db[l + 1][j] - db[l][i] * mu[l + 1][j];
+                    assert!((found.weights()[l][at] - expected).abs() < 1e-5);
+                    biases[l][i] -= expected * mu[l + 1][j];
+                    biases[l + 1][j] -= expected * mu[l][i];
+                }
+            }
+            for (found, expected) in found.biases().iter().flatten().zip(biases.iter().flatten()) {
+                assert!((found - expected).abs() < 1e-5);
+            }
+            if step == 0 {
+                let after = centered.checkpoint().training.unwrap().offsets;
+                let mean = |(a, b): (&f32, &f32)| a + (b - a) / rate as f32;
+                let means: Vec<f32> = mu.iter().flatten().zip(after.iter().flatten()).map(mean).collect();
+                followed.push((means, plain.biases().concat(), mu[0].clone()));
+            }
+        }
+    }
+    // At the first step all have the same chains: the means that are followed differ by ⟨x⟩₊ − ⟨x⟩₋, the plain bias step.
+    let [data, model, both] = &followed[..] else { panic!() };
+    for (at, difference) in data.1.iter().enumerate() {
+        assert!((data.0[at] - model.0[at] - difference).abs() < 1e-5);
+        assert!((both.0[at] - 0.5 * (data.0[at] + model.0[at])).abs() < 1e-5);
+    }
+    assert!(data.1.iter().any(|difference| difference.abs() > 0.01));
+    assert_eq!(model.2, [0.5; 6]);
 }
 
 /// Persistent chains belong to a run of their estimator: one that is changed to it begins them, one that is changed from
@@ -261,6 +367,81 @@ fn statistics_are_unbiased() {
     }
 }
 
+/// The variance that a batch tells of itself, from the spread of its chains, is that of batches: whatever an estimator's
+/// chains show.
+#[test]
+fn the_variance_over_chains_is_that_of_batches() {
+    let lmi_gibbs = Estimator::ucd(StartPolicy::LocalMode, TransitionPolicy::Gibbs);
+    let mut rng = stream(12, 0);
+    let weights = vec![normals(9, 1.0, &mut rng), normals(9, 1.0, &mut rng)];
+    let biases = (0..3).map(|_| normals(3, 1.0, &mut rng)).collect();
+    let parameters = Parameters::new(weights, biases, Geometry::default()).unwrap();
+    let weights = ChainWeights::new(&parameters.dbm().unwrap());
+    let shape = *parameters.shape();
+    let visible = BitMatrix::from_words(1, 3, vec![0b101]).unwrap();
+    for (estimator, marginalise) in [
+        (Estimator::UCD_LMI, true),
+        (Estimator::UCD_LMI, false),
+        (lmi_gibbs.with_horizon(Horizon { k: 1, m: 3, ..Horizon::default() }), true),
+        (Estimator::Cd { k: 1 }, false),
+    ] {
+        let (batches, rows) = (1500, [0; 20]);
+        let (mut buffers, mut moments) = (PhaseBuffers::new(&shape), Moments::new(&shape));
+        let (mut pairs, mut told) = (Vec::new(), 0.0);
+        for step in 0..batches {
+            let phase = Phase::Negative;
+            let plan = PhasePlan { estimator, phase, marginalise, seed: 6, step, rows: &rows, timing: None };
+            moments.show_to(Some(Projections::new(&shape, &[], stream(step, 1))));
+            let summary = buffers.run(&weights, &plan, &visible, None, &mut moments);
+            assert_eq!((summary.chains, summary.cap_hits), (20, 0));
+            told += moments.projections().unwrap().variance().unwrap() / batches as f64;
+            pairs.push((1..3).flat_map(|l| moments.pairs(l - 1)).map(f64::from).collect::<Vec<_>>());
+        }
+        let n = batches as f64;
+        let means: Vec<f64> = (0..18).map(|at| pairs.iter().map(|pairs| pairs[at]).sum::<f64>() / n).collect();
+        let distance = |pairs: &Vec<f64>| pairs.iter().zip(&means).map(|(x, m)| (x - m).powi(2)).sum::<f64>();
+        let distances: Vec<f64> = pairs.iter().map(distance).collect();
+        let variance = distances.iter().sum::<f64>() / (n - 1.0);
+        let error = (distances.iter().map(|d| (d - variance).powi(2)).sum::<f64>() / n / n).sqrt();
+        // What the batches tell is the mean of as many numbers that spread no more; four numbers.
+        let allowed = 4.5 * std::f64::consts::SQRT_2 * error;
+        assert!(
+            (told - variance).abs() < allowed && allowed < 0.4 * variance,
+            "{estimator}: {told} {variance} {allowed}"
+        );
+    }
+}
+
+#[test]
+fn every_so_manieth_update_is_diagnosed() {
+    let config = TrainConfig { centering: None, ..small("ucd-lmi-gibbs".parse().unwrap()) };
+    let mut trainer = Trainer::new(config, data(), Geometry::default()).unwrap();
+    for step in 1..=2 * diagnostics::EVERY {
+        let before = trainer.parameters().clone();
+        let report = trainer.update().unwrap();
+        for phase in [report.positive, report.negative] {
+            assert_eq!(phase.tau_histogram.bins().iter().sum::<u32>(), 40);
+            assert_eq!(phase.tau_histogram.bins().len() as u32, phase.max_tau.unwrap().ilog2() + 1);
+        }
+        let Some(found) = report.diagnostics else {
+            assert_ne!(step % diagnostics::EVERY, 1);
+            continue;
+        };
+        assert_eq!(step % diagnostics::EVERY, 1);
+        // The step is the rate times the gradient, whose product with the parameters is minus the gap.
+        let numbers = |parameters: &Parameters| -> Vec<f64> {
+            let all = parameters.weights().iter().chain(parameters.biases());
+            all.flatten().map(|&x| f64::from(x)).collect()
+        };
+        let moved = numbers(&before).into_iter().zip(numbers(trainer.parameters()));
+        let gap = -moved.map(|(a, b)| a * (b - a)).sum::<f64>() / f64::from(report.learning_rate);
+        assert!((found.energy_gap - gap).abs() < 1e-3 && gap != 0.0, "{} {gap}", found.energy_gap);
+        assert!(found.noise().unwrap() > 0.0);
+        // The first update's batch is all that is known of the hidden units.
+        assert!(found.dead + found.saturated < 1.0);
+    }
+}
+
 #[test]
 fn chains_that_do_not_meet_are_counted_and_left_out() {
     let horizon = |cap| Horizon { cap, ..Horizon::default() };
@@ -299,6 +480,12 @@ fn what_cannot_be_trained_or_resumed_is_refused() {
     let mut short = checkpoint.clone();
     short.training.as_mut().unwrap().offsets.pop();
     assert!(matches!(resume(short, data()), TrainError::Resume(_)));
+    let mut unaveraged = checkpoint.clone();
+    unaveraged.training.as_mut().unwrap().config.average = Some(0.1);
+    assert!(matches!(resume(unaveraged, data()), TrainError::Resume(_)));
+    let mut still = checkpoint.clone();
+    still.training.as_mut().unwrap().config.momentum = 0.5;
+    assert!(matches!(resume(still, data()), TrainError::Resume(_)));
     let mut wider = checkpoint;
     wider.training.as_mut().unwrap().config.hidden = vec![4, 4];
     assert!(matches!(resume(wider, data()), TrainError::Resume(_)));

@@ -10,12 +10,16 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{
+    average::Average,
     config::{ConfigError, Init, TrainConfig},
+    diagnostics::{self, Activity, Diagnostics},
     engine::Engine,
+    even_major::EvenMajor,
     gradient::Gradient,
     orthogonal::{normals, orthogonal},
     persistent::PersistentChains,
     phase::{PhasePlan, PhaseSummary},
+    projections::Projections,
     rows::{Batches, Fingerprint, bit_means},
     seeds::{Purpose, stream_for},
     statistics::Moments,
@@ -105,13 +109,16 @@ pub struct UpdateReport {
     pub positive: PhaseSummary,
     /// The free phase.
     pub negative: PhaseSummary,
+    /// Of every [so manieth](diagnostics::EVERY) update.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diagnostics: Option<Diagnostics>,
     /// Wall time of the update.
     pub seconds: f64,
     /// Wall time of all updates so far, earlier parts of a resumed run included.
     pub total_seconds: f64,
 }
 
-/// A training run: parameters, offsets, persistent chains, and the step.
+/// A training run: parameters, their average and velocity, offsets, persistent chains, and the step.
 #[derive(Debug)]
 pub struct Trainer {
     config: TrainConfig,
@@ -119,7 +126,11 @@ pub struct Trainer {
     fingerprint: Fingerprint,
     geometry: Geometry,
     biases: Vec<Vec<f32>>,
-    /// The parameters as somebody asked for them since the last update; the weights live in the engine.
+    /// The average of the parameters, if that is the model.
+    average: Option<Average>,
+    /// What momentum keeps, if the run has it.
+    velocity: Option<EvenMajor>,
+    /// The model as somebody asked for it since the last update; the weights live in the engine.
     shown: OnceLock<Parameters>,
     /// What the gradient is centered by, one vector for each layer; empty without centering.
     offsets: Vec<Vec<f32>>,
@@ -138,6 +149,8 @@ struct Work {
     rows: Vec<usize>,
     positive: Moments,
     negative: Moments,
+    /// Of this part of the run.
+    activity: Activity,
 }
 
 impl Work {
@@ -149,7 +162,22 @@ impl Work {
             rows: Vec::new(),
             positive: Moments::new(shape),
             negative: Moments::new(shape),
+            activity: Activity::default(),
         }
+    }
+
+    /// What there is to say of the phases that ran, whose gradient this is, and of the weights and these biases.
+    fn diagnose(&self, gradient: &Gradient<'_>, biases: &[Vec<f32>]) -> Option<Diagnostics> {
+        let [positive, negative] = [self.positive.projections()?, self.negative.projections()?];
+        let (dead, saturated) = self.activity.shares();
+        Some(Diagnostics {
+            energy_gap: gradient.energy_gap(&self.engine.even_major(), biases),
+            gradient_squared: positive.squared_difference(negative),
+            variance_positive: positive.variance(),
+            variance_negative: negative.variance(),
+            dead,
+            saturated,
+        })
     }
 
     /// Both phases of a step on the rows that were drawn for it; their statistics stay in `positive` and `negative`.
@@ -201,11 +229,14 @@ impl Trainer {
         }
         let widths: Vec<usize> = std::iter::once(data.cols()).chain(config.hidden.iter().copied()).collect();
         let parameters = initial_parameters(&config, &widths, &data, geometry)?;
-        // Before anything was learnt: the visible means are the data's, and those of the hidden units, whose fields are
-        // symmetric, a half. Neither depends on a chain, so the first gradient is unbiased too.
+        // Before anything was learnt: the visible means are the data's, and in the model those of units with biases alone;
+        // those of the hidden units, whose fields are symmetric, a half. None depends on a chain, so the first gradient is
+        // unbiased too.
         let mut offsets = Vec::new();
         if config.centering.is_some() {
-            offsets.push(bit_means(&data));
+            let model = parameters.biases()[0].iter().map(|&bias| (1.0 / (1.0 + libm::exp(-f64::from(bias)))) as f32);
+            let means = bit_means(&data).into_iter().zip(model);
+            offsets.push(means.map(|(data, model)| config.centering_offsets.of(data, model)).collect());
             offsets.extend(widths[1..].iter().map(|&width| vec![0.5; width]));
         }
         let fingerprint = Fingerprint::of(&data);
@@ -213,8 +244,23 @@ impl Trainer {
         let chains =
             is_persistent(&config).then(|| PersistentChains::new(parameters.shape(), config.seed, 0, config.batch));
         let biases = parameters.biases().to_vec();
-        let shown = OnceLock::new();
-        Ok(Self { config, data, fingerprint, geometry, biases, shown, offsets, chains, step: 0, seconds: 0.0, work })
+        let average = config.average.map(|age| Average::new(age, &parameters));
+        let velocity = has_momentum(&config).then(|| EvenMajor::zeros(parameters.shape()));
+        Ok(Self {
+            config,
+            data,
+            fingerprint,
+            geometry,
+            biases,
+            average,
+            velocity,
+            shown: OnceLock::new(),
+            offsets,
+            chains,
+            step: 0,
+            seconds: 0.0,
+            work,
+        })
     }
 
     /// Continues the run of a checkpoint on the same rows: every later update is what it would have been. A run whose
@@ -225,7 +271,7 @@ impl Trainer {
     /// A checkpoint without training state; other data than the run began with.
     pub fn resume(checkpoint: Checkpoint, data: BitMatrix) -> Result<Self, TrainError> {
         let Checkpoint { parameters, training } = checkpoint;
-        let TrainingState { config, data: expected, step, seconds, offsets, chains } =
+        let TrainingState { config, data: expected, step, seconds, raw, velocity, offsets, chains } =
             training.ok_or(TrainError::Resume("the checkpoint holds a model, but no training state"))?;
         config.check()?;
         check_data(&data)?;
@@ -236,6 +282,12 @@ impl Trainer {
         let widths: Vec<usize> = parameters.shape().widths().collect();
         if widths[0] != data.cols() || widths[1..] != config.hidden {
             return Err(TrainError::Resume("the configuration's layer widths are not those of the tensors"));
+        }
+        if raw.as_ref().map(Parameters::shape) != config.average.map(|_| parameters.shape()) {
+            return Err(TrainError::Resume("the parameters that learn do not fit their average"));
+        }
+        if velocity.as_ref().map(Parameters::shape) != has_momentum(&config).then_some(parameters.shape()) {
+            return Err(TrainError::Resume("the velocities do not fit the parameters"));
         }
         let kept: Vec<usize> = offsets.iter().map(Vec::len).collect();
         if kept != if config.centering.is_some() { widths } else { Vec::new() } {
@@ -248,10 +300,25 @@ impl Trainer {
         }
         let begun = || chains.unwrap_or_else(|| PersistentChains::new(shape, config.seed, step, config.batch));
         let chains = is_persistent(&config).then(begun);
-        let work = Work::new(&parameters, &config, data.rows());
-        let (geometry, biases) = (parameters.geometry(), parameters.biases().to_vec());
-        let shown = OnceLock::new();
-        Ok(Self { config, data, fingerprint, geometry, biases, shown, offsets, chains, step, seconds, work })
+        let average = config.average.map(|age| Average::new(age, &parameters));
+        let learning = raw.as_ref().unwrap_or(&parameters);
+        let work = Work::new(learning, &config, data.rows());
+        let (geometry, biases) = (parameters.geometry(), learning.biases().to_vec());
+        Ok(Self {
+            config,
+            data,
+            fingerprint,
+            geometry,
+            biases,
+            average,
+            velocity: velocity.as_ref().map(EvenMajor::of),
+            shown: OnceLock::new(),
+            offsets,
+            chains,
+            step,
+            seconds,
+            work,
+        })
     }
 
     /// Draws a batch, runs both phases, and moves the parameters once.
@@ -275,27 +342,41 @@ impl Trainer {
 
     fn update_here(&mut self, timing: Option<&Timing>) -> Result<UpdateReport, TrainError> {
         let begin = Instant::now();
-        let Self { config, data, biases, shown, offsets, chains, step, work, .. } = self;
+        let Self { config, data, biases, average, velocity, shown, offsets, chains, step, work, .. } = self;
         work.batches.at(*step, &mut work.rows);
+        let diagnosed = step.is_multiple_of(diagnostics::EVERY);
+        let projections = diagnosed.then(|| {
+            let rng = stream_for(config.seed, Purpose::Diagnostics, *step, 0);
+            Projections::new(work.positive.shape(), offsets, rng)
+        });
+        work.positive.show_to(projections.clone());
+        work.negative.show_to(projections);
         let [positive, negative] = work.phases(config, data, biases, chains, *step, timing)?;
         let mut laps = Laps::start(timing);
-        let learning_rate = config.schedule().at(*step);
+        let rule = config.rule(*step);
         let gradient = Gradient::new(&work.positive, &work.negative, config.centering.map(|_| offsets.as_slice()));
+        work.activity.take(&work.positive.means);
+        let diagnostics = diagnosed.then(|| work.diagnose(&gradient, biases)).flatten();
         shown.take();
-        if !work.engine.ascend(&gradient, biases, learning_rate) {
+        if !work.engine.ascend(&gradient, biases, velocity.as_mut(), rule) {
             return Err(TrainError::Diverged { step: *step + 1 });
         }
         // After the gradient: it must not depend on its own batch through its offsets.
         if let Some(rate) = config.centering {
-            for (offset, mean) in offsets.iter_mut().flatten().zip(work.positive.means.iter().flatten()) {
-                *offset += rate as f32 * (mean - *offset);
+            let [positive, negative] = [&work.positive, &work.negative].map(|moments| moments.means.iter().flatten());
+            for ((offset, positive), negative) in offsets.iter_mut().flatten().zip(positive).zip(negative) {
+                *offset += rate as f32 * (config.centering_offsets.of(*positive, *negative) - *offset);
             }
         }
-        laps.end(Part::Update);
         *step += 1;
+        if let Some(average) = average {
+            average.take(*step, &work.engine.even_major(), biases);
+        }
+        laps.end(Part::Update);
         let seconds = begin.elapsed().as_secs_f64();
         self.seconds += seconds;
-        Ok(UpdateReport { step: self.step, learning_rate, positive, negative, seconds, total_seconds: self.seconds })
+        let (step, learning_rate, total_seconds) = (self.step, rule.rate, self.seconds);
+        Ok(UpdateReport { step, learning_rate, positive, negative, diagnostics, seconds, total_seconds })
     }
 
     /// The settings.
@@ -314,12 +395,21 @@ impl Trainer {
         self.config.budget = budget;
     }
 
-    /// The parameters. They are put together when somebody asks, and kept until the next update.
+    /// The model: the parameters, or their average if the run has one. It is put together when somebody asks, and kept
+    /// until the next update.
     pub fn parameters(&self) -> &Parameters {
-        self.shown.get_or_init(|| self.collect())
+        self.shown.get_or_init(|| self.model())
     }
 
-    fn collect(&self) -> Parameters {
+    fn model(&self) -> Parameters {
+        match &self.average {
+            Some(average) => average.numbers().to_parameters(self.geometry),
+            None => self.learning(),
+        }
+    }
+
+    /// The parameters that learn.
+    fn learning(&self) -> Parameters {
         Parameters::of_shape(self.work.engine.matrices(), self.biases.clone(), self.geometry)
     }
 
@@ -340,15 +430,21 @@ impl Trainer {
             data: self.fingerprint,
             step: self.step,
             seconds: self.seconds,
+            raw: self.average.as_ref().map(|_| self.learning()),
+            velocity: self.velocity.as_ref().map(|velocity| velocity.to_parameters(self.geometry)),
             offsets: self.offsets.clone(),
             chains: self.chains.clone(),
         };
-        Checkpoint { parameters: self.collect(), training: Some(training) }
+        Checkpoint { parameters: self.model(), training: Some(training) }
     }
 }
 
 fn is_persistent(config: &TrainConfig) -> bool {
     matches!(config.estimator, Estimator::Pcd { .. })
+}
+
+fn has_momentum(config: &TrainConfig) -> bool {
+    config.momentum > 0.0
 }
 
 fn check_data(data: &BitMatrix) -> Result<(), TrainError> {

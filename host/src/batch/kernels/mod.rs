@@ -82,9 +82,14 @@ macro_rules! compiled_for {
         }
 
         #[target_feature(enable = $features)]
-        pub(super) fn ascend(weights: &mut [[f32; TILE]], step: &BlockStep<'_>, products: &mut Products<'_>) {
+        pub(super) fn ascend(
+            weights: &mut [[f32; TILE]],
+            velocities: Option<&mut [[f32; TILE]]>,
+            step: &BlockStep<'_>,
+            products: &mut Products<'_>,
+        ) {
             // SAFETY: this function is compiled for the instructions.
-            portable::ascend_in(unsafe { VectorLanes::new() }, weights, step, products);
+            portable::ascend_in(unsafe { VectorLanes::new() }, weights, velocities, step, products);
         }
 
         #[target_feature(enable = $features)]
@@ -338,8 +343,19 @@ pub struct BlockStep<'s> {
     pub column_offsets: &'s [f32; TILE],
     /// Differences of the means of the columns' units.
     pub column_differences: &'s [f32; TILE],
+    /// How far to go.
+    pub rule: Rule,
+}
+
+/// How an update moves the weights W: with the gradient G = ΔW − decay · W, V ← momentum · V + G, then W ← W + rate · V.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rule {
     /// The learning rate.
     pub rate: f32,
+    /// What is kept of the velocity V; 0 for none.
+    pub momentum: f32,
+    /// Weight decay: the penalty is decay/2 times the sum of the squared weights.
+    pub decay: f32,
 }
 
 /// What [`ascend`] finds beside the weights.
@@ -353,9 +369,19 @@ pub struct Products<'p> {
     pub largest: u32,
 }
 
-/// Moves a block of weights along its gradient.
-pub fn ascend(isa: Isa, weights: &mut [[f32; TILE]], step: &BlockStep<'_>, products: &mut Products<'_>) {
-    dispatch!(isa, ascend(weights, step, products));
+/// Moves a block of weights along its gradient, by the [rule](BlockStep::rule). Velocities are those of the block's weights
+/// before and after; without any the rule's momentum does not matter.
+///
+/// # Panics
+/// If there are fewer rows of velocities than of weights.
+pub fn ascend(
+    isa: Isa,
+    weights: &mut [[f32; TILE]],
+    velocities: Option<&mut [[f32; TILE]]>,
+    step: &BlockStep<'_>,
+    products: &mut Products<'_>,
+) {
+    dispatch!(isa, ascend(weights, velocities, step, products));
 }
 
 /// Writes the transpose of a block of at most 64 rows: row j of `transposed` gets column j, as far as there are rows.

@@ -5,7 +5,7 @@
 use bitboltz_core::{bits::WORD_BITS, fixed::Scale};
 
 use super::{
-    BlockStep, Lane, Products, Sign, Target,
+    BlockStep, Lane, Products, Rule, Sign, Target,
     lanes::{Lanes, PlainLanes, SIDE, Square, pack},
     sums::{Plain, Sums},
 };
@@ -363,8 +363,13 @@ pub fn count_pairs(rows: &[u64], columns: &[[u64; TILE]], sums: &mut [[f32; TILE
 }
 
 /// See [`super::ascend`].
-pub fn ascend(weights: &mut [[f32; TILE]], step: &BlockStep<'_>, products: &mut Products<'_>) {
-    ascend_in(PlainLanes, weights, step, products);
+pub fn ascend(
+    weights: &mut [[f32; TILE]],
+    velocities: Option<&mut [[f32; TILE]]>,
+    step: &BlockStep<'_>,
+    products: &mut Products<'_>,
+) {
+    ascend_in(PlainLanes, weights, velocities, step, products);
 }
 
 /// The same, with certain instructions.
@@ -372,10 +377,28 @@ pub fn ascend(weights: &mut [[f32; TILE]], step: &BlockStep<'_>, products: &mut 
 pub(super) fn ascend_in(
     lanes: impl Lanes,
     weights: &mut [[f32; TILE]],
+    velocities: Option<&mut [[f32; TILE]]>,
+    step: &BlockStep<'_>,
+    products: &mut Products<'_>,
+) {
+    match velocities {
+        Some(velocities) => ascend_by::<true, true>(lanes, weights, velocities, step, products),
+        None if step.rule.decay != 0.0 => ascend_by::<false, true>(lanes, weights, &mut [], step, products),
+        None => ascend_by::<false, false>(lanes, weights, &mut [], step, products),
+    }
+}
+
+/// The same, without the arithmetic of what a rule does not have: nothing is to cost time where it is not used.
+#[inline(always)]
+fn ascend_by<const MOMENTUM: bool, const DECAY: bool>(
+    lanes: impl Lanes,
+    weights: &mut [[f32; TILE]],
+    velocities: &mut [[f32; TILE]],
     step: &BlockStep<'_>,
     products: &mut Products<'_>,
 ) {
     let [p, n] = step.factors;
+    let Rule { rate, momentum, decay } = step.rule;
     let mut largest = [0; SIDE];
     // For each row, the products of sixteen columns side by side.
     let mut sides = [[0.0; SIDE]; TILE];
@@ -388,15 +411,25 @@ pub(super) fn ascend_in(
         let mut sums = *columns;
         let states = step.positive.iter().zip(step.negative);
         let rows = step.row_offsets.iter().zip(step.row_differences);
-        for (((row, (positive, negative)), (offset, difference)), side) in
-            weights.iter_mut().zip(states).zip(rows).zip(&mut *sides)
+        for (i, (((row, (positive, negative)), (offset, difference)), side)) in
+            weights.iter_mut().zip(states).zip(rows).zip(&mut *sides).enumerate()
         {
+            let mut none = [0.0; SIDE];
+            let velocity = if MOMENTUM { &mut velocities[i].as_chunks_mut::<SIDE>().0[part] } else { &mut none };
             let row = &mut row.as_chunks_mut::<SIDE>().0[part];
             let (positive, negative) = (sixteen(positive), sixteen(negative));
             for k in 0..SIDE {
                 let plain = positive[k] * p - negative[k] * n;
-                let gradient = plain - (offset * differences[k] + difference * offsets[k]);
-                row[k] += step.rate * gradient;
+                let mut gradient = plain - (offset * differences[k] + difference * offsets[k]);
+                if DECAY {
+                    gradient -= decay * row[k];
+                }
+                let mut direction = gradient;
+                if MOMENTUM {
+                    direction += momentum * velocity[k];
+                    velocity[k] = direction;
+                }
+                row[k] += rate * direction;
                 largest[k] = (row[k].to_bits() & 0x7FFF_FFFF).max(largest[k]);
                 side[k] += gradient * offsets[k];
                 sums[k] += gradient * offset;

@@ -230,7 +230,7 @@ fn blocks_ascend_alike_on_every_instruction_set() {
         let mut block =
             || -> Vec<[f32; TILE]> { (0..count).map(|_| floats(&mut rng, TILE).try_into().unwrap()).collect() };
         // Sums of up to 64 products of some hundreds: rounded by less than 0.01.
-        let (weights, positive, negative, columns) = (block(), block(), block(), block());
+        let (weights, before, positive, negative, columns) = (block(), block(), block(), block(), block());
         let (row_offsets, row_differences) = (floats(&mut rng, count), floats(&mut rng, count));
         let column_differences: [f32; TILE] = floats(&mut rng, TILE).try_into().unwrap();
         let step = BlockStep {
@@ -241,34 +241,44 @@ fn blocks_ascend_alike_on_every_instruction_set() {
             row_differences: &row_differences,
             column_offsets: &columns[0],
             column_differences: &column_differences,
-            rate: 0.125,
+            rule: Rule { rate: 0.0, momentum: 0.0, decay: 0.0 },
         };
-        let mut first = None;
-        for isa in Isa::available() {
-            let mut moved = weights.clone();
-            let (mut rows, mut sums) = (vec![1.0; count], [2.0; TILE]);
-            let mut products = Products { rows: &mut rows, columns: &mut sums, largest: 0 };
-            ascend(*isa, &mut moved, &step, &mut products);
-            let largest = products.largest;
-            let mut expected_columns = [2.0; TILE];
-            for i in 0..count {
-                let mut expected_row = 1.0;
-                for k in 0..TILE {
-                    let x = f64::from;
-                    let gradient = 0.5 * x(positive[i][k])
-                        - 0.25 * x(negative[i][k])
-                        - x(row_offsets[i]) * x(column_differences[k])
-                        - x(row_differences[i]) * x(columns[0][k]);
-                    assert!((x(moved[i][k]) - x(weights[i][k]) - 0.125 * gradient).abs() < 1e-5);
-                    expected_row += gradient * x(columns[0][k]);
-                    expected_columns[k] += gradient * x(row_offsets[i]);
+        // Plain, with weight decay, and with momentum too.
+        let rules = [(0.0, None), (0.25, None), (0.25, Some(0.75)), (0.0, Some(0.5))];
+        for (decay, momentum) in rules {
+            let rule = Rule { rate: 0.125, momentum: momentum.unwrap_or(0.0), decay };
+            let step = BlockStep { rule, ..step };
+            let mut first = None;
+            for isa in Isa::available() {
+                let (mut moved, mut velocities) = (weights.clone(), before.clone());
+                let (mut rows, mut sums) = (vec![1.0; count], [2.0; TILE]);
+                let mut products = Products { rows: &mut rows, columns: &mut sums, largest: 0 };
+                ascend(*isa, &mut moved, momentum.map(|_| velocities.as_mut_slice()), &step, &mut products);
+                let largest = products.largest;
+                let mut expected_columns = [2.0; TILE];
+                for i in 0..count {
+                    let mut expected_row = 1.0;
+                    for k in 0..TILE {
+                        let x = f64::from;
+                        let gradient = 0.5 * x(positive[i][k])
+                            - 0.25 * x(negative[i][k])
+                            - x(row_offsets[i]) * x(column_differences[k])
+                            - x(row_differences[i]) * x(columns[0][k])
+                            - x(decay) * x(weights[i][k]);
+                        let kept = momentum.map_or(0.0, |momentum| x(momentum) * x(before[i][k]));
+                        assert!((x(moved[i][k]) - x(weights[i][k]) - 0.125 * (kept + gradient)).abs() < 1e-5);
+                        let velocity = if momentum.is_some() { kept + gradient } else { x(before[i][k]) };
+                        assert!((x(velocities[i][k]) - velocity).abs() < 1e-5);
+                        expected_row += gradient * x(columns[0][k]);
+                        expected_columns[k] += gradient * x(row_offsets[i]);
+                    }
+                    assert!((f64::from(rows[i]) - expected_row).abs() < 0.01);
                 }
-                assert!((f64::from(rows[i]) - expected_row).abs() < 0.01);
+                assert!(sums.iter().zip(&expected_columns).all(|(a, b)| (f64::from(*a) - b).abs() < 0.01));
+                assert_eq!(f32::from_bits(largest), moved.iter().flatten().fold(0.0, |m, w| w.abs().max(m)));
+                let found = (moved, velocities, rows, sums);
+                assert_eq!(*first.get_or_insert_with(|| found.clone()), found, "{}", isa.name());
             }
-            assert!(sums.iter().zip(&expected_columns).all(|(a, b)| (f64::from(*a) - b).abs() < 0.01));
-            assert_eq!(f32::from_bits(largest), moved.iter().flatten().fold(0.0, |m, w| w.abs().max(m)));
-            let found = (moved, rows, sums);
-            assert_eq!(*first.get_or_insert_with(|| found.clone()), found, "{}", isa.name());
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::{
     estimator::{Estimator, Phase, posterior_sweeps},
     parameters::Parameters,
     train::{
-        Trainer,
+        Schedule, Trainer,
         rows::Batches,
         seeds::{Purpose, stream_for},
     },
@@ -51,13 +51,16 @@ const SUM_TOLERANCE: f64 = 4e-6;
 pub fn check(mut checkpoint: Checkpoint, data: &BitMatrix) -> Result<(), BenchError> {
     if let Some(training) = &mut checkpoint.training {
         training.config.learning_rate = 1.0;
-        training.config.gamma = 0.0;
+        (training.config.schedule, training.config.gamma) = (Schedule::Sqrt, 0.0);
+        // The plain step is checked; the rest is what it was before.
+        (training.config.momentum, training.config.weight_decay) = (0.0, 0.0);
+        training.velocity = None;
     }
     let mut trainer = Trainer::resume(checkpoint, data.clone())?;
     for _ in 0..2 {
         let before = trainer.checkpoint();
         trainer.update()?;
-        let parameters = &before.parameters;
+        let parameters = before.learning();
         with_chain_model!(parameters, trainer.config().chain_weights, model => one(&model, &before, data, &trainer))?;
     }
     Ok(())
@@ -83,7 +86,7 @@ fn one<W: TileWeight>(
         ensure(chains.words().iter().eq(expected), || "persistent chains end elsewhere".to_owned())?;
     }
     let gradient = Gradient { shape: *model.shape(), phases, offsets: &training.offsets };
-    compare(&gradient, &before.parameters, trainer.parameters(), config.seed)
+    compare(&gradient, before.learning(), trainer.checkpoint().learning(), config.seed)
 }
 
 fn compare(gradient: &Gradient<'_>, before: &Parameters, after: &Parameters, seed: u64) -> Result<(), BenchError> {
