@@ -62,7 +62,7 @@ pub(super) struct ExactArgs {
     #[arg(long, value_name = "BITS")]
     pub(super) visible: Option<String>,
     /// Estimators: ucd-lmi (the paper's: local-mode start, coupled Metropolis-Hastings), ucd-lmi-gibbs, ucd-gibbs,
-    /// ucd-mh, cd-K.
+    /// ucd-mh, ucd-lmi-mix-P, ucd-mix-P, cd-K.
     #[arg(
         long,
         value_delimiter = ',',

@@ -139,8 +139,9 @@ struct Settings {
 #[derive(Debug, clap::Args)]
 struct EstimatorSettings {
     /// Gradient estimator: ucd-lmi (the paper's: local-mode start, coupled Metropolis-Hastings), ucd-lmi-gibbs, ucd-gibbs,
-    /// ucd-mh, cd-K for K Gibbs sweeps from the data, or pcd, pcd-K for free chains that are kept and go on from update to
-    /// update, 1 or K Gibbs sweeps each time (persistent contrastive divergence) [default: ucd-lmi].
+    /// ucd-mh, ucd-lmi-mix-P or ucd-mix-P for a Metropolis-Hastings step with probability P and a Gibbs sweep otherwise,
+    /// cd-K for K Gibbs sweeps from the data, or pcd, pcd-K for free chains that are kept and go on from update to update,
+    /// 1 or K Gibbs sweeps each time (persistent contrastive divergence) [default: ucd-lmi].
     #[arg(long)]
     estimator: Option<Estimator>,
     /// First step of a chain whose state counts (H_{k:m}) [default: 0].

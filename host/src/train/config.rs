@@ -279,6 +279,7 @@ mod tests {
             TrainConfig::default(),
             TrainConfig::paper_defaults(),
             TrainConfig { estimator, init: Init::Normal { std: 0.01 }, ..TrainConfig::default() },
+            TrainConfig { estimator: "ucd-mix-0.1".parse().unwrap(), ..TrainConfig::default() },
             TrainConfig { estimator: Estimator::Cd { k: 3 }, ..TrainConfig::default() },
             TrainConfig { estimator: Estimator::Pcd { k: 1 }, ..TrainConfig::default() },
             TrainConfig { estimator: Estimator::Pcd { k: 4 }, ..TrainConfig::default() },

@@ -5,7 +5,7 @@
 //! | `ucd-lmi` with H_0, y_0 = x_0 | `first_state`, blocks of chains; pairs whose first proposal was accepted in `singly` |
 //! | `cd-K`, `pcd`, `pcd-K` | `sweeps`, blocks of chains |
 //! | `ucd-lmi-gibbs`, `ucd-gibbs` | `coupled`, blocks of pairs |
-//! | `ucd-mh`, and every other horizon or second start of `ucd-lmi` | `singly`, one chain at a time through the core |
+//! | `ucd-mh`, `ucd-lmi-mix-P`, `ucd-mix-P`, and every other horizon or second start of `ucd-lmi` | `singly`, one chain at a time through the core |
 //!
 //! Where a chain runs does not depend on other chains, and its draws do not depend on where it runs.
 
