@@ -134,6 +134,15 @@ fn train_takes_every_setting() {
     let gibbs = expected("ucd-lmi-gibbs", horizon).with_second(second);
     assert_eq!(estimator("--estimator ucd-lmi-gibbs --y0 independent"), gibbs);
     assert_eq!(estimator(""), gibbs);
+    // Another one for the clamped phase; it is kept too, and goes when it is the same again.
+    let clamped =
+        || Checkpoint::load(&folder.path().join("c.safetensors")).unwrap().training.unwrap().config.clamped_estimator;
+    let mixture = expected("ucd-lmi-mix-0.5", horizon).with_second(second);
+    assert_eq!((estimator("--clamped-estimator ucd-lmi-mix-0.5"), clamped()), (gibbs, Some(mixture)));
+    let horizon = Horizon { cap: 900, ..horizon };
+    let mixture = mixture.with_horizon(horizon);
+    assert_eq!((estimator("--cap 900 --estimator cd-1"), clamped()), (Estimator::Cd { k: 1 }, Some(mixture)));
+    assert_eq!((estimator("--clamped-estimator cd-1"), clamped()), (Estimator::Cd { k: 1 }, None));
 }
 
 #[test]

@@ -145,6 +145,9 @@ fn train() {
         ("--estimator cd-2 --lag 2", "--lag, "),
         ("--estimator cd-2 --y0 same", "--y0, "),
         ("--y0 other", "independent"),
+        ("--estimator ucd-mix-1", "0 < P < 1"),
+        ("--clamped-estimator pcd", "--clamped-estimator: expected"),
+        ("--estimator pcd --clamped-estimator cd-2 --k 1", "pcd couples no chains, and cd-2 neither"),
     ] {
         train(&format!("data.npy -o t.safetensors --steps 1 {options}")).misused(&[words]);
     }
@@ -274,7 +277,7 @@ const OPTIONS: &[(&str, &str)] = &[
     ("data get", "<NAME>"),
     (
         "train",
-        "<DATA> --output --resume --hidden --bits --paper-defaults --estimator --k --m --lag --y0 --cap --batch --lr --gamma \
+        "<DATA> --output --resume --hidden --bits --paper-defaults --estimator --clamped-estimator --k --m --lag --y0 --cap --batch --lr --gamma \
          --centering --marginalise --init --bias-from-data --seed --steps --minutes --threshold --checkpoint-every \
          --metrics --grids --grid-every --json --threads",
     ),

@@ -33,7 +33,7 @@ use crate::{
 /// The metadata key of this program's record. One key, so that equal checkpoints are equal files.
 const METADATA_KEY: &str = "bitboltz";
 /// Version of the record. A change of what a field means, a new field, or one that goes makes another version.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 /// The tensor of persistent chains.
 const CHAINS: &str = "chains";
 

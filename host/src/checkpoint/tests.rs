@@ -156,13 +156,13 @@ fn damaged_files_are_refused() {
     other[at] = b'x';
     assert!(matches!(open(&other), Err(CheckpointError::Metadata { .. })));
     // A record of another version, or of none.
-    let version = r#"\"version\":1"#;
-    for (text, found) in [(r#"\"version\":2"#, "2"), (r#"\"vErsion\":1"#, "none")] {
+    let version = r#"\"version\":2"#;
+    for (text, found) in [(r#"\"version\":1"#, "1"), (r#"\"vErsion\":2"#, "none")] {
         let at = bytes.windows(version.len()).position(|window| window == version.as_bytes()).unwrap();
         let mut other = bytes.clone();
         other[at..at + text.len()].copy_from_slice(text.as_bytes());
         let error = open(&other).unwrap_err().to_string();
-        assert_eq!(error, format!("m.safetensors: metadata `bitboltz`: expected version 1, found {found}"));
+        assert_eq!(error, format!("m.safetensors: metadata `bitboltz`: expected version 2, found {found}"));
     }
     let missing = Checkpoint::load(Path::new("/no/such/file")).unwrap_err();
     assert!(matches!(&missing, CheckpointError::Io { .. }) && missing.to_string().starts_with("/no/such/file: "));

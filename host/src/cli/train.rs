@@ -23,7 +23,7 @@ use crate::{
         self, Encoding, Images, Split,
         labels::{classes, label_units, with_labels},
     },
-    estimator::{Estimator, SecondStart},
+    estimator::{Estimator, Phase, SecondStart},
     train::{
         Budget, Init, TrainConfig, Trainer,
         config::{CAP, ConfigError},
@@ -46,7 +46,7 @@ const MINUTES: f64 = 10.0;
 #[command(after_help = "Examples:\n  bitboltz train digits --hidden 500,500 --minutes 2 -o m.safetensors\n  \
                         bitboltz train mnist --minutes 20 -o mnist.safetensors --grids grids\n  \
                         bitboltz train mnist --minutes 40 -o mnist.safetensors --resume\n  \
-                        bitboltz train mnist --minutes 60 -o mnist.safetensors --resume --estimator ucd-lmi-gibbs\n  \
+                        bitboltz train mnist --minutes 60 -o mnist.safetensors --resume --clamped-estimator ucd-lmi-gibbs\n  \
                         bitboltz train mnist --paper-defaults --hidden 784,784 -o paper.safetensors")]
 pub(super) struct Args {
     /// A known data set (its training images), or a path.
@@ -55,8 +55,8 @@ pub(super) struct Args {
     #[arg(short, long)]
     output: PathBuf,
     /// Continue the run of the output file. Its settings are kept, and its limits unless others are given; both count
-    /// from its beginning. --estimator, --k, --m, --lag, --y0 and --cap may be changed: from here on, and in the
-    /// checkpoint; the run is then no longer the one that it would have been without the stop.
+    /// from its beginning. --estimator, --clamped-estimator, --k, --m, --lag, --y0 and --cap may be changed: from here
+    /// on, and in the checkpoint; the run is then no longer the one that it would have been without the stop.
     #[arg(long)]
     resume: bool,
     #[command(flatten)]
@@ -135,7 +135,7 @@ struct Settings {
     seed: u64,
 }
 
-/// The estimator; all but its name is for those that couple chains.
+/// The estimators; all but their names is for those that couple chains, in both phases.
 #[derive(Debug, clap::Args)]
 struct EstimatorSettings {
     /// Gradient estimator: ucd-lmi (the paper's: local-mode start, coupled Metropolis-Hastings), ucd-lmi-gibbs, ucd-gibbs,
@@ -144,6 +144,11 @@ struct EstimatorSettings {
     /// 1 or K Gibbs sweeps each time (persistent contrastive divergence) [default: ucd-lmi].
     #[arg(long)]
     estimator: Option<Estimator>,
+    /// Another estimator for the clamped phase; --estimator is then the free phase's alone. ucd-lmi-gibbs couples within
+    /// a few sweeps there, also in large models. --k, --m, --lag, --y0 and --cap are for both. To go back to one for both
+    /// phases in a run that is resumed, name the free phase's here too [default: as --estimator].
+    #[arg(long, value_name = "ESTIMATOR")]
+    clamped_estimator: Option<Estimator>,
     /// First step of a chain whose state counts (H_{k:m}) [default: 0].
     #[arg(long)]
     k: Option<u32>,
@@ -163,14 +168,24 @@ struct EstimatorSettings {
 }
 
 impl EstimatorSettings {
-    /// These settings, and `base` for what they leave open.
-    fn over(&self, base: Estimator) -> Result<Estimator, Usage> {
-        let name = self.estimator.unwrap_or(base);
-        let coupling = self.k.or(self.m).or(self.lag).or(self.cap).is_some() || self.y0.is_some();
-        if matches!(name, Estimator::Cd { .. } | Estimator::Pcd { .. }) {
-            let refused = || Usage(format!("--k, --m, --lag, --y0, --cap: {name} couples no chains"));
-            return if coupling { Err(refused()) } else { Ok(name) };
+    /// Gives `config` these settings where they are given.
+    fn apply(&self, config: &mut TrainConfig) -> Result<(), Usage> {
+        let free = self.estimator.unwrap_or(config.estimator);
+        let clamped = self.clamped_estimator.or(config.clamped_estimator);
+        let given = self.k.or(self.m).or(self.lag).or(self.cap).is_some() || self.y0.is_some();
+        if given && !std::iter::once(free).chain(clamped).any(|estimator| matches!(estimator, Estimator::Ucd { .. })) {
+            let both = clamped.map_or(String::new(), |clamped| format!(", and {clamped} neither"));
+            return Err(Usage(format!("--k, --m, --lag, --y0, --cap: {free} couples no chains{both}")));
         }
+        let bases = (config.estimator, config.estimator_of(Phase::Positive));
+        config.estimator = self.coupled(free, bases.0);
+        let clamped = clamped.map(|clamped| self.coupled(clamped, bases.1));
+        config.clamped_estimator = clamped.filter(|clamped| *clamped != config.estimator);
+        Ok(())
+    }
+
+    /// An estimator with these settings, and those of `base` for what they leave open, if it couples chains.
+    fn coupled(&self, estimator: Estimator, base: Estimator) -> Estimator {
         // What replaces one that couples no chains begins with the defaults.
         let (horizon, second) = match base {
             Estimator::Ucd { horizon, second, .. } => (horizon, second),
@@ -184,7 +199,7 @@ impl EstimatorSettings {
             lag: self.lag.unwrap_or(horizon.lag),
             cap: self.cap.unwrap_or(horizon.cap),
         };
-        Ok(name.with_horizon(horizon).with_second(self.y0.map_or(second, Y0::into)))
+        estimator.with_horizon(horizon).with_second(self.y0.map_or(second, Y0::into))
     }
 }
 
@@ -212,10 +227,11 @@ fn init(text: &str) -> Result<Init, String> {
 impl Settings {
     fn config(&self, data_set: &str, budget: Budget) -> Result<TrainConfig, Usage> {
         let base = if self.paper_defaults { TrainConfig::paper_defaults() } else { TrainConfig::default() };
-        Ok(TrainConfig {
+        let mut config = TrainConfig {
             data_set: Some(data_set.to_owned()),
             hidden: self.hidden.clone().unwrap_or(base.hidden),
-            estimator: self.estimator.over(base.estimator)?,
+            estimator: base.estimator,
+            clamped_estimator: base.clamped_estimator,
             batch: self.batch.unwrap_or(base.batch),
             learning_rate: self.lr.unwrap_or(base.learning_rate),
             gamma: self.gamma.unwrap_or(base.gamma),
@@ -226,7 +242,9 @@ impl Settings {
             bias_from_data: self.bias_from_data,
             seed: self.seed,
             budget,
-        })
+        };
+        self.estimator.apply(&mut config)?;
+        Ok(config)
     }
 }
 
@@ -240,6 +258,7 @@ fn option(field: &str) -> &str {
         "centering" => "--centering",
         "init" => "--init",
         "estimator" => "--k, --m, --lag",
+        "clamped_estimator" => "--clamped-estimator",
         other => other,
     }
 }
@@ -258,7 +277,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     Shape::new(&widths).map_err(|error| Usage(format!("--hidden: {error}")))?;
     let mut resumed = args.resume.then(|| Checkpoint::load(&args.output)).transpose()?;
     if let Some(TrainingState { config, .. }) = resumed.as_mut().and_then(|checkpoint| checkpoint.training.as_mut()) {
-        config.estimator = args.settings.estimator.over(config.estimator)?;
+        args.settings.estimator.apply(config)?;
         config.check().map_err(impossible)?;
     }
     let bits = resumed.as_ref().map_or(args.settings.bits, |checkpoint| checkpoint.parameters.geometry().bits.max(1));
@@ -287,11 +306,12 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
     say(format_args!(
-        "{}: {} images, layers {:?}, {}",
+        "{}: {} images, layers {:?}, {}{}",
         args.data,
         images.len(),
         trainer.parameters().shape().widths().collect::<Vec<_>>(),
-        trainer.config().estimator
+        trainer.config().estimator,
+        trainer.config().clamped_estimator.map_or(String::new(), |clamped| format!(", clamped {clamped}"))
     ));
     let options = RunOptions {
         checkpoint: &args.output,

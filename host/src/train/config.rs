@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::optimiser::Schedule;
-use crate::estimator::{Estimator, SecondStart, UnknownEstimator};
+use crate::estimator::{Estimator, Phase, SecondStart, UnknownEstimator};
 
 /// Most steps for a pair to meet in training, unless told otherwise. Chains are recorded until they have met, two states
 /// a step, with a float for each hidden unit: at 784-500-500 a thousand steps are some megabytes for each of the 64
@@ -73,9 +73,12 @@ pub struct TrainConfig {
     pub data_set: Option<String>,
     /// Widths of the hidden layers, lowest first.
     pub hidden: Vec<usize>,
-    /// The estimator of both phases.
+    /// The estimator of both phases, or of the free one alone.
     #[serde(with = "estimator_as_text")]
     pub estimator: Estimator,
+    /// The estimator of the clamped phase, if that has another one.
+    #[serde(with = "clamped_estimator_as_text")]
+    pub clamped_estimator: Option<Estimator>,
     /// Data rows of an update, and free chains.
     pub batch: usize,
     /// Learning rate of the first update.
@@ -107,6 +110,7 @@ impl Default for TrainConfig {
             data_set: None,
             hidden: vec![500, 500],
             estimator: Estimator::UCD_LMI.with_horizon(Horizon { cap: CAP, ..Horizon::default() }),
+            clamped_estimator: None,
             batch: 25,
             learning_rate: 0.05,
             gamma: 0.001,
@@ -131,6 +135,14 @@ impl TrainConfig {
     /// The learning rates.
     pub fn schedule(&self) -> Schedule {
         Schedule { rate: self.learning_rate, gamma: self.gamma }
+    }
+
+    /// The estimator of a phase.
+    pub fn estimator_of(&self, phase: Phase) -> Estimator {
+        match phase {
+            Phase::Positive => self.clamped_estimator.unwrap_or(self.estimator),
+            Phase::Negative => self.estimator,
+        }
     }
 
     /// Whether the numbers make sense.
@@ -163,13 +175,27 @@ impl TrainConfig {
         if self.budget.minutes.is_some_and(|minutes| !positive(minutes)) {
             return fail("budget.minutes", "a positive number");
         }
-        match self.estimator {
-            Estimator::Ucd { horizon, .. } if horizon.k > horizon.m || horizon.lag == 0 => {
-                fail("estimator", "k ≤ m and lag ≥ 1")
+        check_estimator("estimator", self.estimator)?;
+        match self.clamped_estimator {
+            // Nothing persists in the clamped phase: its chains begin anew with every batch.
+            Some(Estimator::Pcd { .. }) => {
+                fail("clamped_estimator", "one of the clamped phase, where pcd-K is the same as cd-K: cd-K")
             }
-            Estimator::Cd { k: 0 } | Estimator::Pcd { k: 0 } => fail("estimator", "cd-K or pcd-K with K ≥ 1"),
-            _ => Ok(()),
+            Some(estimator) => check_estimator("clamped_estimator", estimator),
+            None => Ok(()),
         }
+    }
+}
+
+fn check_estimator(field: &'static str, estimator: Estimator) -> Result<(), ConfigError> {
+    match estimator {
+        Estimator::Ucd { horizon, .. } if horizon.k > horizon.m || horizon.lag == 0 => {
+            Err(ConfigError { field, expected: "k ≤ m and lag ≥ 1" })
+        }
+        Estimator::Cd { k: 0 } | Estimator::Pcd { k: 0 } => {
+            Err(ConfigError { field, expected: "cd-K or pcd-K with K ≥ 1" })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -247,6 +273,21 @@ mod estimator_as_text {
     }
 }
 
+mod clamped_estimator_as_text {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer, de::Error as _};
+
+    use super::{Estimator, EstimatorText};
+
+    pub(super) fn serialize<S: Serializer>(estimator: &Option<Estimator>, serializer: S) -> Result<S::Ok, S::Error> {
+        estimator.map(EstimatorText::from).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Estimator>, D::Error> {
+        let text = Option::<EstimatorText>::deserialize(deserializer)?;
+        text.map(Estimator::try_from).transpose().map_err(D::Error::custom)
+    }
+}
+
 mod kind_as_text {
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
@@ -280,6 +321,7 @@ mod tests {
             TrainConfig::paper_defaults(),
             TrainConfig { estimator, init: Init::Normal { std: 0.01 }, ..TrainConfig::default() },
             TrainConfig { estimator: "ucd-mix-0.1".parse().unwrap(), ..TrainConfig::default() },
+            TrainConfig { clamped_estimator: Some(estimator), ..TrainConfig::default() },
             TrainConfig { estimator: Estimator::Cd { k: 3 }, ..TrainConfig::default() },
             TrainConfig { estimator: Estimator::Pcd { k: 1 }, ..TrainConfig::default() },
             TrainConfig { estimator: Estimator::Pcd { k: 4 }, ..TrainConfig::default() },
@@ -319,14 +361,25 @@ mod tests {
             less
         }
         let init = Init::Normal { std: 0.5 };
-        let record = serde_json::to_value(TrainConfig { init, ..TrainConfig::default() }).unwrap();
+        let clamped_estimator = Some(Estimator::UCD_LMI);
+        let record = serde_json::to_value(TrainConfig { init, clamped_estimator, ..TrainConfig::default() }).unwrap();
         let mut names = Vec::new();
         for (name, less) in without_one(&record) {
             let error = serde_json::from_value::<TrainConfig>(less).expect_err(&name).to_string();
             assert!(error.contains(&name) || name == "normal", "{name}: {error}");
             names.push(name);
         }
-        for name in ["hidden", "centering", "data_set", "minutes", "cap", "horizon", "independent_start", "std"] {
+        for name in [
+            "hidden",
+            "centering",
+            "data_set",
+            "minutes",
+            "cap",
+            "horizon",
+            "independent_start",
+            "std",
+            "clamped_estimator",
+        ] {
             assert!(names.iter().any(|found| found == name), "{name}");
         }
     }
@@ -361,5 +414,8 @@ mod tests {
             bad(|c| c.estimator = c.estimator.with_horizon(Horizon { k: 1, ..Horizon::default() })),
             Err("estimator")
         );
+        assert_eq!(bad(|c| c.clamped_estimator = Some(Estimator::Cd { k: 2 })), Ok(()));
+        assert_eq!(bad(|c| c.clamped_estimator = Some(Estimator::Cd { k: 0 })), Err("clamped_estimator"));
+        assert_eq!(bad(|c| c.clamped_estimator = Some(Estimator::Pcd { k: 2 })), Err("clamped_estimator"));
     }
 }

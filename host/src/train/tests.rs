@@ -98,6 +98,8 @@ fn every_setting_improves_the_exact_likelihood() {
         small(lmi_gibbs.with_horizon(Horizon { k: 1, m: 3, ..Horizon::default() })),
         small(ucd(StartPolicy::Random, TransitionPolicy::Gibbs)),
         small("ucd-lmi-mix-0.5".parse().unwrap()),
+        TrainConfig { clamped_estimator: Some(lmi_gibbs), ..base.clone() },
+        TrainConfig { clamped_estimator: Some(lmi_gibbs), ..small(Estimator::Pcd { k: 1 }) },
         small(Estimator::Cd { k: 1 }),
         small(Estimator::Pcd { k: 1 }),
         TrainConfig { hidden: vec![5], ..small(Estimator::Pcd { k: 3 }) },
@@ -130,6 +132,7 @@ fn a_resumed_run_continues_bit_for_bit() {
         TrainConfig { centering: None, ..small(Estimator::UCD_LMI) },
         small(lmi_gibbs),
         small("ucd-lmi-mix-0.25".parse().unwrap()),
+        TrainConfig { clamped_estimator: Some(lmi_gibbs), ..small(Estimator::Pcd { k: 1 }) },
         small(Estimator::Cd { k: 2 }),
         small(Estimator::Pcd { k: 1 }),
         TrainConfig { hidden: vec![40], ..small(Estimator::Pcd { k: 2 }) },
@@ -150,6 +153,25 @@ fn a_resumed_run_continues_bit_for_bit() {
         };
         assert_eq!(bytes(&whole), bytes(&resumed));
     }
+}
+
+/// Each phase is that of its own estimator.
+#[test]
+fn the_clamped_phase_may_have_another_estimator() {
+    let names = ["ucd-lmi", "ucd-lmi-gibbs", "ucd-gibbs", "ucd-lmi-mix-0.3", "cd-3", "pcd"];
+    let first = |free: &str, clamped: Option<&str>| {
+        let clamped_estimator = clamped.map(|name| name.parse().unwrap());
+        let config = TrainConfig { clamped_estimator, ..small(free.parse().unwrap()) };
+        Trainer::new(config, data(), Geometry::default()).unwrap().update().unwrap()
+    };
+    let alone = names.map(|name| first(name, None));
+    for (free, of_free) in names.iter().zip(&alone) {
+        for (clamped, of_clamped) in names.iter().zip(&alone).filter(|(name, _)| **name != "pcd") {
+            let found = first(free, Some(clamped));
+            assert_eq!((found.positive, found.negative), (of_clamped.positive, of_free.negative), "{free} {clamped}");
+        }
+    }
+    assert!(alone.windows(2).all(|two| two[0].positive != two[1].positive && two[0].negative != two[1].negative));
 }
 
 /// Persistent chains belong to a run of their estimator: one that is changed to it begins them, one that is changed from

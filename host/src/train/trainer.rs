@@ -170,7 +170,7 @@ impl Work {
             [(Phase::Positive, "positive", &mut self.positive), (Phase::Negative, "negative", &mut self.negative)];
         for (summary, (phase, name, moments)) in summaries.iter_mut().zip(phases) {
             let plan = PhasePlan {
-                estimator: config.estimator,
+                estimator: config.estimator_of(phase),
                 phase,
                 marginalise: config.marginalise,
                 seed: config.seed,
