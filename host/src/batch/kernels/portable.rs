@@ -203,6 +203,65 @@ pub fn means<F: TileField>(fields: &[F], scale: Scale, means: &mut [f32]) {
     }
 }
 
+/// See [`super::sigmoids`].
+#[inline(always)]
+pub fn sigmoids(fields: &[f32], means: &mut [f32]) {
+    for (mean, &field) in means.iter_mut().zip(fields) {
+        let exponential = exp_neg(field.abs());
+        let tail = exponential / (1.0 + exponential);
+        *mean = if field < 0.0 { tail } else { 1.0 - tail };
+    }
+}
+
+/// exp(−x) of a number of at least 0, without a branch: 2ⁿ times a Taylor polynomial between ±½ ln 2.
+#[inline(always)]
+fn exp_neg(x: f32) -> f32 {
+    // Beyond it 2ⁿ would be no normal number.
+    let x = -x.min(87.0);
+    // Adding it rounds to an integer, which is then in the lowest bits.
+    const ROUND: f32 = 12_582_912.0;
+    let rounded = x * std::f32::consts::LOG2_E + ROUND;
+    let n = rounded - ROUND;
+    // ln 2 in two parts, of which n times the first is exact.
+    let r = (x - n * 0.693_359_4) + n * 2.121_944_4e-4;
+    let polynomial = [1.0 / 5040.0, 1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0];
+    let power = polynomial.into_iter().fold(0.0, |sum, factor| sum * r + factor);
+    power * f32::from_bits((rounded.to_bits() << 23).wrapping_add(1.0_f32.to_bits()))
+}
+
+/// See [`super::add_products`].
+#[inline(always)]
+pub fn add_products(rows: &[[f32; TILE]], factors: &[[f32; TILE]], sums: &mut [[f32; TILE]]) {
+    assert_eq!(factors.len(), sums.len());
+    let ((fours, one), (of_fours, of_one)) = (factors.as_chunks(), sums.as_chunks_mut());
+    fours.iter().zip(of_fours).for_each(|(factors, sums)| add_products_of::<4>(rows, factors, sums));
+    one.iter().zip(of_one).for_each(|(factors, sums)| {
+        add_products_of(rows, std::array::from_ref(factors), std::array::from_mut(sums));
+    });
+}
+
+/// Some sums side by side, which need not wait for each other.
+#[inline(always)]
+fn add_products_of<const N: usize>(rows: &[[f32; TILE]], factors: &[[f32; TILE]; N], sums: &mut [[f32; TILE]; N]) {
+    const COLUMNS: usize = 16;
+    assert!(rows.len() <= TILE);
+    for first in (0..TILE).step_by(COLUMNS) {
+        let mut products = [[0.0; COLUMNS]; N];
+        for (i, row) in rows.iter().enumerate() {
+            let row: &[f32; COLUMNS] = row[first..first + COLUMNS].try_into().expect("as long");
+            for n in 0..N {
+                let factor = factors[n][i];
+                for k in 0..COLUMNS {
+                    products[n][k] += factor * row[k];
+                }
+            }
+        }
+        for (sums, products) in sums.iter_mut().zip(&products) {
+            sums[first..first + COLUMNS].iter_mut().zip(products).for_each(|(sum, product)| *sum += product);
+        }
+    }
+}
+
 /// See [`super::masked_sum`].
 #[inline(always)]
 pub fn masked_sum<F: TileField>(fields: &[F], words: &[u32]) -> F::Energy {
