@@ -24,7 +24,6 @@ use thiserror::Error;
 
 use crate::{
     atomic,
-    estimator::Estimator,
     matrix::{all_finite, transpose},
     parameters::Parameters,
     train::{config::TrainConfig, persistent::PersistentChains, rows::Fingerprint},
@@ -59,8 +58,8 @@ pub struct TrainingState {
     pub seconds: f64,
     /// What the gradient is centered by, one vector for each layer; empty without centering.
     pub offsets: Vec<Vec<f32>>,
-    /// The free chains of persistent contrastive divergence. A file whose estimator that is has them; no other has. `None`
-    /// with this estimator, as when it was changed to, begins new ones.
+    /// The free chains of an estimator that keeps them. A file with such an estimator has them; no other has. `None` with
+    /// such an estimator, as when it was changed to, begins new ones.
     pub chains: Option<PersistentChains>,
 }
 
@@ -221,10 +220,14 @@ impl Checkpoint {
             .map(|json| {
                 let json: Value = serde_json::from_str(json).map_err(|error| bad_record(error.to_string()))?;
                 // Before the rest, which another version may have changed.
-                if json["version"] != VERSION {
-                    let found = if json["version"].is_null() { "none".into() } else { json["version"].to_string() };
-                    return Err(CheckpointError::Version { path: path.to_owned(), found });
-                }
+                let json = match &json["version"] {
+                    version if *version == VERSION => json,
+                    version if *version == 1 => of_version_1(json),
+                    version => {
+                        let found = if version.is_null() { "none".into() } else { version.to_string() };
+                        return Err(CheckpointError::Version { path: path.to_owned(), found });
+                    }
+                };
                 serde_json::from_value::<Record>(json).map_err(|error| bad_record(error.to_string()))
             })
             .transpose()?;
@@ -260,7 +263,7 @@ impl Checkpoint {
         let training = match record.and_then(|record| record.training) {
             Some(TrainingRecord { config, data, step, seconds }) => {
                 let offsets = if config.centering.is_some() { vectors("offset")? } else { Vec::new() };
-                let persistent = matches!(config.estimator, Estimator::Pcd { .. });
+                let persistent = config.estimator.persistent_sweeps().is_some();
                 let chains = persistent.then(|| file.chains(&shape, config.batch)).transpose()?;
                 Some(TrainingState { config, data, step, seconds, offsets, chains })
             }
@@ -328,6 +331,16 @@ impl Checkpoint {
         atomic::write(path, |out| out.write_all(&bytes))
             .map_err(|source| CheckpointError::Io { path: path.to_owned(), source })
     }
+}
+
+/// A record of version 1 as one of this version: with the settings that there were none of, as they were without them.
+fn of_version_1(mut record: Value) -> Value {
+    if let Some(config) = record["training"]["config"].as_object_mut() {
+        for setting in ["clamped_estimator", "pretrain"] {
+            config.insert(setting.to_owned(), Value::Null);
+        }
+    }
+    record
 }
 
 /// An open file whose tensors are asked for by name.

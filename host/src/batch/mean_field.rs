@@ -249,16 +249,13 @@ mod tests {
         let half = |first: usize, means: &mut Vec<Vec<f64>>, fields: &mut Vec<Vec<f64>>| {
             let mut change = 0.0_f64;
             for layer in (first..shape.layers()).step_by(2) {
-                for i in 0..shape.width(layer) {
-                    let mut field = f64::from(parameters.biases()[layer][i]);
-                    field +=
-                        (0..shape.width(layer - 1)).map(|j| weight(layer - 1, j, i) * means[layer - 1][j]).sum::<f64>();
-                    if layer + 1 < shape.layers() {
-                        field +=
-                            (0..shape.width(layer + 1)).map(|j| weight(layer, i, j) * means[layer + 1][j]).sum::<f64>();
-                    }
-                    fields[layer][i] = field;
-                }
+                let of_unit = |i: usize| {
+                    let below = (0..shape.width(layer - 1)).map(|j| weight(layer - 1, j, i) * means[layer - 1][j]);
+                    let above = means.get(layer + 1).into_iter().flatten().enumerate();
+                    let above = above.map(|(j, mean)| weight(layer, i, j) * mean);
+                    f64::from(parameters.biases()[layer][i]) + below.sum::<f64>() + above.sum::<f64>()
+                };
+                fields[layer] = (0..shape.width(layer)).map(of_unit).collect();
                 for (mean, &field) in means[layer].iter_mut().zip(&fields[layer]) {
                     change = change.max((sigmoid(field) - *mean).abs());
                     *mean = sigmoid(field);

@@ -1,6 +1,7 @@
 //! Round trips, files of other programs, and malformed files.
 
 use super::*;
+use crate::estimator::Estimator;
 
 fn parameters() -> Parameters {
     let weights = vec![vec![1., 2., 3., 4., 5., 6., 7., 8.], vec![0.5, -0.25]];
@@ -157,7 +158,7 @@ fn damaged_files_are_refused() {
     assert!(matches!(open(&other), Err(CheckpointError::Metadata { .. })));
     // A record of another version, or of none.
     let version = r#"\"version\":2"#;
-    for (text, found) in [(r#"\"version\":1"#, "1"), (r#"\"vErsion\":2"#, "none")] {
+    for (text, found) in [(r#"\"version\":3"#, "3"), (r#"\"vErsion\":2"#, "none")] {
         let at = bytes.windows(version.len()).position(|window| window == version.as_bytes()).unwrap();
         let mut other = bytes.clone();
         other[at..at + text.len()].copy_from_slice(text.as_bytes());
@@ -205,4 +206,22 @@ fn numbers_that_are_not_finite_are_not_written() {
     let error = checkpoint.save(&path).unwrap_err();
     assert!(matches!(&error, CheckpointError::NotFinite { tensor, .. } if tensor == "bias.1"), "{error}");
     assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+/// Files of version 1 lack the settings that came with version 2, and go on as they would have.
+#[test]
+fn files_of_version_1_open_with_the_later_settings_off() {
+    const LATER: [&str; 2] = ["clamped_estimator", "pretrain"];
+    let path = Path::new("m.safetensors");
+    let checkpoint = Checkpoint { parameters: parameters(), training: Some(training()) };
+    let bytes = checkpoint.to_bytes(path).unwrap();
+    let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
+    let mut record: Value = serde_json::from_str(&metadata.metadata().as_ref().unwrap()[METADATA_KEY]).unwrap();
+    record["version"] = 1.into();
+    let config = record["training"]["config"].as_object_mut().unwrap();
+    LATER.iter().for_each(|field| assert!(config.remove(*field).is_some(), "{field}"));
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let metadata = HashMap::from([(METADATA_KEY.to_owned(), record.to_string())]);
+    let old = safetensors::serialize(file.tensors(), Some(metadata)).unwrap();
+    assert_eq!(open(&old).unwrap(), checkpoint);
 }

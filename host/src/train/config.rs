@@ -51,6 +51,17 @@ pub enum Init {
     },
 }
 
+/// A start that is learnt before the machine itself is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pretrain {
+    /// [Layer by layer](super::pretrain).
+    Greedy {
+        /// Updates of each layer's machine.
+        updates: u64,
+    },
+}
+
 /// How long to train: the whole run, earlier parts of a resumed one included. The first limit that is reached ends it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Budget {
@@ -97,6 +108,9 @@ pub struct TrainConfig {
     pub init: Init,
     /// Whether the visible biases start at the log odds of the data's means instead of zero.
     pub bias_from_data: bool,
+    /// What makes a better start of initial weights and biases; `None` to begin with them.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub pretrain: Option<Pretrain>,
     /// Seed of everything random.
     pub seed: u64,
     /// How long to train.
@@ -119,6 +133,7 @@ impl Default for TrainConfig {
             chain_weights: WeightKind::F32,
             init: Init::Orthogonal,
             bias_from_data: false,
+            pretrain: None,
             seed: 0,
             budget: Budget::default(),
         }
@@ -175,8 +190,18 @@ impl TrainConfig {
         if self.budget.minutes.is_some_and(|minutes| !positive(minutes)) {
             return fail("budget.minutes", "a positive number");
         }
+        if self.pretrain == Some(Pretrain::Greedy { updates: 0 }) {
+            return fail("pretrain", "at least 1 update");
+        }
         check_estimator("estimator", self.estimator)?;
         match self.clamped_estimator {
+            Some(_) if matches!(self.estimator, Estimator::MeanField { .. }) => fail(
+                "clamped_estimator",
+                "none beside mean-field, which is that of the clamped phase already; for its free chains, --estimator pcd-K",
+            ),
+            Some(Estimator::MeanField { k: 2.. }) => {
+                fail("clamped_estimator", "mean-field without K, which is the number of the free chains' sweeps")
+            }
             // Nothing persists in the clamped phase: its chains begin anew with every batch.
             Some(Estimator::Pcd { .. }) => {
                 fail("clamped_estimator", "one of the clamped phase, where pcd-K is the same as cd-K: cd-K")
@@ -192,8 +217,8 @@ fn check_estimator(field: &'static str, estimator: Estimator) -> Result<(), Conf
         Estimator::Ucd { horizon, .. } if horizon.k > horizon.m || horizon.lag == 0 => {
             Err(ConfigError { field, expected: "k ≤ m and lag ≥ 1" })
         }
-        Estimator::Cd { k: 0 } | Estimator::Pcd { k: 0 } => {
-            Err(ConfigError { field, expected: "cd-K or pcd-K with K ≥ 1" })
+        Estimator::Cd { k: 0 } | Estimator::Pcd { k: 0 } | Estimator::MeanField { k: 0 } => {
+            Err(ConfigError { field, expected: "cd-K, pcd-K or mean-field-K with K ≥ 1" })
         }
         _ => Ok(()),
     }
@@ -231,7 +256,7 @@ impl From<Estimator> for EstimatorText {
     fn from(estimator: Estimator) -> Self {
         let (horizon, second) = match estimator {
             Estimator::Ucd { horizon, second, .. } => (Some(horizon), second),
-            Estimator::Cd { .. } | Estimator::Pcd { .. } => (None, SecondStart::Same),
+            _ => (None, SecondStart::Same),
         };
         let horizon = horizon.map(|Horizon { k, m, lag, cap }| HorizonText { k, m, lag, cap });
         Self { name: estimator.to_string(), horizon, independent_start: second == SecondStart::Independent }
@@ -322,9 +347,11 @@ mod tests {
             TrainConfig { estimator, init: Init::Normal { std: 0.01 }, ..TrainConfig::default() },
             TrainConfig { estimator: "ucd-mix-0.1".parse().unwrap(), ..TrainConfig::default() },
             TrainConfig { clamped_estimator: Some(estimator), ..TrainConfig::default() },
+            TrainConfig { pretrain: Some(Pretrain::Greedy { updates: 9 }), ..TrainConfig::default() },
             TrainConfig { estimator: Estimator::Cd { k: 3 }, ..TrainConfig::default() },
             TrainConfig { estimator: Estimator::Pcd { k: 1 }, ..TrainConfig::default() },
             TrainConfig { estimator: Estimator::Pcd { k: 4 }, ..TrainConfig::default() },
+            TrainConfig { estimator: Estimator::MeanField { k: 5 }, ..TrainConfig::default() },
             TrainConfig { chain_weights: WeightKind::I16, ..TrainConfig::default() },
         ] {
             let text = serde_json::to_string(&config).unwrap();
@@ -361,12 +388,13 @@ mod tests {
             less
         }
         let init = Init::Normal { std: 0.5 };
-        let clamped_estimator = Some(Estimator::UCD_LMI);
-        let record = serde_json::to_value(TrainConfig { init, clamped_estimator, ..TrainConfig::default() }).unwrap();
+        let (clamped_estimator, pretrain) = (Some(Estimator::UCD_LMI), Some(Pretrain::Greedy { updates: 9 }));
+        let config = TrainConfig { init, clamped_estimator, pretrain, ..TrainConfig::default() };
+        let record = serde_json::to_value(config).unwrap();
         let mut names = Vec::new();
         for (name, less) in without_one(&record) {
             let error = serde_json::from_value::<TrainConfig>(less).expect_err(&name).to_string();
-            assert!(error.contains(&name) || name == "normal", "{name}: {error}");
+            assert!(error.contains(&name) || name == "normal" || name == "greedy", "{name}: {error}");
             names.push(name);
         }
         for name in [
@@ -377,6 +405,8 @@ mod tests {
             "cap",
             "horizon",
             "independent_start",
+            "updates",
+            "pretrain",
             "std",
             "clamped_estimator",
         ] {
@@ -410,12 +440,19 @@ mod tests {
         assert_eq!(bad(|c| c.centering = Some(0.0)), Err("centering"));
         assert_eq!(bad(|c| c.init = Init::Normal { std: -1.0 }), Err("init"));
         assert_eq!(bad(|c| c.budget.minutes = Some(0.0)), Err("budget.minutes"));
+        assert_eq!(bad(|c| c.pretrain = Some(Pretrain::Greedy { updates: 0 })), Err("pretrain"));
         assert_eq!(
             bad(|c| c.estimator = c.estimator.with_horizon(Horizon { k: 1, ..Horizon::default() })),
             Err("estimator")
         );
         assert_eq!(bad(|c| c.clamped_estimator = Some(Estimator::Cd { k: 2 })), Ok(()));
         assert_eq!(bad(|c| c.clamped_estimator = Some(Estimator::Cd { k: 0 })), Err("clamped_estimator"));
+        assert_eq!(bad(|c| c.clamped_estimator = Some(Estimator::MeanField { k: 1 })), Ok(()));
+        assert_eq!(bad(|c| c.clamped_estimator = Some(Estimator::MeanField { k: 2 })), Err("clamped_estimator"));
+        let classical = |c: &mut TrainConfig| {
+            (c.estimator, c.clamped_estimator) = (Estimator::MeanField { k: 1 }, Some(Estimator::UCD_LMI));
+        };
+        assert_eq!(bad(classical), Err("clamped_estimator"));
         assert_eq!(bad(|c| c.clamped_estimator = Some(Estimator::Pcd { k: 2 })), Err("clamped_estimator"));
     }
 }

@@ -8,6 +8,7 @@
 //! | [`engine`] | the weights, and what chains read: floats, or integers of them |
 //! | [`phase`] | the chains of a phase, in parallel |
 //! | [`persistent`] | chains that go on from update to update |
+//! | [`pretrain`] | a start learnt layer by layer |
 //! | [`statistics`] | ⟨x⟩ and ⟨x xᵀ⟩ of weighted states |
 //! | [`gradient`] | the plain and the centered gradient; ascent |
 //! | [`optimiser`] | the schedule |
@@ -28,6 +29,7 @@ pub mod optimiser;
 pub mod orthogonal;
 pub mod persistent;
 pub mod phase;
+pub mod pretrain;
 pub mod rows;
 pub mod run;
 pub mod seeds;
@@ -35,7 +37,7 @@ pub mod statistics;
 pub mod timing;
 pub mod trainer;
 
-pub use config::{Budget, Init, TrainConfig};
+pub use config::{Budget, Init, Pretrain, TrainConfig};
 pub use trainer::{TrainError, Trainer, UpdateReport};
 
 #[cfg(test)]

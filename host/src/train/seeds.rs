@@ -18,6 +18,8 @@ pub enum Purpose {
     Negative,
     /// First states of persistent chains that a run takes up at a step; one stream for each chain.
     Persistent,
+    /// Hidden samples that the next machine of a pretrained stack learns; one stream for each row.
+    Pretraining,
 }
 
 /// Stream `index` of step (or 0) `number` for a purpose.

@@ -8,7 +8,7 @@ use bitboltz_core::{
 };
 
 use super::{
-    TrainConfig, TrainError, Trainer,
+    Pretrain, TrainConfig, TrainError, Trainer,
     orthogonal::normals,
     persistent::PersistentChains,
     phase::{PhaseBuffers, PhasePlan},
@@ -84,6 +84,7 @@ fn log_likelihood(parameters: &Parameters, data: &BitMatrix) -> f64 {
 fn every_setting_improves_the_exact_likelihood() {
     let ucd = Estimator::ucd;
     let lmi_gibbs = ucd(StartPolicy::LocalMode, TransitionPolicy::Gibbs);
+    let mean_field = Estimator::MeanField { k: 1 };
     let base = small(Estimator::UCD_LMI);
     for config in [
         base.clone(),
@@ -103,6 +104,13 @@ fn every_setting_improves_the_exact_likelihood() {
         small(Estimator::Cd { k: 1 }),
         small(Estimator::Pcd { k: 1 }),
         TrainConfig { hidden: vec![5], ..small(Estimator::Pcd { k: 3 }) },
+        small(mean_field),
+        TrainConfig { hidden: vec![5], ..small(mean_field) },
+        TrainConfig { hidden: vec![3, 3, 2, 2], centering: None, ..small(Estimator::MeanField { k: 3 }) },
+        TrainConfig { chain_weights: WeightKind::I16, ..small(mean_field) },
+        TrainConfig { chain_weights: WeightKind::I8, marginalise: false, ..small(mean_field) },
+        TrainConfig { clamped_estimator: Some(mean_field), ..base.clone() },
+        TrainConfig { pretrain: Some(Pretrain::Greedy { updates: 20 }), ..small(mean_field) },
         TrainConfig {
             batch: 40,
             learning_rate: 0.05,
@@ -136,6 +144,9 @@ fn a_resumed_run_continues_bit_for_bit() {
         small(Estimator::Cd { k: 2 }),
         small(Estimator::Pcd { k: 1 }),
         TrainConfig { hidden: vec![40], ..small(Estimator::Pcd { k: 2 }) },
+        small(Estimator::MeanField { k: 2 }),
+        TrainConfig { pretrain: Some(Pretrain::Greedy { updates: 3 }), ..small(Estimator::MeanField { k: 1 }) },
+        TrainConfig { chain_weights: WeightKind::I8, ..small(Estimator::MeanField { k: 1 }) },
     ] {
         let mut whole = Trainer::new(config.clone(), data(), Geometry::default()).unwrap();
         (0..6).for_each(|_| _ = whole.update().unwrap());
@@ -158,7 +169,7 @@ fn a_resumed_run_continues_bit_for_bit() {
 /// Each phase is that of its own estimator.
 #[test]
 fn the_clamped_phase_may_have_another_estimator() {
-    let names = ["ucd-lmi", "ucd-lmi-gibbs", "ucd-gibbs", "ucd-lmi-mix-0.3", "cd-3", "pcd"];
+    let names = ["ucd-lmi", "ucd-lmi-gibbs", "ucd-gibbs", "ucd-lmi-mix-0.3", "cd-3", "pcd", "mean-field"];
     let first = |free: &str, clamped: Option<&str>| {
         let clamped_estimator = clamped.map(|name| name.parse().unwrap());
         let config = TrainConfig { clamped_estimator, ..small(free.parse().unwrap()) };
@@ -167,11 +178,15 @@ fn the_clamped_phase_may_have_another_estimator() {
     let alone = names.map(|name| first(name, None));
     for (free, of_free) in names.iter().zip(&alone) {
         for (clamped, of_clamped) in names.iter().zip(&alone).filter(|(name, _)| **name != "pcd") {
+            if *free == "mean-field" {
+                continue;
+            }
             let found = first(free, Some(clamped));
             assert_eq!((found.positive, found.negative), (of_clamped.positive, of_free.negative), "{free} {clamped}");
         }
     }
-    assert!(alone.windows(2).all(|two| two[0].positive != two[1].positive && two[0].negative != two[1].negative));
+    assert!(alone.windows(2).all(|two| two[0].positive != two[1].positive));
+    assert!(alone[..6].windows(2).all(|two| two[0].negative != two[1].negative));
 }
 
 /// Persistent chains belong to a run of their estimator: one that is changed to it begins them, one that is changed from
@@ -194,6 +209,7 @@ fn persistent_chains_come_and_go_with_their_estimator() {
     let moved = chains(&pcd);
     assert_ne!(moved, Some(PersistentChains::new(&shape, 3, 3, 40)));
     assert_eq!(chains(&change(&pcd, Estimator::Pcd { k: 5 })), moved);
+    assert_eq!(chains(&change(&pcd, Estimator::MeanField { k: 1 })), moved);
     assert_eq!(chains(&change(&pcd, Estimator::Cd { k: 1 })), None);
 
     let mut other = pcd.checkpoint();
@@ -219,7 +235,9 @@ fn threads_do_not_change_the_result() {
         })
     };
     let with = |name: &str| TrainConfig { estimator: name.parse().unwrap(), ..config.clone() };
-    for config in [with("cd-1"), with("pcd"), with("ucd-lmi-gibbs"), with("ucd-lmi-mix-0.9"), config, bits] {
+    for config in
+        [with("cd-1"), with("pcd"), with("mean-field"), with("ucd-lmi-gibbs"), with("ucd-lmi-mix-0.9"), config, bits]
+    {
         let one = train(&config, 1);
         assert_eq!(one, train(&config, 2));
         assert_eq!(one, train(&config, 5));

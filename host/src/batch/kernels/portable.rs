@@ -232,32 +232,22 @@ fn exp_neg(x: f32) -> f32 {
 /// See [`super::add_products`].
 #[inline(always)]
 pub fn add_products(rows: &[[f32; TILE]], factors: &[[f32; TILE]], sums: &mut [[f32; TILE]]) {
-    assert_eq!(factors.len(), sums.len());
-    let ((fours, one), (of_fours, of_one)) = (factors.as_chunks(), sums.as_chunks_mut());
-    fours.iter().zip(of_fours).for_each(|(factors, sums)| add_products_of::<4>(rows, factors, sums));
-    one.iter().zip(of_one).for_each(|(factors, sums)| {
-        add_products_of(rows, std::array::from_ref(factors), std::array::from_mut(sums));
-    });
-}
-
-/// Some sums side by side, which need not wait for each other.
-#[inline(always)]
-fn add_products_of<const N: usize>(rows: &[[f32; TILE]], factors: &[[f32; TILE]; N], sums: &mut [[f32; TILE]; N]) {
-    const COLUMNS: usize = 16;
-    assert!(rows.len() <= TILE);
-    for first in (0..TILE).step_by(COLUMNS) {
-        let mut products = [[0.0; COLUMNS]; N];
-        for (i, row) in rows.iter().enumerate() {
-            let row: &[f32; COLUMNS] = row[first..first + COLUMNS].try_into().expect("as long");
-            for n in 0..N {
-                let factor = factors[n][i];
-                for k in 0..COLUMNS {
-                    products[n][k] += factor * row[k];
-                }
+    assert!(rows.len() <= TILE && factors.len() == sums.len());
+    // Four rows at a time, so that sums are fetched less often; a loop over columns alone becomes vectors.
+    let (fours, rest) = rows.as_chunks();
+    for (at, [a, b, c, d]) in fours.iter().enumerate() {
+        for (sums, factors) in sums.iter_mut().zip(factors) {
+            let [p, q, r, s] = factors.as_chunks().0[at];
+            for k in 0..TILE {
+                sums[k] += (p * a[k] + q * b[k]) + (r * c[k] + s * d[k]);
             }
         }
-        for (sums, products) in sums.iter_mut().zip(&products) {
-            sums[first..first + COLUMNS].iter_mut().zip(products).for_each(|(sum, product)| *sum += product);
+    }
+    for (row, at) in rest.iter().zip(rows.len() - rest.len()..) {
+        for (sums, factors) in sums.iter_mut().zip(factors) {
+            for k in 0..TILE {
+                sums[k] += factors[at] * row[k];
+            }
         }
     }
 }

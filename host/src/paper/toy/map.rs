@@ -126,7 +126,7 @@ fn row(
     let some = "at least one pair was run";
     let last = match variant.estimator {
         Estimator::Ucd { horizon, .. } => horizon.m,
-        Estimator::Cd { .. } | Estimator::Pcd { .. } => 0,
+        _ => 0,
     };
     // x moves until the meeting and until m, y until the meeting, one step behind.
     let steps = |tau: u32| f64::from(tau.max(last)) + f64::from(tau) - 1.0;
