@@ -7,7 +7,7 @@ use bitboltz::{
     estimator::{Estimator, SecondStart, StartPolicy, TransitionPolicy},
     npy::{self, Values},
     parameters::Parameters,
-    train::{CenteringOffsets, config::CAP},
+    train::{CenteringOffsets, Pretrain, config::CAP},
 };
 use bitboltz_core::{coupling::Horizon, image::Geometry};
 use bitboltz_tests::command::{digits_model, line, png_size, save, small_data};
@@ -148,6 +148,42 @@ fn train_takes_every_setting() {
     let gibbs = expected("ucd-lmi-gibbs", horizon).with_second(second);
     assert_eq!(estimator("--estimator ucd-lmi-gibbs --y0 independent"), gibbs);
     assert_eq!(estimator(""), gibbs);
+    // Another one for the clamped phase; it is kept too, and goes when it is the same again.
+    let clamped =
+        || Checkpoint::load(&folder.path().join("c.safetensors")).unwrap().training.unwrap().config.clamped_estimator;
+    let mixture = expected("ucd-lmi-mix-0.5", horizon).with_second(second);
+    assert_eq!((estimator("--clamped-estimator ucd-lmi-mix-0.5"), clamped()), (gibbs, Some(mixture)));
+    let horizon = Horizon { cap: 900, ..horizon };
+    let mixture = mixture.with_horizon(horizon);
+    assert_eq!((estimator("--cap 900 --estimator cd-1"), clamped()), (Estimator::Cd { k: 1 }, Some(mixture)));
+    assert_eq!((estimator("--clamped-estimator cd-1"), clamped()), (Estimator::Cd { k: 1 }, None));
+}
+
+#[test]
+fn train_can_begin_layer_by_layer() {
+    let folder = tempfile::tempdir().unwrap();
+    small_data(folder.path());
+    let train = "train data.npy --hidden 4,3 --batch 4 --estimator mean-field-2 --steps 2";
+    let greedy = "--pretrain greedy --pretrain-updates 7";
+    let outcome = line(folder.path(), &format!("{train} {greedy} -o p.safetensors"));
+    outcome.ok();
+    assert!(outcome.stderr.contains("pretrained in"), "{}", outcome.stderr);
+    line(folder.path(), &format!("{train} -o m.safetensors")).ok();
+    let [pretrained, plain] =
+        ["p", "m"].map(|name| Checkpoint::load(&folder.path().join(format!("{name}.safetensors"))).unwrap());
+    assert_ne!(pretrained.parameters, plain.parameters);
+    let [pretrained, plain] = [pretrained, plain].map(|checkpoint| checkpoint.training.unwrap());
+    assert_eq!((pretrained.step, plain.step, plain.config.pretrain), (2, 2, None));
+    assert_eq!(pretrained.config.pretrain, Some(Pretrain::Greedy { updates: 7 }));
+    // It goes on, and what it began with is not learnt again.
+    let resumed = line(folder.path(), "train data.npy --resume --steps 3 -o p.safetensors");
+    resumed.ok();
+    assert!(!resumed.stderr.contains("pretrained"), "{}", resumed.stderr);
+    // What would be refused after the work is refused before it.
+    fs::write(folder.path().join("notes.txt"), "no metrics").unwrap();
+    let other = line(folder.path(), &format!("{train} {greedy} -o q.safetensors --metrics notes.txt"));
+    assert!(!other.stderr.contains("pretrained in"), "{}", other.stderr);
+    other.fails(&["notes.txt: expected metrics", "left as it is"]);
 }
 
 #[test]

@@ -152,6 +152,15 @@ fn train() {
         ("--estimator cd-2 --lag 2", "--lag, "),
         ("--estimator cd-2 --y0 same", "--y0, "),
         ("--y0 other", "independent"),
+        ("--estimator ucd-mix-1", "0 < P < 1"),
+        ("--clamped-estimator pcd", "--clamped-estimator: expected"),
+        ("--clamped-estimator mean-field-2", "--clamped-estimator: expected mean-field without K"),
+        ("--estimator mean-field --clamped-estimator cd-1", "none beside mean-field"),
+        ("--estimator mean-field-0", "K ≥ 1"),
+        ("--pretrain layers", "greedy"),
+        ("--pretrain-updates 9", "--pretrain"),
+        ("--pretrain greedy --pretrain-updates 0", "--pretrain-updates"),
+        ("--estimator pcd --clamped-estimator cd-2 --k 1", "pcd couples no chains, and cd-2 neither"),
     ] {
         train(&format!("data.npy -o t.safetensors --steps 1 {options}")).misused(&[words]);
     }
@@ -227,6 +236,7 @@ fn exact() {
     line(folder.path(), "exact --layers 3,3 --visible 10").misused(&["--visible", "3 digits", "`10`"]);
     line(folder.path(), "exact --layers 3,3 --estimators lmi").misused(&["lmi", "ucd-lmi"]);
     line(folder.path(), "exact --layers 3,3 --estimators cd-1,pcd-2").misused(&["pcd-2", "last update"]);
+    line(folder.path(), "exact --layers 3,3 --estimators mean-field").misused(&["mean-field", "last update"]);
     line(folder.path(), "exact --layers 3").misused(&["--layers"]);
     line(folder.path(), "exact --layers 3,3 --replicates 0").misused(&["--replicates"]);
 }
@@ -281,8 +291,8 @@ const OPTIONS: &[(&str, &str)] = &[
     ("data get", "<NAME>"),
     (
         "train",
-        "<DATA> --output --resume --hidden --bits --paper-defaults --estimator --k --m --lag --y0 --cap --batch --lr --schedule \
-         --gamma --momentum --weight-decay --centering --centering-offsets --average --marginalise --init --bias-from-data --seed --steps --minutes --threshold --checkpoint-every \
+        "<DATA> --output --resume --hidden --bits --paper-defaults --estimator --clamped-estimator --k --m --lag --y0 --cap --batch --lr --schedule \
+         --gamma --momentum --weight-decay --centering --centering-offsets --average --marginalise --init --bias-from-data --pretrain --pretrain-updates --seed --steps --minutes --threshold --checkpoint-every \
          --metrics --grids --grid-every --json --threads",
     ),
     ("sample", "<MODEL> --count --modes --samples --sweeps --seed --output --npy --json"),

@@ -20,7 +20,7 @@ use bitboltz_tests::{
 
 /// Machines with 1, 2 and 3 hidden layers.
 const SHAPES: [&[usize]; 3] = [&[4, 3], &[3, 3, 2], &[3, 2, 2, 2]];
-const UNBIASED: [&str; 4] = ["ucd-lmi", "ucd-lmi-gibbs", "ucd-gibbs", "ucd-mh"];
+const UNBIASED: [&str; 6] = ["ucd-lmi", "ucd-lmi-gibbs", "ucd-gibbs", "ucd-mh", "ucd-lmi-mix-0.5", "ucd-mix-0.2"];
 const HORIZONS: [(u32, u32); 6] = [(0, 0), (0, 5), (1, 1), (1, 6), (5, 5), (5, 10)];
 /// Weights from N(0, 0.7²): strong enough for a bias to show, weak enough for meeting times with light tails, so that
 /// means of this many replicates are close to normal. (With N(0, 1), a few pairs of thousands decide the variance of

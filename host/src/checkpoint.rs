@@ -26,7 +26,6 @@ use thiserror::Error;
 
 use crate::{
     atomic,
-    estimator::Estimator,
     matrix::{all_finite, transpose},
     parameters::Parameters,
     train::{config::TrainConfig, persistent::PersistentChains, rows::Fingerprint},
@@ -69,8 +68,8 @@ pub struct TrainingState {
     pub velocity: Option<Parameters>,
     /// What the gradient is centered by, one vector for each layer; empty without centering.
     pub offsets: Vec<Vec<f32>>,
-    /// The free chains of persistent contrastive divergence. A file whose estimator that is has them; no other has. `None`
-    /// with this estimator, as when it was changed to, begins new ones.
+    /// The free chains of an estimator that keeps them. A file with such an estimator has them; no other has. `None` with
+    /// such an estimator, as when it was changed to, begins new ones.
     pub chains: Option<PersistentChains>,
 }
 
@@ -262,7 +261,7 @@ impl Checkpoint {
                 let moving = config.momentum > 0.0;
                 let velocity = moving.then(|| file.parameters(VELOCITY, &shape, geometry)).transpose()?;
                 let offsets = if config.centering.is_some() { file.vectors("offset", &shape)? } else { Vec::new() };
-                let persistent = matches!(config.estimator, Estimator::Pcd { .. });
+                let persistent = config.estimator.persistent_sweeps().is_some();
                 let chains = persistent.then(|| file.chains(&shape, config.batch)).transpose()?;
                 Some(TrainingState { config, data, step, seconds, raw, velocity, offsets, chains })
             }
@@ -335,7 +334,9 @@ impl Checkpoint {
 /// A record of version 1 as one of this version: with the settings that there were none of, as they were without them.
 fn of_version_1(mut record: Value) -> Value {
     if let Some(config) = record["training"]["config"].as_object_mut() {
-        config.insert("average".to_owned(), Value::Null);
+        for setting in ["average", "clamped_estimator", "pretrain"] {
+            config.insert(setting.to_owned(), Value::Null);
+        }
         config.insert("schedule".to_owned(), "sqrt".into());
         config.insert("momentum".to_owned(), 0.0.into());
         config.insert("weight_decay".to_owned(), 0.0.into());

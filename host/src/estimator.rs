@@ -6,11 +6,16 @@
 //! | `ucd-lmi-gibbs` | local mode, one Gibbs sweep | coupled Gibbs | |
 //! | `ucd-gibbs` | uniform random bits | coupled Gibbs | after Qiu, Zhang, Wang, ICLR 2020 |
 //! | `ucd-mh` | uniform random bits | coupled Metropolis-Hastings | |
+//! | `ucd-lmi-mix-P` | local mode, one Gibbs sweep | coupled: Metropolis-Hastings with probability P, else Gibbs | after Jacob, O'Leary, Atchadé 2020, section 4.3 |
+//! | `ucd-mix-P` | uniform random bits | the same | |
 //! | `cd-K` | the data | K Gibbs sweeps, uncoupled: biased | Hinton 2002 |
 //! | `pcd`, `pcd-K` | free chains: where the last update left them | 1 or K Gibbs sweeps, uncoupled: biased | Tieleman, ICML 2008 |
+//! | `mean-field`, `mean-field-K` | clamped phase: no chains but mean fields; free chains: as `pcd`, `pcd-K` | the same: biased | Salakhutdinov, Hinton 2009 |
 //!
 //! [`Estimator::run`] runs one chain through the core: that is what the unbiased ones are proved with. Training runs
 //! blocks of chains through the [engine](crate::batch), with the same draws.
+
+mod probability;
 
 use std::{fmt, str::FromStr};
 
@@ -20,6 +25,7 @@ use bitboltz_core::{
     coupling::{CouplingError, Horizon},
     gibbs::Gibbs,
     mh::MetropolisHastings,
+    mixture::Mixture,
     model::Dbm,
     rng::Rng,
     search::SearchCapHit,
@@ -30,6 +36,7 @@ use bitboltz_core::{
 };
 use thiserror::Error;
 
+pub use self::probability::Probability;
 use crate::chain::PairBuffer;
 
 /// Where x_0 and y_0 come from.
@@ -48,6 +55,11 @@ pub enum TransitionPolicy {
     MetropolisHastings,
     /// Common uniforms.
     Gibbs,
+    /// A common coin chooses: a Metropolis-Hastings step, or a Gibbs sweep.
+    Mixture {
+        /// Probability of the Metropolis-Hastings step.
+        mh: Probability,
+    },
 }
 
 /// The second chain's start.
@@ -73,6 +85,12 @@ pub enum Estimator {
     /// given the data its units are independent, and the first sweep is exact.
     Pcd {
         /// Sweeps of an update.
+        k: u32,
+    },
+    /// The classical deep Boltzmann machine: the clamped phase's expectations are those of the mean field of each data
+    /// vector, the free chains are those of [`Pcd`](Self::Pcd).
+    MeanField {
+        /// Sweeps of the free chains in an update.
         k: u32,
     },
     /// Unbiased contrastive divergence.
@@ -106,7 +124,7 @@ impl Estimator {
     pub fn with_horizon(self, horizon: Horizon) -> Self {
         match self {
             Self::Ucd { start, transition, second, .. } => Self::Ucd { start, transition, second, horizon },
-            Self::Cd { .. } | Self::Pcd { .. } => self,
+            Self::Cd { .. } | Self::Pcd { .. } | Self::MeanField { .. } => self,
         }
     }
 
@@ -114,7 +132,15 @@ impl Estimator {
     pub fn with_second(self, second: SecondStart) -> Self {
         match self {
             Self::Ucd { start, transition, horizon, .. } => Self::Ucd { start, transition, second, horizon },
-            Self::Cd { .. } | Self::Pcd { .. } => self,
+            Self::Cd { .. } | Self::Pcd { .. } | Self::MeanField { .. } => self,
+        }
+    }
+
+    /// Gibbs sweeps of the free chains in an update, if they go on from update to update.
+    pub fn persistent_sweeps(self) -> Option<u32> {
+        match self {
+            Self::Pcd { k } | Self::MeanField { k } => Some(k),
+            Self::Cd { .. } | Self::Ucd { .. } => None,
         }
     }
 }
@@ -125,19 +151,26 @@ impl fmt::Display for Estimator {
             Self::Cd { k } => write!(f, "cd-{k}"),
             Self::Pcd { k: 1 } => f.write_str("pcd"),
             Self::Pcd { k } => write!(f, "pcd-{k}"),
-            Self::Ucd { start, transition, .. } => f.write_str(match (start, transition) {
-                (StartPolicy::LocalMode, TransitionPolicy::MetropolisHastings) => "ucd-lmi",
-                (StartPolicy::LocalMode, TransitionPolicy::Gibbs) => "ucd-lmi-gibbs",
-                (StartPolicy::Random, TransitionPolicy::Gibbs) => "ucd-gibbs",
-                (StartPolicy::Random, TransitionPolicy::MetropolisHastings) => "ucd-mh",
-            }),
+            Self::MeanField { k: 1 } => f.write_str("mean-field"),
+            Self::MeanField { k } => write!(f, "mean-field-{k}"),
+            Self::Ucd { start, transition, .. } => match (start, transition) {
+                (StartPolicy::LocalMode, TransitionPolicy::MetropolisHastings) => f.write_str("ucd-lmi"),
+                (StartPolicy::LocalMode, TransitionPolicy::Gibbs) => f.write_str("ucd-lmi-gibbs"),
+                (StartPolicy::LocalMode, TransitionPolicy::Mixture { mh }) => write!(f, "ucd-lmi-mix-{mh}"),
+                (StartPolicy::Random, TransitionPolicy::Gibbs) => f.write_str("ucd-gibbs"),
+                (StartPolicy::Random, TransitionPolicy::MetropolisHastings) => f.write_str("ucd-mh"),
+                (StartPolicy::Random, TransitionPolicy::Mixture { mh }) => write!(f, "ucd-mix-{mh}"),
+            },
         }
     }
 }
 
 /// No estimator has this name.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("no estimator `{0}`: expected ucd-lmi, ucd-lmi-gibbs, ucd-gibbs, ucd-mh, or cd-K, pcd or pcd-K with K ≥ 1")]
+#[error(
+    "no estimator `{0}`: expected ucd-lmi, ucd-lmi-gibbs, ucd-gibbs, ucd-mh, or ucd-lmi-mix-P or ucd-mix-P with \
+     0 < P < 1, or cd-K, pcd, pcd-K, mean-field or mean-field-K with K ≥ 1"
+)]
 pub struct UnknownEstimator(pub String);
 
 impl FromStr for Estimator {
@@ -151,11 +184,20 @@ impl FromStr for Estimator {
             "ucd-gibbs" => Ok(Self::ucd(S::Random, T::Gibbs)),
             "ucd-mh" => Ok(Self::ucd(S::Random, T::MetropolisHastings)),
             "pcd" => Ok(Self::Pcd { k: 1 }),
+            "mean-field" => Ok(Self::MeanField { k: 1 }),
             _ => {
                 let sweeps = |prefix: &str| name.strip_prefix(prefix)?.parse().ok().filter(|&k| k >= 1);
-                let pcd = || sweeps("pcd-").map(|k| Self::Pcd { k });
-                let cd = sweeps("cd-").map(|k| Self::Cd { k });
-                cd.or_else(pcd).ok_or_else(|| UnknownEstimator(name.to_owned()))
+                let mixture = |prefix: &str, start| {
+                    let mh = Probability::new(name.strip_prefix(prefix)?.parse().ok()?)?;
+                    Some(Self::ucd(start, T::Mixture { mh }))
+                };
+                sweeps("cd-")
+                    .map(|k| Self::Cd { k })
+                    .or_else(|| sweeps("pcd-").map(|k| Self::Pcd { k }))
+                    .or_else(|| sweeps("mean-field-").map(|k| Self::MeanField { k }))
+                    .or_else(|| mixture("ucd-lmi-mix-", S::LocalMode))
+                    .or_else(|| mixture("ucd-mix-", S::Random))
+                    .ok_or_else(|| UnknownEstimator(name.to_owned()))
             }
         }
     }
@@ -197,12 +239,15 @@ impl Estimator {
     /// a hidden sample of K clamped sweeps); the others use it in the positive phase only. `clamp` must clamp at least
     /// the visible layer in the positive phase.
     ///
-    /// In the negative phase of persistent contrastive divergence, `visible` is the whole packed state of the chain, as
-    /// the last update left it (units that it leaves out are off); the one state that `observe` is shown is where it
-    /// goes on.
+    /// In the negative phase of an estimator with persistent chains, `visible` is the whole packed state of the chain, as
+    /// the last update left it (units that it leaves out are off); the one state that `observe` is shown is where it goes
+    /// on.
     ///
     /// # Errors
     /// [`EstimateError`]; what was observed until then must be thrown away.
+    ///
+    /// # Panics
+    /// In the positive phase of mean-field, which runs no chain.
     #[expect(clippy::too_many_arguments, reason = "one call with everything that a phase is made of")]
     pub fn run<C: Connection, R: Rng + Clone>(
         &self,
@@ -235,9 +280,10 @@ impl Estimator {
                 observe(&x, 1.0);
                 Ok(PhaseReport::default())
             }
-            Self::Pcd { k } => {
+            Self::Pcd { k } | Self::MeanField { k } => {
                 match phase {
                     Phase::Positive => {
+                        assert!(matches!(self, Self::Pcd { .. }), "a mean field is no chain");
                         model.randomise(&mut x, clamp, rng);
                         sweeps(posterior_sweeps(shape, k), Block::Odd, model, &mut x, clamp, rng);
                     }
@@ -260,10 +306,15 @@ impl Estimator {
                     SecondStart::Independent => _ = begin(&mut y)?,
                 }
                 let pair = [&mut x, &mut y];
+                let proposal = buffers.proposal.state(shape);
                 let met = match transition {
                     TransitionPolicy::MetropolisHastings => {
-                        let mut mh = MetropolisHastings::new(buffers.proposal.state(shape));
+                        let mut mh = MetropolisHastings::new(proposal);
                         horizon.estimate(model, &mut mh, pair, clamp, rng, &mut observe)?
+                    }
+                    TransitionPolicy::Mixture { mh } => {
+                        let mut mixture = Mixture::new(mh.threshold(), proposal);
+                        horizon.estimate(model, &mut mixture, pair, clamp, rng, &mut observe)?
                     }
                     TransitionPolicy::Gibbs => {
                         horizon.estimate(model, &mut Gibbs::default(), pair, clamp, rng, &mut observe)?
@@ -301,8 +352,18 @@ mod tests {
         for name in ["ucd-lmi", "ucd-lmi-gibbs", "ucd-gibbs", "ucd-mh", "cd-1", "cd-12", "pcd", "pcd-2", "pcd-15"] {
             assert_eq!(name.parse::<Estimator>().unwrap().to_string(), name);
         }
+        for name in ["ucd-lmi-mix-0.5", "ucd-mix-0.1", "ucd-lmi-mix-0.999", "ucd-mix-0.0001"] {
+            assert_eq!(name.parse::<Estimator>().unwrap().to_string(), name);
+        }
+        assert_eq!("ucd-mix-.50".parse::<Estimator>().unwrap().to_string(), "ucd-mix-0.5");
+        for name in ["mean-field", "mean-field-5"] {
+            assert_eq!(name.parse::<Estimator>().unwrap().to_string(), name);
+        }
         assert_eq!("pcd-1".parse(), Ok(Estimator::Pcd { k: 1 }));
-        for name in ["", "cd", "cd-0", "cd-", "pcd-0", "pcd-", "pcd-x", "pcd1", "PCD", "ucd"] {
+        let others =
+            ["mean-field-0", "ucd-mix", "ucd-mix-0", "ucd-mix-1", "ucd-lmi-mix-1.5", "ucd-lmi-mix--0.5", "ucd-mix-nan"];
+        for name in ["", "cd", "cd-0", "cd-", "pcd-0", "pcd-", "pcd-x", "pcd1", "PCD", "ucd"].into_iter().chain(others)
+        {
             assert_eq!(name.parse::<Estimator>(), Err(UnknownEstimator(name.to_owned())));
         }
     }

@@ -12,6 +12,7 @@
 //! | [`chains`] | bits, fields and random streams of many chains; half-sweeps |
 //! | [`walks`] | search, Gibbs sweeps and proposals, made of half-sweeps |
 //! | [`coupling`] | pairs of chains with common uniforms, and H_{k:m} |
+//! | [`mean_field`] | mean fields of visible vectors |
 //!
 //! Everything equals what the core does with one chain, draw by draw: with integer weights bit for bit, with floats up
 //! to the rounding of the fields. No chain's result depends on which others it runs with. `README.md` beside these files
@@ -23,6 +24,7 @@ pub mod chains;
 pub mod coupling;
 pub mod kernels;
 pub mod lists;
+pub mod mean_field;
 pub mod streams;
 pub mod tile;
 pub mod walks;

@@ -223,6 +223,30 @@ impl<W: bytemuck::Pod + Send + Sync> Tiles<W> {
         self.data.as_chunks().0.chunks_exact(self.rows.max(1))
     }
 
+    /// One row.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn row(&self, row: usize) -> impl Iterator<Item = W> {
+        self.tiles().flat_map(move |tile| tile[row]).take(self.columns)
+    }
+
+    /// 64 columns of every row.
+    ///
+    /// # Panics
+    /// If there is no such tile.
+    pub fn tile(&self, tile: usize) -> &[[W; TILE]] {
+        &self.data.as_chunks().0[tile * self.rows..(tile + 1) * self.rows]
+    }
+
+    /// 64 columns of every row, to write. Padding must stay zero.
+    ///
+    /// # Panics
+    /// If there is no such tile.
+    pub fn tile_mut(&mut self, tile: usize) -> &mut [[W; TILE]] {
+        &mut self.data.as_chunks_mut().0[tile * self.rows..(tile + 1) * self.rows]
+    }
+
     /// The tiles, to write. Padding must stay zero.
     pub fn tiles_mut(&mut self) -> impl IndexedParallelIterator<Item = &mut [[W; TILE]]> {
         self.data.as_chunks_mut().0.par_chunks_exact_mut(self.rows.max(1))

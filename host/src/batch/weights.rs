@@ -116,7 +116,7 @@ impl<W: TileWeight> ChainWeights<W> {
     }
 
     /// The biases of a layer, padded to whole tiles.
-    pub(super) fn bias(&self, layer: usize) -> &[W::Field] {
+    pub fn bias(&self, layer: usize) -> &[W::Field] {
         &self.biases[layer]
     }
 

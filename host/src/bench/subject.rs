@@ -191,7 +191,7 @@ pub fn trainer(
     learning_rate: Option<f64>,
 ) -> Result<(Trainer, String), BenchError> {
     let settle = |mut config: TrainConfig| {
-        config.estimator = estimator;
+        (config.estimator, config.clamped_estimator) = (estimator, None);
         config.batch = subject.batch;
         config.seed = subject.seed;
         config.chain_weights = subject.chain_weights.unwrap_or(config.chain_weights);

@@ -1,6 +1,7 @@
 //! Round trips, files of other programs, and malformed files.
 
 use super::*;
+use crate::estimator::Estimator;
 
 fn parameters() -> Parameters {
     let weights = vec![vec![1., 2., 3., 4., 5., 6., 7., 8.], vec![0.5, -0.25]];
@@ -244,7 +245,8 @@ fn the_parameters_that_learn_are_kept_beside_their_average() {
 /// Files of version 1 lack the settings that came with version 2, and go on as they would have.
 #[test]
 fn files_of_version_1_open_with_the_later_settings_off() {
-    const LATER: [&str; 5] = ["average", "schedule", "momentum", "weight_decay", "centering_offsets"];
+    const LATER: [&str; 7] =
+        ["average", "schedule", "momentum", "weight_decay", "centering_offsets", "clamped_estimator", "pretrain"];
     let path = Path::new("m.safetensors");
     let checkpoint = Checkpoint { parameters: parameters(), training: Some(training()) };
     let bytes = checkpoint.to_bytes(path).unwrap();

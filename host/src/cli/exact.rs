@@ -62,7 +62,7 @@ pub(super) struct ExactArgs {
     #[arg(long, value_name = "BITS")]
     pub(super) visible: Option<String>,
     /// Estimators: ucd-lmi (the paper's: local-mode start, coupled Metropolis-Hastings), ucd-lmi-gibbs, ucd-gibbs,
-    /// ucd-mh, cd-K.
+    /// ucd-mh, ucd-lmi-mix-P, ucd-mix-P, cd-K.
     #[arg(
         long,
         value_delimiter = ',',
@@ -135,7 +135,7 @@ pub(super) enum ExactError {
     /// `--k`, `--m`, `--lag` make no horizon.
     #[error("--k, --m, --lag: {0}")]
     Horizon(#[from] CouplingError),
-    /// Persistent contrastive divergence makes no estimate from nothing.
+    /// Persistent chains make no estimate from nothing.
     #[error("--estimators: {0} goes on from its last update, so it has no independent runs")]
     Persistent(Estimator),
     /// Neither a model nor `--layers`.
@@ -152,7 +152,7 @@ impl ExactError {
 
 /// Runs the command and prints the answer.
 pub(super) fn run(args: &ExactArgs, out: &mut dyn Write) -> anyhow::Result<()> {
-    if let Some(&estimator) = args.estimators.iter().find(|estimator| matches!(estimator, Estimator::Pcd { .. })) {
+    if let Some(&estimator) = args.estimators.iter().find(|estimator| estimator.persistent_sweeps().is_some()) {
         return Err(ExactError::Persistent(estimator).into());
     }
     let answer = match (&args.model, &args.layers) {

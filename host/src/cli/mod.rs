@@ -52,7 +52,7 @@ struct Cli {
 enum Command {
     Demo(demo::Args),
     Data(data::Args),
-    Train(train::Args),
+    Train(Box<train::Args>),
     Sample(sample::Args),
     Inpaint(inpaint::Args),
     Energy(energy::Args),

@@ -1,7 +1,10 @@
 //! `bitboltz train`: data in, checkpoint out.
 
+mod estimators;
+
 use std::{
     io::Write,
+    ops::ControlFlow,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -11,23 +14,28 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use bitboltz_core::{coupling::Horizon, image::Geometry, shape::Shape, weights::WeightKind};
+use bitboltz_core::{image::Geometry, shape::Shape, weights::WeightKind};
 use serde_json::json;
 
-use super::{Usage, Y0, check_outputs, print_json, progress::Shown, say};
+use self::estimators::EstimatorSettings;
+use super::{
+    Usage, check_outputs, print_json,
+    progress::{Counted, Shown},
+    say,
+};
 use crate::{
     atomic,
     bits::BitMatrix,
-    checkpoint::{Checkpoint, CheckpointError, TrainingState},
+    checkpoint::{Checkpoint, CheckpointError, TrainingState, check_writable},
     dataset::{
         self, Encoding, Images, Split,
         labels::{classes, label_units, with_labels},
     },
-    estimator::{Estimator, SecondStart},
     train::{
-        Budget, CenteringOffsets, Init, Schedule, TrainConfig, Trainer,
-        config::{CAP, ConfigError},
-        metrics::holds_metrics,
+        Budget, CenteringOffsets, Init, Pretrain, Schedule, TrainConfig, Trainer,
+        config::ConfigError,
+        metrics::{check_usable, holds_metrics},
+        pretrain::{UPDATES, greedy},
         run::{Ending, RunOptions, RunReport, run as run_training},
     },
 };
@@ -46,7 +54,8 @@ const MINUTES: f64 = 10.0;
 #[command(after_help = "Examples:\n  bitboltz train digits --hidden 500,500 --minutes 2 -o m.safetensors\n  \
                         bitboltz train mnist --minutes 20 -o mnist.safetensors --grids grids\n  \
                         bitboltz train mnist --minutes 40 -o mnist.safetensors --resume\n  \
-                        bitboltz train mnist --minutes 60 -o mnist.safetensors --resume --estimator ucd-lmi-gibbs\n  \
+                        bitboltz train mnist --minutes 60 -o mnist.safetensors --resume --clamped-estimator ucd-lmi-gibbs\n  \
+                        bitboltz train mnist --minutes 20 -o classical.safetensors --estimator mean-field-5 --pretrain greedy\n  \
                         bitboltz train mnist --paper-defaults --hidden 784,784 -o paper.safetensors")]
 pub(super) struct Args {
     /// A known data set (its training images), or a path.
@@ -55,8 +64,8 @@ pub(super) struct Args {
     #[arg(short, long)]
     output: PathBuf,
     /// Continue the run of the output file. Its settings are kept, and its limits unless others are given; both count
-    /// from its beginning. --estimator, --k, --m, --lag, --y0 and --cap may be changed: from here on, and in the
-    /// checkpoint; the run is then no longer the one that it would have been without the stop.
+    /// from its beginning. --estimator, --clamped-estimator, --k, --m, --lag, --y0 and --cap may be changed: from here
+    /// on, and in the checkpoint; the run is then no longer the one that it would have been without the stop.
     #[arg(long)]
     resume: bool,
     #[command(flatten)]
@@ -147,6 +156,15 @@ struct Settings {
     /// Start the visible biases at the log odds of the data instead of zero.
     #[arg(long, conflicts_with = "resume")]
     bias_from_data: bool,
+    /// Learn a start before the machine itself is trained: greedy is the classical way, layer by layer, each by
+    /// contrastive divergence (cd-1) with the settings given here. Its time counts for --minutes, its updates do not for
+    /// --steps. Nothing is saved until it is done: if it is stopped, it begins anew.
+    #[arg(long, value_enum, value_name = "HOW", conflicts_with = "resume")]
+    pretrain: Option<PretrainArg>,
+    /// Updates of each layer in --pretrain.
+    #[arg(long, default_value_t = UPDATES, value_name = "N", requires = "pretrain",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    pretrain_updates: u64,
     /// Seed of everything random.
     #[arg(long, default_value_t = 0, conflicts_with = "resume")]
     seed: u64,
@@ -177,56 +195,11 @@ impl From<Offsets> for CenteringOffsets {
     }
 }
 
-/// The estimator; all but its name is for those that couple chains.
-#[derive(Debug, clap::Args)]
-struct EstimatorSettings {
-    /// Gradient estimator: ucd-lmi (the paper's: local-mode start, coupled Metropolis-Hastings), ucd-lmi-gibbs, ucd-gibbs,
-    /// ucd-mh, cd-K for K Gibbs sweeps from the data, or pcd, pcd-K for free chains that are kept and go on from update to
-    /// update, 1 or K Gibbs sweeps each time (persistent contrastive divergence) [default: ucd-lmi].
-    #[arg(long)]
-    estimator: Option<Estimator>,
-    /// First step of a chain whose state counts (H_{k:m}) [default: 0].
-    #[arg(long)]
-    k: Option<u32>,
-    /// Last step that starts an H; as k if not given.
-    #[arg(long)]
-    m: Option<u32>,
-    /// Steps by which the first chain of a pair is ahead [default: 1].
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    lag: Option<u32>,
-    /// Where the second chain of a pair starts [default: same].
-    #[arg(long, value_enum)]
-    y0: Option<Y0>,
-    /// Most steps for a pair to meet; chains that do not are left out and counted. All their states are kept until then,
-    /// so that memory grows with it [default: 1000].
-    #[arg(long)]
-    cap: Option<u32>,
-}
-
-impl EstimatorSettings {
-    /// These settings, and `base` for what they leave open.
-    fn over(&self, base: Estimator) -> Result<Estimator, Usage> {
-        let name = self.estimator.unwrap_or(base);
-        let coupling = self.k.or(self.m).or(self.lag).or(self.cap).is_some() || self.y0.is_some();
-        if matches!(name, Estimator::Cd { .. } | Estimator::Pcd { .. }) {
-            let refused = || Usage(format!("--k, --m, --lag, --y0, --cap: {name} couples no chains"));
-            return if coupling { Err(refused()) } else { Ok(name) };
-        }
-        // What replaces one that couples no chains begins with the defaults.
-        let (horizon, second) = match base {
-            Estimator::Ucd { horizon, second, .. } => (horizon, second),
-            Estimator::Cd { .. } | Estimator::Pcd { .. } => {
-                (Horizon { cap: CAP, ..Horizon::default() }, SecondStart::Same)
-            }
-        };
-        let horizon = Horizon {
-            k: self.k.unwrap_or(horizon.k),
-            m: self.m.or(self.k).unwrap_or(horizon.m),
-            lag: self.lag.unwrap_or(horizon.lag),
-            cap: self.cap.unwrap_or(horizon.cap),
-        };
-        Ok(name.with_horizon(horizon).with_second(self.y0.map_or(second, Y0::into)))
-    }
+/// Ways to pretrain.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum PretrainArg {
+    /// Layer by layer.
+    Greedy,
 }
 
 pub(super) fn positive(text: &str) -> Result<f64, String> {
@@ -264,10 +237,11 @@ impl Settings {
             }
         };
         let base = if self.paper_defaults { TrainConfig::paper_defaults() } else { TrainConfig::default() };
-        Ok(TrainConfig {
+        let mut config = TrainConfig {
             data_set: Some(data_set.to_owned()),
             hidden: self.hidden.clone().unwrap_or(base.hidden),
-            estimator: self.estimator.over(base.estimator)?,
+            estimator: base.estimator,
+            clamped_estimator: base.clamped_estimator,
             batch: self.batch.unwrap_or(base.batch),
             learning_rate: self.lr.unwrap_or(base.learning_rate),
             schedule,
@@ -281,9 +255,12 @@ impl Settings {
             chain_weights: self.chain_weights.unwrap_or(base.chain_weights),
             init: self.init.unwrap_or(base.init),
             bias_from_data: self.bias_from_data,
+            pretrain: self.pretrain.map(|PretrainArg::Greedy| Pretrain::Greedy { updates: self.pretrain_updates }),
             seed: self.seed,
             budget,
-        })
+        };
+        self.estimator.apply(&mut config)?;
+        Ok(config)
     }
 }
 
@@ -301,6 +278,8 @@ fn option(field: &str) -> &str {
         "weight_decay" => "--weight-decay",
         "init" => "--init",
         "estimator" => "--k, --m, --lag",
+        "clamped_estimator" => "--clamped-estimator",
+        "pretrain" => "--pretrain-updates",
         other => other,
     }
 }
@@ -319,7 +298,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     Shape::new(&widths).map_err(|error| Usage(format!("--hidden: {error}")))?;
     let mut resumed = args.resume.then(|| Checkpoint::load(&args.output)).transpose()?;
     if let Some(TrainingState { config, .. }) = resumed.as_mut().and_then(|checkpoint| checkpoint.training.as_mut()) {
-        config.estimator = args.settings.estimator.over(config.estimator)?;
+        args.settings.estimator.apply(config)?;
         config.check().map_err(impossible)?;
     }
     let bits = resumed.as_ref().map_or(args.settings.bits, |checkpoint| checkpoint.parameters.geometry().bits.max(1));
@@ -331,6 +310,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         None => 0,
     };
     let data = if classes > 0 { with_labels(&pictures, &images, classes)? } else { pictures };
+    let stop = stop_flag()?;
     let mut trainer = match resumed {
         Some(checkpoint) => {
             let mut trainer = Trainer::resume(checkpoint, data).with_context(|| args.output.display().to_string())?;
@@ -340,7 +320,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
             }
             trainer
         }
-        None => Trainer::new(config, data, geometry)?,
+        None => begin(config, data, geometry, [&args.output, &metrics], &stop)?,
     };
     if !args.resume {
         keep_old(&args.output, &metrics)?;
@@ -349,11 +329,12 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
     say(format_args!(
-        "{}: {} images, layers {:?}, {}",
+        "{}: {} images, layers {:?}, {}{}",
         args.data,
         images.len(),
         trainer.parameters().shape().widths().collect::<Vec<_>>(),
-        trainer.config().estimator
+        trainer.config().estimator,
+        trainer.config().clamped_estimator.map_or(String::new(), |clamped| format!(", clamped {clamped}"))
     ));
     let options = RunOptions {
         checkpoint: &args.output,
@@ -361,7 +342,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         checkpoint_every: Duration::from_secs(args.checkpoint_every),
         samples_every: args.grids.as_ref().map(|_| args.grid_every),
         samples: 64,
-        stop: &*stop_flag()?,
+        stop: &stop,
     };
     let report = train(&mut trainer, &options, args.grids.clone())?;
     if args.json {
@@ -375,6 +356,29 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let ended = if report.ending == Ending::Budget { "done" } else { "stopped; continue with --resume" };
     writeln!(out, "{}: {} updates in {:.1} s, {ended}", args.output.display(), report.step, report.seconds)?;
     Ok(())
+}
+
+/// A new run that will write these files: a checkpoint and metrics. Pretraining is shown.
+fn begin(
+    config: TrainConfig,
+    data: BitMatrix,
+    geometry: Geometry,
+    [output, metrics]: [&Path; 2],
+    stop: &AtomicBool,
+) -> anyhow::Result<Trainer> {
+    let Some(Pretrain::Greedy { updates }) = config.pretrain else { return Ok(Trainer::new(config, data, geometry)?) };
+    // Better now than after the work.
+    check_writable(output)?;
+    check_usable(metrics).with_context(|| metrics.display().to_string())?;
+    let shown = Counted::new("pretraining", updates * config.hidden.len() as u64);
+    let start = greedy(&config, updates, &data, geometry, &mut |_| {
+        shown.advance(1);
+        if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    drop(shown);
+    let start = start.context("stopped while pretraining: nothing was saved, so that a run must begin anew")?;
+    say(format_args!("pretrained in {:.1} s", start.seconds));
+    Ok(Trainer::pretrained(config, data, geometry, start)?)
 }
 
 /// Keeps what a new run would replace: a checkpoint and the metrics of the run that made it. Other files are not the

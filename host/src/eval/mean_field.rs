@@ -6,26 +6,15 @@
 //! their best it is b·v + Σ_odd softplus(a) + Σ_even (b μ + H(μ)): only the means of the even layers are kept, and without
 //! any the bound is log p*(v) itself.
 
-use bitboltz_core::bits::ones;
-use rayon::prelude::*;
+use bitboltz_core::{bits::ones, fixed::Scale};
 
-use super::softplus::{SoftplusSum, entropy, sigmoid};
-use crate::{bits::BitMatrix, matrix::transpose, parameters::Parameters};
-
-/// When the fixed point is reached.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct FixedPoint {
-    /// Largest change of a mean in a sweep.
-    pub tolerance: f64,
-    /// Most sweeps. The bound holds wherever they end.
-    pub cap: u32,
-}
-
-impl Default for FixedPoint {
-    fn default() -> Self {
-        Self { tolerance: 1e-5, cap: 1_000 }
-    }
-}
+use super::softplus::{SoftplusSum, entropy};
+pub use crate::batch::mean_field::FixedPoint;
+use crate::{
+    batch::{self, ChainWeights, in_blocks},
+    bits::BitMatrix,
+    parameters::Parameters,
+};
 
 /// The best q that was found for one visible vector.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,7 +23,7 @@ pub struct MeanField {
     pub bound: f64,
     /// Log odds of q, for the units of all layers one after the other; zero for the visible ones.
     pub fields: Vec<f64>,
-    /// Sweeps that it took.
+    /// Sweeps that it took; none with one hidden layer.
     pub sweeps: u32,
     /// Whether the means came to rest before the cap.
     pub converged: bool,
@@ -44,22 +33,19 @@ pub struct MeanField {
 #[derive(Clone, Debug)]
 pub struct MeanFields<'p> {
     parameters: &'p Parameters,
-    /// Connection l: a row of lower weights for each upper unit.
-    down: Vec<Vec<f32>>,
+    weights: ChainWeights<f32>,
 }
 
 impl<'p> MeanFields<'p> {
     /// Of a machine.
     pub fn new(parameters: &'p Parameters) -> Self {
-        let down = parameters.weights().iter().enumerate().map(|(l, matrix)| {
-            let mut out = vec![0.0; matrix.len()];
-            transpose(matrix, parameters.shape().width(l + 1), &mut out);
-            out
-        });
-        Self { parameters, down: down.collect() }
+        let mut weights = ChainWeights::zeros(parameters.shape());
+        let matrices = parameters.weights().iter().map(|matrix| (matrix.as_slice(), 0));
+        weights.set(matrices, parameters.biases(), Scale::ONE);
+        Self { parameters, weights }
     }
 
-    /// What `take` makes of the mean field of each row, on all processors. `progress` is told of each row.
+    /// What `take` makes of the mean field of each row, on all processors. `progress` is told of the rows that are done.
     ///
     /// # Panics
     /// If the rows are not of the visible layer's width.
@@ -67,85 +53,41 @@ impl<'p> MeanFields<'p> {
         &self,
         rows: &BitMatrix,
         until: &FixedPoint,
-        take: impl Fn(MeanField) -> T + Sync,
+        take: impl Fn(MeanField) -> T + Sync + Send,
         progress: &(dyn Fn(u64) + Sync),
     ) -> Vec<T> {
         assert_eq!(rows.cols(), self.parameters.shape().width(0), "rows of visible units");
-        let one = |i: usize| {
-            let found = take(self.find(rows.row(i), until));
-            progress(1);
-            found
+        let block = |(): &mut (), range: std::ops::Range<usize>| -> Vec<T> {
+            let row = |at: usize| rows.row(range.start + at);
+            let found = batch::mean_field::MeanFields::find(&self.weights, range.len(), row, until);
+            let taken = (0..range.len()).map(|at| take(self.of(row(at), &found, at))).collect();
+            progress(range.len() as u64);
+            taken
         };
-        (0..rows.rows()).into_par_iter().map(one).collect()
+        in_blocks(rows.rows(), || (), block).into_iter().flatten().collect()
     }
 
-    /// The mean field of one visible vector, from hidden means of ½.
-    fn find(&self, visible: &[u32], until: &FixedPoint) -> MeanField {
-        let shape = self.parameters.shape();
-        let layers = shape.layers();
-        // What the visible units give to the first hidden layer.
-        let mut first = self.parameters.biases()[1].clone();
-        ones(visible).for_each(|unit| add(&mut first, 1.0, row(&self.parameters.weights()[0], shape.width(1), unit)));
-        let mut fields: Vec<Vec<f32>> = shape.widths().map(|width| vec![0.0; width]).collect();
-        let mut means: Vec<Vec<f32>> = shape.widths().map(|width| vec![0.5; width]).collect();
-        let update = |fields: &mut [Vec<f32>], means: &mut [Vec<f32>], from: usize| {
-            let mut change = 0.0_f32;
-            for layer in (from..layers).step_by(2) {
-                fields[layer].copy_from_slice(if layer == 1 { &first } else { &self.parameters.biases()[layer] });
-                if layer > 1 {
-                    let weights = &self.parameters.weights()[layer - 1];
-                    gather(&mut fields[layer], weights, &means[layer - 1]);
-                }
-                if layer + 1 < layers {
-                    gather(&mut fields[layer], &self.down[layer], &means[layer + 1]);
-                }
-                for (mean, &field) in means[layer].iter_mut().zip(&fields[layer]) {
-                    let new = sigmoid(f64::from(field)) as f32;
-                    change = change.max((new - *mean).abs());
-                    *mean = new;
-                }
-            }
-            change
-        };
-        let (mut sweeps, mut converged) = (0, false);
-        update(&mut fields, &mut means, 1);
-        while !converged && sweeps < until.cap {
-            // Without even hidden layers nothing changes.
-            converged = f64::from(update(&mut fields, &mut means, 2)) <= until.tolerance;
-            update(&mut fields, &mut means, 1);
-            sweeps += 1;
-        }
+    /// The bound of the mean field of one visible vector.
+    fn of(&self, visible: &[u32], found: &batch::mean_field::MeanFields, at: usize) -> MeanField {
+        let (shape, biases) = (self.parameters.shape(), self.parameters.biases());
+        let mut bound: f64 = ones(visible).map(|unit| f64::from(biases[0][unit])).sum();
         let mut odd = SoftplusSum::ZERO;
-        let mut bound: f64 = ones(visible).map(|unit| f64::from(self.parameters.biases()[0][unit])).sum();
-        for layer in 1..layers {
-            let layer_fields = fields[layer].iter().map(|&field| f64::from(field));
+        let mut fields = vec![0.0; shape.width(0)];
+        for (layer, biases) in biases.iter().enumerate().skip(1) {
+            let first = fields.len();
+            fields.extend(found.fields(at, layer).map(f64::from));
+            let layer_fields = fields[first..].iter().copied();
             if layer % 2 == 1 {
                 odd.extend(layer_fields);
             } else {
                 // The mean of this very field, so that the bound is that of one q.
-                let terms = layer_fields.zip(&self.parameters.biases()[layer]).zip(&means[layer]);
-                bound += terms.map(|((field, &b), &mean)| f64::from(b) * f64::from(mean) + entropy(field)).sum::<f64>();
+                let terms = layer_fields.zip(biases).zip(found.means(at, layer));
+                bound += terms.map(|((field, &b), mean)| f64::from(b) * f64::from(mean) + entropy(field)).sum::<f64>();
             }
         }
         bound += odd.total();
-        MeanField { bound, fields: fields.concat().into_iter().map(f64::from).collect(), sweeps, converged }
+        MeanField { bound, fields, sweeps: found.sweeps(at), converged: found.converged(at) }
     }
-}
-
-/// Adds Σ_j means_j · row j of a matrix with rows as long as `fields`.
-fn gather(fields: &mut [f32], matrix: &[f32], means: &[f32]) {
-    let width = fields.len();
-    for (unit, &mean) in means.iter().enumerate() {
-        add(fields, mean, row(matrix, width, unit));
-    }
-}
-
-fn row(matrix: &[f32], width: usize, unit: usize) -> &[f32] {
-    &matrix[unit * width..][..width]
-}
-
-fn add(fields: &mut [f32], factor: f32, row: &[f32]) {
-    fields.iter_mut().zip(row).for_each(|(field, &weight)| *field += factor * weight);
 }
 
 #[cfg(test)]
@@ -154,6 +96,7 @@ mod tests {
     use crate::eval::{
         exact::{Given, Oracle},
         random::random_parameters,
+        softplus::sigmoid,
     };
 
     fn quiet(_: u64) {}

@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::optimiser::{Rule, Schedule};
-use crate::estimator::{Estimator, SecondStart, UnknownEstimator};
+use crate::estimator::{Estimator, Phase, SecondStart, UnknownEstimator};
 
 /// Most steps for a pair to meet in training, unless told otherwise. Chains are recorded until they have met, two states
 /// a step, with a float for each hidden unit: at 784-500-500 a thousand steps are some megabytes for each of the 64
@@ -75,6 +75,17 @@ impl CenteringOffsets {
     }
 }
 
+/// A start that is learnt before the machine itself is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pretrain {
+    /// [Layer by layer](super::pretrain).
+    Greedy {
+        /// Updates of each layer's machine.
+        updates: u64,
+    },
+}
+
 /// How long to train: the whole run, earlier parts of a resumed one included. The first limit that is reached ends it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Budget {
@@ -97,9 +108,12 @@ pub struct TrainConfig {
     pub data_set: Option<String>,
     /// Widths of the hidden layers, lowest first.
     pub hidden: Vec<usize>,
-    /// The estimator of both phases.
+    /// The estimator of both phases, or of the free one alone.
     #[serde(with = "estimator_as_text")]
     pub estimator: Estimator,
+    /// The estimator of the clamped phase, if that has another one.
+    #[serde(with = "clamped_estimator_as_text")]
+    pub clamped_estimator: Option<Estimator>,
     /// Data rows of an update, and free chains.
     pub batch: usize,
     /// Learning rate of the first update.
@@ -131,6 +145,9 @@ pub struct TrainConfig {
     pub init: Init,
     /// Whether the visible biases start at the log odds of the data's means instead of zero.
     pub bias_from_data: bool,
+    /// What makes a better start of initial weights and biases; `None` to begin with them.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub pretrain: Option<Pretrain>,
     /// Seed of everything random.
     pub seed: u64,
     /// How long to train.
@@ -144,6 +161,7 @@ impl Default for TrainConfig {
             data_set: None,
             hidden: vec![500, 500],
             estimator: Estimator::UCD_LMI.with_horizon(Horizon { cap: CAP, ..Horizon::default() }),
+            clamped_estimator: None,
             batch: 25,
             learning_rate: 0.05,
             schedule: Schedule::Sqrt,
@@ -157,6 +175,7 @@ impl Default for TrainConfig {
             chain_weights: WeightKind::F32,
             init: Init::Orthogonal,
             bias_from_data: false,
+            pretrain: None,
             seed: 0,
             budget: Budget::default(),
         }
@@ -174,6 +193,14 @@ impl TrainConfig {
     pub fn rule(&self, step: u64) -> Rule {
         let rate = self.schedule.at(step, self.learning_rate, self.gamma);
         Rule { rate, momentum: self.momentum as f32, decay: self.weight_decay as f32 }
+    }
+
+    /// The estimator of a phase.
+    pub fn estimator_of(&self, phase: Phase) -> Estimator {
+        match phase {
+            Phase::Positive => self.clamped_estimator.unwrap_or(self.estimator),
+            Phase::Negative => self.estimator,
+        }
     }
 
     /// Whether the numbers make sense.
@@ -220,13 +247,37 @@ impl TrainConfig {
         if self.budget.minutes.is_some_and(|minutes| !positive(minutes)) {
             return fail("budget.minutes", "a positive number");
         }
-        match self.estimator {
-            Estimator::Ucd { horizon, .. } if horizon.k > horizon.m || horizon.lag == 0 => {
-                fail("estimator", "k ≤ m and lag ≥ 1")
-            }
-            Estimator::Cd { k: 0 } | Estimator::Pcd { k: 0 } => fail("estimator", "cd-K or pcd-K with K ≥ 1"),
-            _ => Ok(()),
+        if self.pretrain == Some(Pretrain::Greedy { updates: 0 }) {
+            return fail("pretrain", "at least 1 update");
         }
+        check_estimator("estimator", self.estimator)?;
+        match self.clamped_estimator {
+            Some(_) if matches!(self.estimator, Estimator::MeanField { .. }) => fail(
+                "clamped_estimator",
+                "none beside mean-field, which is that of the clamped phase already; for its free chains, --estimator pcd-K",
+            ),
+            Some(Estimator::MeanField { k: 2.. }) => {
+                fail("clamped_estimator", "mean-field without K, which is the number of the free chains' sweeps")
+            }
+            // Nothing persists in the clamped phase: its chains begin anew with every batch.
+            Some(Estimator::Pcd { .. }) => {
+                fail("clamped_estimator", "one of the clamped phase, where pcd-K is the same as cd-K: cd-K")
+            }
+            Some(estimator) => check_estimator("clamped_estimator", estimator),
+            None => Ok(()),
+        }
+    }
+}
+
+fn check_estimator(field: &'static str, estimator: Estimator) -> Result<(), ConfigError> {
+    match estimator {
+        Estimator::Ucd { horizon, .. } if horizon.k > horizon.m || horizon.lag == 0 => {
+            Err(ConfigError { field, expected: "k ≤ m and lag ≥ 1" })
+        }
+        Estimator::Cd { k: 0 } | Estimator::Pcd { k: 0 } | Estimator::MeanField { k: 0 } => {
+            Err(ConfigError { field, expected: "cd-K, pcd-K or mean-field-K with K ≥ 1" })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -262,7 +313,7 @@ impl From<Estimator> for EstimatorText {
     fn from(estimator: Estimator) -> Self {
         let (horizon, second) = match estimator {
             Estimator::Ucd { horizon, second, .. } => (Some(horizon), second),
-            Estimator::Cd { .. } | Estimator::Pcd { .. } => (None, SecondStart::Same),
+            _ => (None, SecondStart::Same),
         };
         let horizon = horizon.map(|Horizon { k, m, lag, cap }| HorizonText { k, m, lag, cap });
         Self { name: estimator.to_string(), horizon, independent_start: second == SecondStart::Independent }
@@ -304,6 +355,21 @@ mod estimator_as_text {
     }
 }
 
+mod clamped_estimator_as_text {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer, de::Error as _};
+
+    use super::{Estimator, EstimatorText};
+
+    pub(super) fn serialize<S: Serializer>(estimator: &Option<Estimator>, serializer: S) -> Result<S::Ok, S::Error> {
+        estimator.map(EstimatorText::from).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Estimator>, D::Error> {
+        let text = Option::<EstimatorText>::deserialize(deserializer)?;
+        text.map(Estimator::try_from).transpose().map_err(D::Error::custom)
+    }
+}
+
 mod kind_as_text {
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
@@ -341,6 +407,10 @@ mod tests {
                 centering_offsets: CenteringOffsets::Both,
                 ..TrainConfig::default()
             },
+            TrainConfig { estimator: "ucd-mix-0.1".parse().unwrap(), ..TrainConfig::default() },
+            TrainConfig { clamped_estimator: Some(estimator), ..TrainConfig::default() },
+            TrainConfig { pretrain: Some(Pretrain::Greedy { updates: 9 }), ..TrainConfig::default() },
+            TrainConfig { estimator: Estimator::MeanField { k: 5 }, ..TrainConfig::default() },
             TrainConfig { estimator: Estimator::Pcd { k: 1 }, ..TrainConfig::default() },
             TrainConfig { estimator: Estimator::Pcd { k: 4 }, ..TrainConfig::default() },
             TrainConfig {
@@ -384,14 +454,28 @@ mod tests {
             less
         }
         let init = Init::Normal { std: 0.5 };
-        let record = serde_json::to_value(TrainConfig { init, ..TrainConfig::default() }).unwrap();
+        let (clamped_estimator, pretrain) = (Some(Estimator::UCD_LMI), Some(Pretrain::Greedy { updates: 9 }));
+        let config = TrainConfig { init, clamped_estimator, pretrain, ..TrainConfig::default() };
+        let record = serde_json::to_value(config).unwrap();
         let mut names = Vec::new();
         for (name, less) in without_one(&record) {
             let error = serde_json::from_value::<TrainConfig>(less).expect_err(&name).to_string();
-            assert!(error.contains(&name) || name == "normal", "{name}: {error}");
+            assert!(error.contains(&name) || name == "normal" || name == "greedy", "{name}: {error}");
             names.push(name);
         }
-        for name in ["hidden", "centering", "data_set", "minutes", "cap", "horizon", "independent_start", "std"] {
+        for name in [
+            "hidden",
+            "centering",
+            "data_set",
+            "minutes",
+            "cap",
+            "horizon",
+            "independent_start",
+            "updates",
+            "pretrain",
+            "std",
+            "clamped_estimator",
+        ] {
             assert!(names.iter().any(|found| found == name), "{name}");
         }
     }
@@ -430,9 +514,19 @@ mod tests {
         assert_eq!(bad(|c| c.average = Some(0.6)), Err("average"));
         assert_eq!(bad(|c| c.init = Init::Normal { std: -1.0 }), Err("init"));
         assert_eq!(bad(|c| c.budget.minutes = Some(0.0)), Err("budget.minutes"));
+        assert_eq!(bad(|c| c.pretrain = Some(Pretrain::Greedy { updates: 0 })), Err("pretrain"));
         assert_eq!(
             bad(|c| c.estimator = c.estimator.with_horizon(Horizon { k: 1, ..Horizon::default() })),
             Err("estimator")
         );
+        assert_eq!(bad(|c| c.clamped_estimator = Some(Estimator::Cd { k: 2 })), Ok(()));
+        assert_eq!(bad(|c| c.clamped_estimator = Some(Estimator::Cd { k: 0 })), Err("clamped_estimator"));
+        assert_eq!(bad(|c| c.clamped_estimator = Some(Estimator::MeanField { k: 1 })), Ok(()));
+        assert_eq!(bad(|c| c.clamped_estimator = Some(Estimator::MeanField { k: 2 })), Err("clamped_estimator"));
+        let classical = |c: &mut TrainConfig| {
+            (c.estimator, c.clamped_estimator) = (Estimator::MeanField { k: 1 }, Some(Estimator::UCD_LMI));
+        };
+        assert_eq!(bad(classical), Err("clamped_estimator"));
+        assert_eq!(bad(|c| c.clamped_estimator = Some(Estimator::Pcd { k: 2 })), Err("clamped_estimator"));
     }
 }

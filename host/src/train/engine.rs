@@ -7,19 +7,23 @@
 //! Weights live in tiles alone. With floats the chains' own two orientations are the weights; with integers the floats
 //! have one more, a row for each even unit, as statistics have.
 
+mod scaled;
+
 use bitboltz_core::{fixed::Scale, weights::WeightKind};
 
+use self::scaled::Scaled;
 use super::{
     even_major::{self, EvenMajor},
     gradient::{Gradient, Orientations},
     optimiser::Rule,
     persistent::PersistentChains,
-    phase::{PhaseBuffers, PhasePlan, PhaseSummary},
+    phase::{PhaseBuffers, PhasePlan, PhaseSummary, mean_field},
     statistics::Moments,
 };
 use crate::{
     batch::{ChainWeights, TileWeight, blocks::map_both, tile::Tiles},
     bits::BitMatrix,
+    estimator::{Estimator, Phase},
     parameters::Parameters,
     quantise::{IntegerWeight, QuantiseError, Rounding},
 };
@@ -46,12 +50,14 @@ pub struct Rounded<W: TileWeight> {
     /// The largest magnitude in each.
     largest: Vec<f32>,
     runner: Runner<W>,
+    /// The floats as mean fields read them, if there are any.
+    for_means: Option<ChainWeights<f32>>,
 }
 
 impl<W: IntegerWeight> Rounded<W> {
     fn new(parameters: &Parameters) -> Self {
         let largest = parameters.weights().iter().map(|matrix| crate::quantise::largest(matrix)).collect();
-        Self { floats: even_major::tiles(parameters), largest, runner: Runner::new(parameters) }
+        Self { floats: even_major::tiles(parameters), largest, runner: Runner::new(parameters), for_means: None }
     }
 
     fn round(&mut self, biases: &[Vec<f32>]) -> Result<(), QuantiseError> {
@@ -65,6 +71,17 @@ impl<W: IntegerWeight> Rounded<W> {
             map_both(floats, same, transposed, rounding.weight(l));
         }
         Ok(())
+    }
+
+    /// The floats in both orientations, and these biases.
+    fn for_means(&mut self, biases: &[Vec<f32>]) -> &ChainWeights<f32> {
+        let weights = self.for_means.get_or_insert_with(|| ChainWeights::zeros(self.runner.weights.shape()));
+        for (l, ((up, down), floats)) in weights.orientations_mut().zip(&self.floats).enumerate() {
+            let (same, transposed) = if l.is_multiple_of(2) { (up, down) } else { (down, up) };
+            map_both(floats, same, transposed, |weight| weight);
+        }
+        weights.set_rounding(&vec![0; biases.len() - 1], biases, Scale::ONE);
+        weights
     }
 
     fn ascend(
@@ -89,6 +106,8 @@ pub enum Engine {
     I16(Rounded<i16>),
     /// On 8-bit integers.
     I8(Rounded<i8>),
+    /// On multiples of the float weights.
+    Scaled(Scaled),
 }
 
 impl Engine {
@@ -106,6 +125,14 @@ impl Engine {
         }
     }
 
+    /// An engine of a machine with one hidden layer, whose hidden and visible units see these multiples of the weights.
+    ///
+    /// # Panics
+    /// If there are more layers.
+    pub fn scaled(parameters: &Parameters, factors: [f32; 2]) -> Self {
+        Self::Scaled(Scaled::new(parameters, factors))
+    }
+
     /// Gives the chains the weights and these biases as they are now. All must be finite.
     ///
     /// # Errors
@@ -118,21 +145,36 @@ impl Engine {
             }
             Self::I16(rounded) => rounded.round(biases),
             Self::I8(rounded) => rounded.round(biases),
+            Self::Scaled(scaled) => {
+                scaled.refresh(biases);
+                Ok(())
+            }
         }
     }
 
-    /// Runs a phase: see [`PhaseBuffers::run`].
+    /// Runs a phase: see [`PhaseBuffers::run`]. The biases are those of the last [`refresh`](Self::refresh).
     pub fn run(
         &mut self,
         plan: &PhasePlan<'_>,
         data: &BitMatrix,
+        biases: &[Vec<f32>],
         chains: Option<&mut PersistentChains>,
         moments: &mut Moments,
     ) -> PhaseSummary {
+        if plan.phase == Phase::Positive && matches!(plan.estimator, Estimator::MeanField { .. }) {
+            let weights = match self {
+                Self::F32(runner) => &runner.weights,
+                Self::I16(rounded) => rounded.for_means(biases),
+                Self::I8(rounded) => rounded.for_means(biases),
+                Self::Scaled(scaled) => &scaled.runner.weights,
+            };
+            return mean_field::run(weights, plan, data, moments);
+        }
         match self {
             Self::F32(runner) => runner.phase.run(&runner.weights, plan, data, chains, moments),
             Self::I16(Rounded { runner, .. }) => runner.phase.run(&runner.weights, plan, data, chains, moments),
             Self::I8(Rounded { runner, .. }) => runner.phase.run(&runner.weights, plan, data, chains, moments),
+            Self::Scaled(Scaled { runner, .. }) => runner.phase.run(&runner.weights, plan, data, chains, moments),
         }
     }
 
@@ -156,6 +198,7 @@ impl Engine {
             }
             Self::I16(rounded) => rounded.ascend(gradient, biases, velocity, rule),
             Self::I8(rounded) => rounded.ascend(gradient, biases, velocity, rule),
+            Self::Scaled(scaled) => scaled.ascend(gradient, biases, velocity, rule),
         };
         finite && biases.iter().flatten().all(|b| b.is_finite())
     }
@@ -169,6 +212,7 @@ impl Engine {
             }
             Self::I16(rounded) => rounded.floats.iter().collect(),
             Self::I8(rounded) => rounded.floats.iter().collect(),
+            Self::Scaled(scaled) => vec![&scaled.floats],
         }
     }
 

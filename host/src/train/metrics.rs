@@ -32,10 +32,7 @@ impl MetricsFile {
             return Ok(Self { out: LineWriter::new(File::options().write(true).open(path)?), keep: None });
         }
         let mut file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
-        if !is_empty_or_metrics(&file)? {
-            let reason = "expected metrics (JSON lines with `step`), found something else, which is left as it is";
-            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
-        }
+        refuse_others(&file)?;
         file.rewind()?;
         let keep = length_up_to(&file, step)?;
         Ok(Self { out: LineWriter::new(file), keep: Some(keep) })
@@ -54,6 +51,22 @@ impl MetricsFile {
         serde_json::to_writer(&mut self.out, report)?;
         self.out.write_all(b"\n")
     }
+}
+
+/// Whether a run could write its metrics there, as far as that is known without a change of the file.
+///
+/// # Errors
+/// Those of the file system; a file that holds anything but metrics.
+pub fn check_usable(path: &Path) -> io::Result<()> {
+    if path.is_file() { refuse_others(&File::options().read(true).write(true).open(path)?) } else { Ok(()) }
+}
+
+fn refuse_others(file: &File) -> io::Result<()> {
+    if is_empty_or_metrics(file)? {
+        return Ok(());
+    }
+    let reason = "expected metrics (JSON lines with `step`), found something else, which is left as it is";
+    Err(io::Error::new(io::ErrorKind::InvalidData, reason))
 }
 
 /// Whether a file holds metrics: its first line is one of ours, or was one before it was cut off.

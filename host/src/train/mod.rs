@@ -8,6 +8,7 @@
 //! | [`engine`] | the weights, and what chains read: floats, or integers of them |
 //! | [`phase`] | the chains of a phase, in parallel |
 //! | [`persistent`] | chains that go on from update to update |
+//! | [`pretrain`] | a start learnt layer by layer |
 //! | [`statistics`] | ⟨x⟩ and ⟨x xᵀ⟩ of weighted states |
 //! | [`gradient`] | the plain and the centered gradient; ascent |
 //! | [`optimiser`] | the schedule; the rule of a step |
@@ -37,6 +38,7 @@ pub mod optimiser;
 pub mod orthogonal;
 pub mod persistent;
 pub mod phase;
+pub mod pretrain;
 pub mod projections;
 pub mod rows;
 pub mod run;
@@ -45,7 +47,7 @@ pub mod statistics;
 pub mod timing;
 pub mod trainer;
 
-pub use config::{Budget, CenteringOffsets, Init, TrainConfig};
+pub use config::{Budget, CenteringOffsets, Init, Pretrain, TrainConfig};
 pub use optimiser::Schedule;
 pub use trainer::{TrainError, Trainer, UpdateReport};
 

@@ -3,15 +3,17 @@
 //! | estimator | runs in |
 //! |---|---|
 //! | `ucd-lmi` with H_0, y_0 = x_0 | `first_state`, blocks of chains; pairs whose first proposal was accepted in `singly` |
-//! | `cd-K`, `pcd`, `pcd-K` | `sweeps`, blocks of chains |
+//! | `cd-K`, `pcd`, `pcd-K`, and the free phase of `mean-field`, `mean-field-K` | `sweeps`, blocks of chains |
+//! | the clamped phase of `mean-field`, `mean-field-K` | [`mean_field`], on the float weights |
 //! | `ucd-lmi-gibbs`, `ucd-gibbs` | `coupled`, blocks of pairs |
-//! | `ucd-mh`, and every other horizon or second start of `ucd-lmi` | `singly`, one chain at a time through the core |
+//! | `ucd-mh`, `ucd-lmi-mix-P`, `ucd-mix-P`, and every other horizon or second start of `ucd-lmi` | `singly`, one chain at a time through the core |
 //!
 //! Where a chain runs does not depend on other chains, and its draws do not depend on where it runs.
 
 mod blocks;
 mod coupled;
 mod first_state;
+pub mod mean_field;
 mod singly;
 mod sweeps;
 mod wave;
@@ -53,7 +55,7 @@ pub struct PhaseSummary {
     /// All meeting times. Empty in metrics of older runs.
     #[serde(default)]
     pub tau_histogram: MeetingTimes,
-    /// Mean sweeps of the local mode searches.
+    /// Mean sweeps of the local mode searches, or of the mean fields.
     pub search_sweeps: f64,
     /// Share of visible bits that differ from the mode of their conditional, over the first states that the chains
     /// showed; of every fourth chain, where the engine ran them. In the positive phase the bits are the data, so this is
@@ -146,10 +148,11 @@ impl<W: TileWeight> PhaseBuffers<W> {
     }
 
     /// Runs one chain for each row of the plan and averages their statistics into `moments`. `chains` are those of
-    /// persistent contrastive divergence, one for each row, which its negative phase moves on; other estimators take none.
+    /// an estimator that keeps them, one for each row, which its negative phase moves on; other estimators take none.
     ///
     /// # Panics
-    /// If persistent contrastive divergence gets no chains, or too few.
+    /// If an estimator that keeps its free chains gets none, or too few; in the clamped phase of mean-field, which is
+    /// [`mean_field::run`].
     pub fn run(
         &mut self,
         weights: &ChainWeights<W>,
@@ -184,7 +187,7 @@ impl<W: TileWeight> PhaseBuffers<W> {
                     );
                 }
             }
-            Estimator::Pcd { k } => {
+            Estimator::Pcd { k } | Estimator::MeanField { k } => {
                 let mut run = |blocks: &mut Blocks<W>, piece| {
                     let work = |block: &mut Chains<W>, scene: &Scene<'_, W>, found: Found<'_>| {
                         sweeps::pcd(block, scene, k, found);
@@ -192,6 +195,7 @@ impl<W: TileWeight> PhaseBuffers<W> {
                     blocks.run(&scene, piece, work, moments, &mut total);
                 };
                 if plan.phase == Phase::Positive {
+                    assert!(matches!(plan.estimator, Estimator::Pcd { .. }), "a mean field is no chain");
                     pieces().for_each(|piece| run(blocks, piece));
                 } else {
                     let chains = chains.expect("persistent chains");

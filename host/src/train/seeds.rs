@@ -20,6 +20,8 @@ pub enum Purpose {
     Persistent,
     /// Directions in which the gradient of a step is looked at; one stream.
     Diagnostics,
+    /// Hidden samples that the next machine of a pretrained stack learns; one stream for each row.
+    Pretraining,
 }
 
 /// Stream `index` of step (or 0) `number` for a purpose.

@@ -6,6 +6,8 @@
 //! States are collected first, in the order of their chains, and their products summed afterwards, all processors sharing
 //! the rows of the matrices: sums do not depend on the number of threads.
 
+mod values;
+
 use bitboltz_core::{
     bits::{WORD_BITS, ones, words_for},
     conditional::{Block, mean_layer},
@@ -327,12 +329,7 @@ impl Moments {
     /// Adds the products of the states that wait to the matrices of sums.
     fn sum_waiting(&mut self) {
         self.waiting.pack(&self.shape);
-        let mut sums = std::mem::take(&mut self.sums);
-        if sums.is_empty() {
-            let connections = 0..self.shape.layers() - 1;
-            let matrix = |(even, odd)| Tiles::zeros(self.shape.width(even), self.shape.width(odd));
-            sums = connections.map(even_odd).map(matrix).collect();
-        }
+        let mut sums = self.take_sums();
         let mut tasks = Vec::new();
         for (l, matrix) in sums.iter_mut().enumerate() {
             tasks.extend(row_groups(matrix).into_iter().enumerate().map(|(group, blocks)| (l, group, blocks)));
@@ -350,6 +347,17 @@ impl Moments {
         self.summed = true;
         self.waiting.count = 0;
         self.waiting.words.clear();
+    }
+
+    /// The matrices of sums, made if there are none yet. If [`summed`](Self::summed) is not set, they hold anything.
+    fn take_sums(&mut self) -> Vec<Tiles<f32>> {
+        let sums = std::mem::take(&mut self.sums);
+        if !sums.is_empty() {
+            return sums;
+        }
+        let connections = 0..self.shape.layers() - 1;
+        let matrix = |(even, odd)| Tiles::zeros(self.shape.width(even), self.shape.width(odd));
+        connections.map(even_odd).map(matrix).collect()
     }
 
     /// Averages with these values, and no states behind them.

@@ -1,6 +1,6 @@
 //! One update at a time.
 
-use std::{sync::OnceLock, time::Instant};
+use std::{ops::ControlFlow, sync::OnceLock, time::Instant};
 
 use bitboltz_core::{
     image::Geometry,
@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use super::{
     average::Average,
-    config::{ConfigError, Init, TrainConfig},
+    config::{ConfigError, Init, Pretrain, TrainConfig},
     diagnostics::{self, Activity, Diagnostics},
     engine::Engine,
     even_major::EvenMajor,
@@ -19,6 +19,7 @@ use super::{
     orthogonal::{normals, orthogonal},
     persistent::PersistentChains,
     phase::{PhasePlan, PhaseSummary},
+    pretrain::{self, Start},
     projections::Projections,
     rows::{Batches, Fingerprint, bit_means},
     seeds::{Purpose, stream_for},
@@ -28,7 +29,7 @@ use super::{
 use crate::{
     bits::BitMatrix,
     checkpoint::{Checkpoint, TrainingState},
-    estimator::{Estimator, Phase},
+    estimator::Phase,
     parameters::Parameters,
     quantise::QuantiseError,
 };
@@ -53,6 +54,14 @@ pub enum TrainError {
         geometry: usize,
         /// Bits of a row.
         data: usize,
+    },
+    /// A machine of a pretrained stack could not be trained.
+    #[error("pretraining of hidden layer {machine}: {source}")]
+    Pretrain {
+        /// Its number, the lowest is 1.
+        machine: usize,
+        /// Why.
+        source: Box<TrainError>,
     },
     /// A checkpoint without training state, or one that does not fit its parameters.
     #[error("cannot resume: {0}")]
@@ -134,7 +143,7 @@ pub struct Trainer {
     shown: OnceLock<Parameters>,
     /// What the gradient is centered by, one vector for each layer; empty without centering.
     offsets: Vec<Vec<f32>>,
-    /// The free chains of persistent contrastive divergence; `None` with other estimators.
+    /// The free chains of an estimator that keeps them; `None` with others.
     chains: Option<PersistentChains>,
     step: u64,
     seconds: f64,
@@ -198,7 +207,7 @@ impl Work {
             [(Phase::Positive, "positive", &mut self.positive), (Phase::Negative, "negative", &mut self.negative)];
         for (summary, (phase, name, moments)) in summaries.iter_mut().zip(phases) {
             let plan = PhasePlan {
-                estimator: config.estimator,
+                estimator: config.estimator_of(phase),
                 phase,
                 marginalise: config.marginalise,
                 seed: config.seed,
@@ -206,7 +215,7 @@ impl Work {
                 rows: &self.rows,
                 timing,
             };
-            *summary = self.engine.run(&plan, data, chains.as_mut(), moments);
+            *summary = self.engine.run(&plan, data, biases, chains.as_mut(), moments);
             if summary.chains == 0 {
                 return Err(TrainError::NoEstimate { step: step + 1, phase: name, chains: summary.cap_hits });
             }
@@ -216,18 +225,32 @@ impl Work {
 }
 
 impl Trainer {
-    /// A new run on these rows. `geometry` says how a row makes up a picture; all zero if it does not. What a row has behind
-    /// the picture are [label units](crate::dataset::labels).
+    /// Whether a new run could begin on these rows.
     ///
     /// # Errors
     /// Settings or data that cannot be trained on.
-    pub fn new(config: TrainConfig, data: BitMatrix, geometry: Geometry) -> Result<Self, TrainError> {
+    pub fn check(config: &TrainConfig, data: &BitMatrix, geometry: Geometry) -> Result<(), TrainError> {
         config.check()?;
-        check_data(&data)?;
+        check_data(data)?;
         if geometry.units() > data.cols() {
             return Err(TrainError::Geometry { geometry: geometry.units(), data: data.cols() });
         }
-        let widths: Vec<usize> = std::iter::once(data.cols()).chain(config.hidden.iter().copied()).collect();
+        Shape::new(&widths(config, data))?;
+        Ok(())
+    }
+
+    /// A new run on these rows, pretrained if the settings say so. `geometry` says how a row makes up a picture; all zero if it does not. What a row has behind
+    /// the picture are [label units](crate::dataset::labels).
+    ///
+    /// # Errors
+    /// Settings or data that cannot be trained on; [`TrainError::Pretrain`].
+    pub fn new(config: TrainConfig, data: BitMatrix, geometry: Geometry) -> Result<Self, TrainError> {
+        Self::check(&config, &data, geometry)?;
+        if let Some(Pretrain::Greedy { updates }) = config.pretrain {
+            let start = pretrain::greedy(&config, updates, &data, geometry, &mut |_| ControlFlow::Continue(()))?;
+            return Self::pretrained(config, data, geometry, start.expect("nobody stops it"));
+        }
+        let widths = widths(&config, &data);
         let parameters = initial_parameters(&config, &widths, &data, geometry)?;
         // Before anything was learnt: the visible means are the data's, and in the model those of units with biases alone;
         // those of the hidden units, whose fields are symmetric, a half. None depends on a chain, so the first gradient is
@@ -239,6 +262,33 @@ impl Trainer {
             offsets.push(means.map(|(data, model)| config.centering_offsets.of(data, model)).collect());
             offsets.extend(widths[1..].iter().map(|&width| vec![0.5; width]));
         }
+        Self::pretrained(config, data, geometry, Start { parameters, offsets, seconds: 0.0 })
+    }
+
+    /// A new run of a machine with one hidden layer, whose hidden and visible units see these multiples of the weights:
+    /// part of a stack, and no Boltzmann machine if they differ.
+    pub(super) fn scaled(config: TrainConfig, data: BitMatrix, factors: [f32; 2]) -> Result<Self, TrainError> {
+        let mut trainer = Self::new(config, data, Geometry::default())?;
+        trainer.work.engine = Engine::scaled(trainer.parameters(), factors);
+        Ok(trainer)
+    }
+
+    /// A new run on these rows that begins with what was [pretrained](pretrain) for it.
+    ///
+    /// # Errors
+    /// Settings or data that cannot be trained on.
+    ///
+    /// # Panics
+    /// If the start was made for other layers.
+    pub fn pretrained(
+        config: TrainConfig,
+        data: BitMatrix,
+        geometry: Geometry,
+        start: Start,
+    ) -> Result<Self, TrainError> {
+        Self::check(&config, &data, geometry)?;
+        let Start { parameters, offsets, seconds } = start;
+        assert!(parameters.shape().widths().eq(widths(&config, &data)), "a start of other layers");
         let fingerprint = Fingerprint::of(&data);
         let work = Work::new(&parameters, &config, data.rows());
         let chains =
@@ -258,14 +308,14 @@ impl Trainer {
             offsets,
             chains,
             step: 0,
-            seconds: 0.0,
+            seconds,
             work,
         })
     }
 
     /// Continues the run of a checkpoint on the same rows: every later update is what it would have been. A run whose
-    /// estimator was changed to persistent contrastive divergence begins its chains at random bits, drawn for this step;
-    /// one that was changed from it forgets them.
+    /// estimator was changed to one that keeps its free chains begins them at random bits, drawn for this step; one that
+    /// was changed to another forgets them.
     ///
     /// # Errors
     /// A checkpoint without training state; other data than the run began with.
@@ -418,7 +468,7 @@ impl Trainer {
         self.step
     }
 
-    /// Wall time of all updates so far.
+    /// Wall time of all updates so far, and of the pretraining.
     pub fn seconds(&self) -> f64 {
         self.seconds
     }
@@ -440,7 +490,11 @@ impl Trainer {
 }
 
 fn is_persistent(config: &TrainConfig) -> bool {
-    matches!(config.estimator, Estimator::Pcd { .. })
+    config.estimator.persistent_sweeps().is_some()
+}
+
+fn widths(config: &TrainConfig, data: &BitMatrix) -> Vec<usize> {
+    std::iter::once(data.cols()).chain(config.hidden.iter().copied()).collect()
 }
 
 fn has_momentum(config: &TrainConfig) -> bool {
@@ -457,7 +511,6 @@ fn initial_parameters(
     data: &BitMatrix,
     geometry: Geometry,
 ) -> Result<Parameters, TrainError> {
-    Shape::new(widths)?;
     let mut parameters = Parameters::zeros(widths, geometry)?;
     let (weights, biases) = parameters.tensors_mut();
     for (l, matrix) in weights.iter_mut().enumerate() {

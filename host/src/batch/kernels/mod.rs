@@ -72,6 +72,16 @@ macro_rules! compiled_for {
         }
 
         #[target_feature(enable = $features)]
+        pub(super) fn sigmoids(fields: &[f32], means: &mut [f32]) {
+            portable::sigmoids(fields, means);
+        }
+
+        #[target_feature(enable = $features)]
+        pub(super) fn add_products(rows: &[[f32; TILE]], factors: &[[f32; TILE]], sums: &mut [[f32; TILE]]) {
+            portable::add_products(rows, factors, sums);
+        }
+
+        #[target_feature(enable = $features)]
         pub(super) fn masked_sum<F: TileField>(fields: &[F], words: &[u32]) -> F::Energy {
             portable::masked_sum(fields, words)
         }
@@ -309,6 +319,19 @@ pub fn samples<F: TileField>(isa: Isa, fields: &[F], scale: Scale, draws: &[u32]
 /// The conditional means of fields, by the table that [`samples`] uses.
 pub fn means<F: TileField>(isa: Isa, fields: &[F], scale: Scale, means: &mut [f32]) {
     dispatch!(isa, means(fields, scale, means));
+}
+
+/// σ of fields, right to about 10⁻⁷; for means that are no probabilities of samples.
+pub fn sigmoids(isa: Isa, fields: &[f32], means: &mut [f32]) {
+    dispatch!(isa, sigmoids(fields, means));
+}
+
+/// Adds to `sums[n]` the sum over i of `factors[n][i]` × row i. The result for n does not depend on the others.
+///
+/// # Panics
+/// If there are more than [`TILE`] rows, or not as many factors as sums.
+pub fn add_products(isa: Isa, rows: &[[f32; TILE]], factors: &[[f32; TILE]], sums: &mut [[f32; TILE]]) {
+    dispatch!(isa, add_products(rows, factors, sums));
 }
 
 /// Sum of the fields whose bits are on; whole words of them.

@@ -239,7 +239,7 @@ pub(super) fn samples_in<F: TileField>(
 #[inline(always)]
 pub(super) fn exp_minus(a: f32) -> f32 {
     // 2^f for f within ±½: through the values at the zeros of the Chebyshev polynomial, at most 3.5 · 10⁻⁶ off.
-    const POWERS: [f32; 5] = [1.0, 0.693_121_05, 0.240_223_49, 0.055_921_976, 0.009_666_369];
+    const POWERS: [f32; 5] = [1.0, 0.693_121, 0.240_223_5, 0.055_921_976, 0.009_666_369];
     // The last bit of a float of this size is worth one.
     const WHOLE: f32 = 12_582_912.0;
     // Comparisons with NaN are false.
@@ -258,6 +258,55 @@ pub(super) fn exp_minus(a: f32) -> f32 {
 pub fn means<F: TileField>(fields: &[F], scale: Scale, means: &mut [f32]) {
     for (mean, field) in means.iter_mut().zip(fields) {
         *mean = bitboltz_core::fixed::to_unit(field.threshold(scale));
+    }
+}
+
+/// See [`super::sigmoids`].
+#[inline(always)]
+pub fn sigmoids(fields: &[f32], means: &mut [f32]) {
+    for (mean, &field) in means.iter_mut().zip(fields) {
+        let exponential = exp_neg(field.abs());
+        let tail = exponential / (1.0 + exponential);
+        *mean = if field < 0.0 { tail } else { 1.0 - tail };
+    }
+}
+
+/// exp(−x) of a number of at least 0, without a branch: 2ⁿ times a Taylor polynomial between ±½ ln 2.
+#[inline(always)]
+fn exp_neg(x: f32) -> f32 {
+    // Beyond it 2ⁿ would be no normal number.
+    let x = -x.min(87.0);
+    // Adding it rounds to an integer, which is then in the lowest bits.
+    const ROUND: f32 = 12_582_912.0;
+    let rounded = x * std::f32::consts::LOG2_E + ROUND;
+    let n = rounded - ROUND;
+    // ln 2 in two parts, of which n times the first is exact.
+    let r = (x - n * 0.693_359_4) + n * 2.121_944_4e-4;
+    let polynomial = [1.0 / 5040.0, 1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0];
+    let power = polynomial.into_iter().fold(0.0, |sum, factor| sum * r + factor);
+    power * f32::from_bits((rounded.to_bits() << 23).wrapping_add(1.0_f32.to_bits()))
+}
+
+/// See [`super::add_products`].
+#[inline(always)]
+pub fn add_products(rows: &[[f32; TILE]], factors: &[[f32; TILE]], sums: &mut [[f32; TILE]]) {
+    assert!(rows.len() <= TILE && factors.len() == sums.len());
+    // Four rows at a time, so that sums are fetched less often; a loop over columns alone becomes vectors.
+    let (fours, rest) = rows.as_chunks();
+    for (at, [a, b, c, d]) in fours.iter().enumerate() {
+        for (sums, factors) in sums.iter_mut().zip(factors) {
+            let [p, q, r, s] = factors.as_chunks().0[at];
+            for k in 0..TILE {
+                sums[k] += (p * a[k] + q * b[k]) + (r * c[k] + s * d[k]);
+            }
+        }
+    }
+    for (row, at) in rest.iter().zip(rows.len() - rest.len()..) {
+        for (sums, factors) in sums.iter_mut().zip(factors) {
+            for k in 0..TILE {
+                sums[k] += factors[at] * row[k];
+            }
+        }
     }
 }
 

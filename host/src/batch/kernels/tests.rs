@@ -307,3 +307,47 @@ fn blocks_are_transposed<T: Lane + From<i8> + PartialEq + std::fmt::Debug>(
         }
     }
 }
+
+#[test]
+fn sigmoids_are_right_on_every_instruction_set() {
+    let mut rng = stream(6, 0);
+    let special = [0.0, -0.0, 1e-30, -1e-30, 86.9, -86.9, 87.1, -87.1, 1e30, -1e30, f32::MAX, f32::MIN];
+    let fields: Vec<f32> = floats(&mut rng, 5000).into_iter().map(|x| 4.0 * x).chain(special).collect();
+    let mut first = None;
+    for isa in Isa::available() {
+        let mut means = vec![0.0; fields.len()];
+        sigmoids(*isa, &fields, &mut means);
+        for (&field, &mean) in fields.iter().zip(&means) {
+            let exact = 1.0 / (1.0 + (-f64::from(field)).exp());
+            assert!((f64::from(mean) - exact).abs() < 1.5e-7, "{} {field}: {mean} {exact}", isa.name());
+            // Small means are right relatively too, as far as numbers are normal.
+            assert!(!(-80.0..0.0).contains(&field) || (f64::from(mean) / exact - 1.0).abs() < 1e-5, "{field}: {mean}");
+        }
+        assert_eq!(*first.get_or_insert_with(|| means.clone()), means, "{}", isa.name());
+    }
+}
+
+#[test]
+fn products_are_added_on_every_instruction_set() {
+    let mut rng = stream(7, 0);
+    for (height, count) in [(64, 4), (1, 1), (63, 3), (17, 9), (5, 0), (0, 2)] {
+        let mut block =
+            |n: usize| -> Vec<[f32; TILE]> { (0..n).map(|_| floats(&mut rng, TILE).try_into().unwrap()).collect() };
+        let (rows, factors, begin) = (block(height), block(count), block(count));
+        let mut first = None;
+        for isa in Isa::available() {
+            let mut sums = begin.clone();
+            add_products(*isa, &rows, &factors, &mut sums);
+            for (n, sums) in sums.iter().enumerate() {
+                for (k, &sum) in sums.iter().enumerate() {
+                    let x = f64::from;
+                    let products = rows.iter().zip(&factors[n]).map(|(row, &factor)| x(factor) * x(row[k]));
+                    let exact = x(begin[n][k]) + products.sum::<f64>();
+                    // 64 products of at most 30: rounded by less than 1e-3.
+                    assert!((x(sum) - exact).abs() < 1e-3, "{} {height} {n} {k}: {sum} {exact}", isa.name());
+                }
+            }
+            assert_eq!(*first.get_or_insert_with(|| sums.clone()), sums, "{}", isa.name());
+        }
+    }
+}

@@ -12,11 +12,11 @@ use bitboltz_core::{
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::sampler::Sampler;
+use super::variant::Variant;
 use crate::{
     batch::{ChainWeights, TileWeight},
     chain::{ChainBuffer, PairBuffer},
-    estimator::{Estimator, Phase, SecondStart},
+    estimator::{Estimator, Phase},
     paper::summary::{Share, Summary},
 };
 
@@ -58,18 +58,17 @@ pub struct Row {
 }
 
 /// The estimators and horizons that are compared.
-fn samplers(cap: u32) -> Vec<Sampler> {
-    let at = |sampler: Sampler, k, m| sampler.with_horizon(Horizon { k, m, lag: 1, cap });
-    let independent = Estimator::with_second("ucd-lmi-gibbs".parse().expect("a name"), SecondStart::Independent);
+fn variants(cap: u32) -> Vec<Variant> {
+    let with = |name, k, m| Variant::new(name).with_horizon(Horizon { k, m, lag: 1, cap });
     vec![
-        at(Sampler::named("ucd-lmi"), 0, 0),
-        at(Sampler::named("ucd-mh"), 0, 0),
-        at(Sampler::named("ucd-gibbs"), 0, 0),
-        at(Sampler::named("ucd-lmi-gibbs"), 0, 0),
-        at(Sampler::Plain(independent), 0, 0),
-        at(Sampler::mixed(0.1), 0, 0),
-        at(Sampler::named("ucd-lmi-gibbs"), 10, 10),
-        at(Sampler::named("ucd-lmi-gibbs"), 10, 100),
+        with("ucd-lmi", 0, 0),
+        with("ucd-mh", 0, 0),
+        with("ucd-gibbs", 0, 0),
+        with("ucd-lmi-gibbs", 0, 0),
+        with("ucd-lmi-gibbs", 0, 0).independent(),
+        with("ucd-lmi-mix-0.1", 0, 0),
+        with("ucd-lmi-gibbs", 10, 10),
+        with("ucd-lmi-gibbs", 10, 100),
     ]
 }
 
@@ -92,19 +91,19 @@ pub fn run<W: TileWeight>(
     for (phase, clamp, name, layer) in
         [(Phase::Positive, data, "clamped", 1), (Phase::Negative, Clamp::none(), "free", 0)]
     {
-        for (index, sampler) in samplers(plan.cap).into_iter().enumerate() {
+        for (index, variant) in variants(plan.cap).into_iter().enumerate() {
             let seed = seed.rotate_left(24) ^ (2 * index as u64 + phase as u64 + 1);
             let one = |buffers: &mut PairBuffer<W::Field>, pair: usize| {
                 let (mut estimate, mut rng) = (0.0, stream(seed, pair as u64));
                 let observe = |state: &State<'_, W::Field>, weight: f64| {
                     estimate += weight * f64::from(count_ones(state.layer_words(layer)));
                 };
-                let met = sampler.run(&model, phase, &visible[pair], &clamp, buffers, &mut rng, observe);
+                let met = variant.estimator.run(&model, phase, &visible[pair], &clamp, buffers, &mut rng, observe);
                 met.ok().and_then(|report| Some((report.tau?, estimate)))
             };
             let found: Vec<Option<(u32, f64)>> =
                 (0..plan.pairs).into_par_iter().map_init(|| PairBuffer::new(&shape), one).collect();
-            rows.push(row(machine, shape.units(), name, &sampler, plan, &found));
+            rows.push(row(machine, shape.units(), name, &variant, plan, &found));
             done(1);
         }
     }
@@ -113,21 +112,21 @@ pub fn run<W: TileWeight>(
 
 /// Rows of a map: for [`run`]'s progress.
 pub fn rows() -> u64 {
-    2 * samplers(1).len() as u64
+    2 * variants(1).len() as u64
 }
 
 fn row(
     machine: &str,
     units: usize,
     phase: &'static str,
-    sampler: &Sampler,
+    variant: &Variant,
     plan: &Plan,
     found: &[Option<(u32, f64)>],
 ) -> Row {
     let some = "at least one pair was run";
-    let last = match sampler {
-        Sampler::Plain(Estimator::Ucd { horizon, .. }) | Sampler::Mixed { horizon, .. } => horizon.m,
-        Sampler::Plain(_) => 0,
+    let last = match variant.estimator {
+        Estimator::Ucd { horizon, .. } => horizon.m,
+        _ => 0,
     };
     // x moves until the meeting and until m, y until the meeting, one step behind.
     let steps = |tau: u32| f64::from(tau.max(last)) + f64::from(tau) - 1.0;
@@ -136,7 +135,7 @@ fn row(
         machine: machine.to_owned(),
         units,
         phase,
-        estimator: sampler.to_string(),
+        estimator: variant.to_string(),
         pairs: found.len(),
         p_tau_1: Share::of(found.iter().flatten().filter(|(tau, _)| *tau == 1).count(), found.len()).expect(some),
         tau: Summary::of(found.iter().map(|met| f64::from(tau(met)))).expect(some),

@@ -5,14 +5,14 @@
 //! | [`widths`] | sweeps of the search and meeting times against the width, run by [`meeting`] |
 //! | [`small`] | bias and variance against enumeration |
 //! | [`map`] | meeting times, estimates and their cost on any machine, trained ones too |
-//! | [`sampler`] | estimators, and mixtures of their transitions |
+//! | [`variant`] | estimators with their horizons, by name |
 //! | `text` | the report and its plots |
 
 pub mod map;
 pub mod meeting;
-pub mod sampler;
 pub mod small;
 mod text;
+pub mod variant;
 pub mod widths;
 
 use serde::Serialize;
@@ -159,7 +159,7 @@ pub fn measure(plan: &Plan, settings: &Settings<'_>) -> Results {
     let order = |row: &widths::Row| SCALES.iter().position(|scale| scale.name == row.scale);
     rows.sort_by_key(order);
     let enumerated = {
-        let estimators = small::samplers(plan.small.cap).len() as u64;
+        let estimators = small::variants(plan.small.cap).len() as u64;
         let total = estimators * plan.small.widths.len() as u64 * plan.small.models;
         small::run(&plan.small, seed, &settings.stages.begin("estimators against enumeration", total))
     };

@@ -7,10 +7,10 @@ use bitboltz_core::{
 };
 use serde::Serialize;
 
-use super::sampler::Sampler;
+use super::variant::Variant;
 use crate::{
     chain::PairBuffer,
-    estimator::{Estimator, Phase, SecondStart},
+    estimator::Phase,
     eval::{
         exact::Oracle,
         random::random_parameters,
@@ -87,30 +87,24 @@ impl Tau {
 }
 
 /// The estimators that are compared.
-pub fn samplers(cap: u32) -> Vec<Sampler> {
-    let horizon = |k, m| Horizon { k, m, lag: 1, cap };
-    let independent = |name: &str| {
-        let estimator: Estimator = name.parse().expect("a name of an estimator");
-        Sampler::Plain(estimator.with_horizon(horizon(0, 0)).with_second(SecondStart::Independent))
-    };
-    let named = |name, k, m| Sampler::named(name).with_horizon(horizon(k, m));
-    let mixed = |p, k, m| Sampler::mixed(p).with_horizon(horizon(k, m));
+pub fn variants(cap: u32) -> Vec<Variant> {
+    let with = |name, k, m| Variant::new(name).with_horizon(Horizon { k, m, lag: 1, cap });
     vec![
-        Sampler::named("cd-1"),
-        Sampler::named("cd-10"),
-        named("ucd-lmi", 0, 0),
-        independent("ucd-lmi"),
-        named("ucd-lmi", 5, 5),
-        named("ucd-lmi", 5, 50),
-        named("ucd-mh", 0, 0),
-        named("ucd-gibbs", 0, 0),
-        named("ucd-lmi-gibbs", 0, 0),
-        independent("ucd-lmi-gibbs"),
-        named("ucd-lmi-gibbs", 5, 5),
-        named("ucd-lmi-gibbs", 5, 50),
-        mixed(0.1, 0, 0),
-        mixed(0.5, 0, 0),
-        mixed(0.1, 5, 50),
+        Variant::new("cd-1"),
+        Variant::new("cd-10"),
+        with("ucd-lmi", 0, 0),
+        with("ucd-lmi", 0, 0).independent(),
+        with("ucd-lmi", 5, 5),
+        with("ucd-lmi", 5, 50),
+        with("ucd-mh", 0, 0),
+        with("ucd-gibbs", 0, 0),
+        with("ucd-lmi-gibbs", 0, 0),
+        with("ucd-lmi-gibbs", 0, 0).independent(),
+        with("ucd-lmi-gibbs", 5, 5),
+        with("ucd-lmi-gibbs", 5, 50),
+        with("ucd-lmi-mix-0.1", 0, 0),
+        with("ucd-lmi-mix-0.5", 0, 0),
+        with("ucd-lmi-mix-0.1", 5, 50),
     ]
 }
 
@@ -118,22 +112,22 @@ pub fn samplers(cap: u32) -> Vec<Sampler> {
 pub fn run(plan: &Plan, seed: u64, done: &(dyn Fn(u64) + Sync)) -> Vec<Row> {
     let mut rows = Vec::new();
     for &width in plan.widths {
-        for sampler in samplers(plan.cap) {
+        for variant in variants(plan.cap) {
             let found: Vec<(Replicates, Vec<f64>)> = (0..plan.models)
                 .map(|machine| {
-                    let found = one(&sampler, width, plan, seed.wrapping_add(machine));
+                    let found = one(&variant, width, plan, seed.wrapping_add(machine));
                     done(1);
                     found
                 })
                 .collect();
-            rows.push(row(3 * width, sampler.to_string(), &found));
+            rows.push(row(3 * width, variant.to_string(), &found));
         }
     }
     rows
 }
 
 /// An estimator's replicates on one machine, and the exact gradient at a random data vector.
-fn one(sampler: &Sampler, width: usize, plan: &Plan, seed: u64) -> (Replicates, Vec<f64>) {
+fn one(variant: &Variant, width: usize, plan: &Plan, seed: u64) -> (Replicates, Vec<f64>) {
     let parameters = random_parameters(&[width; 3], plan.weight_std, 0.0, seed).expect("three layers");
     let model = parameters.dbm().expect("finite weights");
     let shape = *model.shape();
@@ -151,7 +145,7 @@ fn one(sampler: &Sampler, width: usize, plan: &Plan, seed: u64) -> (Replicates, 
             let observe = |state: &State<'_, f32>, weight: f64| {
                 Statistics::Bits.add(&model, values, state, clamp, sign * weight, sum);
             };
-            let report = sampler.run(&model, *phase, &[visible], clamp, buffers, rng, observe);
+            let report = variant.estimator.run(&model, *phase, &[visible], clamp, buffers, rng, observe);
             *tau = report.map_err(|error| Failure { phase: *phase, error })?.tau;
         }
         Ok(taus)
