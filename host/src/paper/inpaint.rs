@@ -36,8 +36,8 @@ struct Plan {
     data: Vec<String>,
     /// How models are trained, if they are trained here.
     config: Option<TrainConfig>,
-    /// When their training ends, unless a replay says it.
-    pace: Pace,
+    /// When their training ends; `None` where an earlier run says it.
+    pace: Option<Pace>,
     /// Test images of each data set, from the first on.
     images: usize,
 }
@@ -77,7 +77,7 @@ struct Results {
 /// [`PaperError`]; data sets that are not there and models that do not fit them are found before any work.
 pub fn run(settings: &Settings<'_>) -> Result<Outcome, PaperError> {
     let images = if settings.quick { 50 } else { 1000 };
-    let pace = settings.pace(MINUTES).end_only();
+    let pace = settings.pace(MINUTES).map(Pace::end_only);
     let mut config = arms::defaults()[0].config.clone();
     settings.adapt(&mut config);
     let (mut results, mut pictures) = (Results::default(), Vec::new());
@@ -86,9 +86,9 @@ pub fn run(settings: &Settings<'_>) -> Result<Outcome, PaperError> {
         let data = settings.data.as_ref().map_or_else(|| DATA.map(str::to_owned).to_vec(), |data| vec![data.clone()]);
         let subjects: Vec<Subject> = data.iter().map(|data| Subject::load(data, 1)).collect::<Result<_, _>>()?;
         let plan = Plan { data, config: Some(config.clone()), pace, images };
-        introduction(&mut report, &plan, None);
+        introduction(&mut report, &plan, false);
         for subject in subjects {
-            let Some(pace) = settings.pace_of(&subject.data, &plan.pace) else { continue };
+            let Some(pace) = settings.pace_of(&subject.data, plan.pace.as_ref()) else { continue };
             let Subject { data, geometry, train: rows, .. } = &subject;
             let trained = match train(data, &config, rows, *geometry, &pace, settings, &mut |_, _| Ok(())) {
                 Err(PaperError::Stopped) if !results.restored.is_empty() => {
@@ -122,7 +122,7 @@ pub fn run(settings: &Settings<'_>) -> Result<Outcome, PaperError> {
             settings.models.iter().map(|(name, file)| of_model(name, file, settings)).collect::<Result<_, _>>()?;
         let data = subjects.iter().map(|subject| subject.data.clone()).collect();
         let plan = Plan { data, config: None, pace, images };
-        introduction(&mut report, &plan, Some(settings.models.len()));
+        introduction(&mut report, &plan, true);
         for (subject, (name, file)) in subjects.iter().zip(&settings.models) {
             report.section(&format!("{}: {name}", subject.data));
             restore(file, Some(name), subject, &plan, settings, (&mut report, &mut results, &mut pictures))?;
@@ -170,18 +170,10 @@ impl Training {
     }
 }
 
-fn introduction(report: &mut Report, plan: &Plan, files: Option<usize>) {
-    let models = match (files, &plan.pace) {
-        (Some(_), _) => "The models come from files.".to_owned(),
-        (None, Pace::Minutes(marks)) => {
-            format!(
-                "The models are trained with the defaults for {} minutes each.",
-                number(marks.iter().copied().fold(0.0, f64::max))
-            )
-        }
-        (None, Pace::Updates(marks)) => {
-            format!("The models are trained with the defaults for {} updates each.", marks.iter().max().unwrap_or(&0))
-        }
+fn introduction(report: &mut Report, plan: &Plan, files: bool) {
+    let models = match files {
+        true => "The models come from files.".to_owned(),
+        false => format!("The models are trained with the defaults, each {}.", Pace::budget(plan.pace.as_ref())),
     };
     report.add(format_args!(
         "{models} Of the first {} test images of each data set a part of the pixels is hidden and restored: by the lowest of \

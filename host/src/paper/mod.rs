@@ -159,17 +159,20 @@ impl<'a> Settings<'a> {
         }
     }
 
-    /// When models are looked at that are usually trained for so many minutes.
-    fn pace(&self, minutes: f64) -> Pace {
-        if self.quick { Pace::of_updates(QUICK_UPDATES) } else { Pace::of_minutes(self.minutes.unwrap_or(minutes)) }
+    /// When models are looked at that are usually trained for so many minutes; `None` if an earlier run says it.
+    fn pace(&self, minutes: f64) -> Option<Pace> {
+        match (&self.replay, self.quick) {
+            (Some(_), _) => None,
+            (None, true) => Some(Pace::of_updates(QUICK_UPDATES)),
+            (None, false) => Some(Pace::of_minutes(self.minutes.unwrap_or(minutes))),
+        }
     }
 
-    /// When the model of that name is looked at: as usual, or as in the earlier run; `None` if that did not come to it.
-    fn pace_of(&self, name: &str, usual: &Pace) -> Option<Pace> {
-        match &self.replay {
-            Some(replay) => replay.marks(name).map(|marks| Pace::Updates(marks.to_vec())),
-            None => Some(usual.clone()),
-        }
+    /// When the model of that name is looked at, where all others are at `pace`; `None` if the earlier run did not come to
+    /// it.
+    fn pace_of(&self, name: &str, pace: Option<&Pace>) -> Option<Pace> {
+        let earlier = || Some(Pace::Updates(self.replay.as_ref()?.marks(name)?.to_vec()));
+        pace.cloned().or_else(earlier)
     }
 
     /// Gives a configuration the seed, and makes it small in the small version.

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use bitboltz_core::image::Geometry;
 use serde::Serialize;
 
-use super::{PaperError, Settings};
+use super::{PaperError, Settings, report::number};
 use crate::{
     bits::BitMatrix,
     train::{TrainConfig, TrainError, Trainer, UpdateReport},
@@ -47,6 +47,15 @@ impl Pace {
         match self {
             Self::Minutes(marks) => Self::Minutes(marks.into_iter().next_back().into_iter().collect()),
             Self::Updates(marks) => Self::Updates(marks.into_iter().next_back().into_iter().collect()),
+        }
+    }
+
+    /// The budget, for people.
+    pub fn budget(pace: Option<&Self>) -> String {
+        match pace {
+            Some(Self::Minutes(marks)) => format!("for {} minutes", number(marks.last().copied().unwrap_or(0.0))),
+            Some(Self::Updates(marks)) => format!("for {} updates", marks.last().copied().unwrap_or(0)),
+            None => "for as many updates as in the earlier run that is replayed".to_owned(),
         }
     }
 
@@ -246,6 +255,7 @@ mod tests {
         assert_eq!(Pace::of_updates(40), Pace::Updates(vec![3, 5, 10, 20, 40]));
         assert_eq!(Pace::of_updates(2), Pace::Updates(vec![1, 2]));
         assert_eq!(Pace::of_updates(40).end_only(), Pace::Updates(vec![40]));
+        assert_eq!(Pace::budget(Some(&Pace::of_updates(40))), "for 40 updates");
     }
 
     #[test]

@@ -92,13 +92,24 @@ impl Contest {
     }
 }
 
-/// How much is spent on log Z.
+/// How much is spent on log Z and log p(v).
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Effort {
     /// Inverse temperatures.
     pub betas: usize,
     /// Chains.
     pub chains: usize,
+    /// Test images, from the first on.
+    pub rows: usize,
+}
+
+/// Likelihoods that are measured.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Efforts {
+    /// At every mark: for a curve.
+    pub on_the_way: Effort,
+    /// In the end.
+    pub at_the_end: Effort,
 }
 
 /// What is run.
@@ -108,16 +119,16 @@ pub struct Plan {
     pub data: Vec<String>,
     /// Bits a pixel.
     pub bits: u8,
-    /// When the models are looked at, unless a replay says it.
-    pub pace: Pace,
+    /// When the models are looked at; `None` where an earlier run says it.
+    pub pace: Option<Pace>,
     /// What is compared.
     pub arms: Vec<Arm>,
     /// Generated pictures of each kind that are judged; as many as there are training images where these are fewer.
     pub samples: usize,
     /// Test images whose left half is restored; none with more than 1 bit a pixel.
     pub restored: usize,
-    /// log Z; none with more than 1 bit a pixel.
-    pub likelihood: Option<Effort>,
+    /// None with more than 1 bit a pixel.
+    pub likelihood: Option<Efforts>,
 }
 
 impl Plan {
@@ -133,12 +144,18 @@ impl Plan {
             arms: contest.arms.clone(),
             samples: 10_000,
             restored: if black_and_white { 1000 } else { 0 },
-            likelihood: black_and_white.then_some(Effort { betas: 10_000, chains: 100 }),
+            likelihood: black_and_white.then_some(Efforts {
+                on_the_way: Effort { betas: 1000, chains: 50, rows: 1000 },
+                at_the_end: Effort { betas: 10_000, chains: 100, rows: 10_000 },
+            }),
         };
         if settings.quick {
             plan.samples = 250;
             plan.restored = plan.restored.min(100);
-            plan.likelihood = plan.likelihood.map(|_| Effort { betas: 50, chains: 10 });
+            plan.likelihood = plan.likelihood.map(|_| Efforts {
+                on_the_way: Effort { betas: 20, chains: 5, rows: 50 },
+                at_the_end: Effort { betas: 50, chains: 10, rows: 250 },
+            });
         }
         for arm in &mut plan.arms {
             settings.adapt(&mut arm.config);
@@ -207,9 +224,9 @@ pub fn run(name: Name, settings: &Settings<'_>) -> Result<Outcome, PaperError> {
     for round in &rounds {
         for arm in &plan.arms {
             let name = format!("{}: {}", round.subject.data, arm.label);
-            let Some(pace) = settings.pace_of(&name, &plan.pace) else { continue };
+            let Some(pace) = settings.pace_of(&name, plan.pace.as_ref()) else { continue };
             if !stopped {
-                match round.run(name.clone(), arm, &pace, plan.likelihood.as_ref(), settings) {
+                match round.run(name.clone(), arm, &pace, plan.likelihood, settings) {
                     Ok((found, pictures)) => {
                         results.trainings.push(found);
                         shown.push(pictures);
@@ -267,5 +284,66 @@ fn compare(round: &Round) -> Comparison {
         bounds: bounds.collect(),
         restored_majority: puzzle.map(|puzzle| puzzle.baseline(majority, train)),
         restored_nearest: puzzle.map(|puzzle| puzzle.baseline(nearest, train)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::{paper::replay::Replay, stages::Stages};
+
+    /// Stops the experiment when a note begins with these words.
+    struct StopAt {
+        words: &'static str,
+        stop: AtomicBool,
+    }
+
+    impl Stages for StopAt {
+        fn begin(&self, _what: &str, _total: u64) -> Box<dyn Fn(u64) + Sync + '_> {
+            Box::new(|_| {})
+        }
+
+        fn note(&self, line: &str) {
+            if line.starts_with(self.words) {
+                self.stop.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn quick(stop_at: &StopAt, replay: Option<Replay>) -> Result<Outcome, PaperError> {
+        let data = Some("digits".to_owned());
+        run(Name::Mnist, &Settings { quick: true, data, replay, stop: &stop_at.stop, ..Settings::new(stop_at) })
+    }
+
+    fn names(outcome: &Outcome, field: &str) -> Vec<String> {
+        let of = |value: &serde_json::Value| value["name"].as_str().or(value.as_str()).unwrap().to_owned();
+        outcome.results[field].as_array().unwrap().iter().map(of).collect()
+    }
+
+    #[test]
+    fn what_was_finished_before_a_stop_is_reported_and_can_be_replayed() {
+        let at = |words| StopAt { words, stop: AtomicBool::new(false) };
+        // The first mark of the third arm.
+        let stopped = quick(&at("digits: cd-1: 3 updates"), None).unwrap();
+        assert_eq!(names(&stopped, "trainings"), ["digits: ucd-lmi", "digits: ucd-lmi-published"]);
+        let not_run = names(&stopped, "not_run");
+        assert_eq!(not_run, ["digits: cd-1", "digits: pcd", "digits: ucd-lmi-gibbs", "digits: ucd-gibbs"]);
+        assert!(stopped.report.text().contains("Still to come were: digits: cd-1, digits: pcd"));
+        assert_eq!(stopped.pictures.len(), 2 * 3);
+        let early = quick(&at("digits: ucd-lmi: 3 updates"), None);
+        assert!(matches!(early, Err(PaperError::Stopped)));
+
+        let replay = |name: &str| {
+            let trainings = serde_json::json!([{ "name": name, "marks": [2, 7] }]);
+            let rest = serde_json::json!({ "experiment": "mnist", "seed": 0, "quick": true, "data": "digits",
+                                           "features": null, "models": [], "trainings": trainings });
+            quick(&at("never"), Some(serde_json::from_value(rest).unwrap()))
+        };
+        let again = replay("digits: pcd").unwrap();
+        assert_eq!((names(&again, "trainings"), names(&again, "not_run").len()), (vec!["digits: pcd".to_owned()], 0));
+        assert_eq!(again.results["trainings"][0]["updates"], 7);
+        assert!(matches!(replay("digits: a later arm"), Err(PaperError::NothingToReplay)));
     }
 }

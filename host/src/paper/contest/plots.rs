@@ -14,8 +14,8 @@ use crate::paper::{
 type Figure<'a> = &'a dyn Fn(&Row) -> f64;
 
 /// All plots of a data set, each with what it shows.
-pub(super) fn of(comparison: &Comparison, found: &[&Found], pace: &Pace, many: bool) -> Vec<(Plot, String)> {
-    let by_clock = matches!(pace, Pace::Minutes(_)) && found.iter().all(|arm| arm.seconds > 0.0);
+pub(super) fn of(comparison: &Comparison, found: &[&Found], pace: Option<&Pace>, many: bool) -> Vec<(Plot, String)> {
+    let by_clock = matches!(pace, Some(Pace::Minutes(_))) && found.iter().all(|arm| arm.seconds > 0.0);
     let x = |row: &Row| if by_clock { row.snapshot.seconds / 60.0 } else { row.snapshot.updates as f64 };
     let axis = Axis::log(if by_clock { "training (minutes)" } else { "training (updates)" });
     let series = |name: String, arm: &Found, figure: Figure<'_>| {
@@ -69,6 +69,21 @@ pub(super) fn of(comparison: &Comparison, found: &[&Found], pace: &Pace, many: b
         vec![("floor: training images".to_owned(), comparison.bounds[0].floor.coverage.recall)],
         "Share of the test images that lie in the neighbourhood of a mode".to_owned(),
     );
+    let log_p = |row: &Row| row.likelihood.as_ref().map_or(f64::NAN, |found| found.log_p.nats);
+    let first = found.iter().flat_map(|arm| &arm.snapshots).find_map(|row| row.likelihood.as_ref());
+    if let Some(first) = first {
+        plot(
+            "likelihood".to_owned(),
+            format!("{}: bound on the likelihood of test images", comparison.data),
+            Axis::linear("bound on mean log p(v) (nats)"),
+            each(&log_p),
+            vec![("independent pixels".to_owned(), first.base_rate.nats)],
+            format!(
+                "Bound on the mean log p(v) of {} test images; log Z by {} chains of {} temperatures, fewer than in the table",
+                first.rows, first.log_z.chains, first.log_z.betas
+            ),
+        );
+    }
     type Phase = fn(&Row) -> &PhaseMeans;
     let phases: [(&str, Phase); 2] =
         [("clamped", |row| &row.snapshot.positive), ("free", |row| &row.snapshot.negative)];

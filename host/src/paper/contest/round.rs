@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Arm, Effort};
+use super::{Arm, Effort, Efforts};
 use crate::{
     bits::BitMatrix,
     dataset::Mask,
@@ -17,6 +17,7 @@ use crate::{
         subject::Subject,
         training::{Pace, Snapshot, train},
     },
+    parameters::Parameters,
     sampling::local_modes,
     train::{TrainConfig, Trainer},
 };
@@ -58,6 +59,8 @@ pub struct Row {
     pub judged: Vec<Judged>,
     /// Share of the hidden left half that the lowest of eight modes restores.
     pub restored: Option<Restored>,
+    /// With the effort on the way, at the last mark too.
+    pub likelihood: Option<Likelihood>,
 }
 
 /// All of an arm.
@@ -85,7 +88,7 @@ pub struct Found {
     pub failed: Option<String>,
     /// At each mark that was judged.
     pub snapshots: Vec<Row>,
-    /// In the end, unless it failed.
+    /// In the end, with the effort for that, unless it failed.
     pub likelihood: Option<Likelihood>,
     /// Whether its modes or its samples came nearer than a quarter of the ceiling's distance at the last mark.
     pub learns: bool,
@@ -128,30 +131,22 @@ impl Round {
         name: String,
         arm: &Arm,
         pace: &Pace,
-        effort: Option<&Effort>,
+        efforts: Option<Efforts>,
         settings: &Settings<'_>,
     ) -> Result<(Found, Shown), PaperError> {
         let mut shown = Shown { strips: Vec::new(), last: None };
         let mut look =
-            |trainer: &Trainer, snapshot: &Snapshot| self.look(&name, trainer, snapshot, settings, &mut shown);
-        let Subject { data, geometry, train: images, test } = &self.subject;
+            |trainer: &Trainer, snapshot: &Snapshot| self.look(&name, trainer, snapshot, efforts, settings, &mut shown);
+        let Subject { data, geometry, train: images, .. } = &self.subject;
         let trained = train(&name, &arm.config, images, *geometry, pace, settings, &mut look)?;
         if let Some(failed) = &trained.failed {
             settings.stages.note(&format!("{name}: failed: {failed}"));
         }
         let snapshots: Vec<Row> = trained.looks.into_iter().map(|(_, row)| row).collect();
         let parameters = trained.trainer.parameters();
-        let likelihood = effort.filter(|_| trained.failed.is_none()).map(|effort| {
-            let effort = likelihood::Effort {
-                betas: effort.betas,
-                chains: effort.chains,
-                clamped_rows: 0,
-                clamped_betas: 1,
-                clamped_chains: 2,
-                seed: settings.seed,
-            };
-            likelihood::measure(parameters, images, test, &effort, settings.stages)
-        });
+        let likelihood = efforts
+            .filter(|_| trained.failed.is_none())
+            .map(|efforts| self.likelihood(parameters, &efforts.at_the_end, settings));
         let ceiling = self.judges[0].ceiling.frechet;
         let near = |row: &Row| row.judged[0].modes.frechet.min(row.judged[0].samples.frechet) < LEARNT * ceiling;
         let found = Found {
@@ -172,11 +167,27 @@ impl Round {
         Ok((found, shown))
     }
 
+    /// log Z and the bound on log p(v).
+    fn likelihood(&self, parameters: &Parameters, effort: &Effort, settings: &Settings<'_>) -> Likelihood {
+        let Subject { train, test, .. } = &self.subject;
+        let effort_of_all = likelihood::Effort {
+            betas: effort.betas,
+            chains: effort.chains,
+            // No row's hidden units are annealed.
+            clamped_rows: 0,
+            clamped_betas: 1,
+            clamped_chains: 2,
+            seed: settings.seed,
+        };
+        likelihood::measure(parameters, train, &test.subset(0..effort.rows), &effort_of_all, settings.stages)
+    }
+
     fn look(
         &self,
         name: &str,
         trainer: &Trainer,
         snapshot: &Snapshot,
+        efforts: Option<Efforts>,
         settings: &Settings<'_>,
         shown: &mut Shown,
     ) -> Result<Row, String> {
@@ -203,6 +214,7 @@ impl Round {
         }
         shown.strips.push(drawn.modes.subset(0..STRIP));
         shown.last = Some([&drawn.modes, &drawn.visible].map(|rows| rows.subset(0..SHOWN)));
-        Ok(Row { snapshot: *snapshot, judged, restored: restored.transpose()? })
+        let likelihood = efforts.map(|efforts| self.likelihood(trainer.parameters(), &efforts.on_the_way, settings));
+        Ok(Row { snapshot: *snapshot, judged, restored: restored.transpose()?, likelihood })
     }
 }

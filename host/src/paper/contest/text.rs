@@ -52,7 +52,7 @@ pub(super) fn write(
             worth(&mut report, &found);
         }
         report.section(&format!("{}: over the time of training", comparison.data));
-        for (plot, caption) in plots::of(comparison, &found, &plan.pace, many) {
+        for (plot, caption) in plots::of(comparison, &found, plan.pace.as_ref(), many) {
             report.plot(&plot.name, &caption);
             all_plots.push(plot);
         }
@@ -68,13 +68,10 @@ pub(super) fn write(
 
 fn introduction(report: &mut Report, contest: &Contest, plan: &Plan, results: &Results) {
     report.add(contest.introduction);
-    let budget = match &plan.pace {
-        Pace::Minutes(marks) => format!("{} minutes", number(marks.last().copied().unwrap_or(0.0))),
-        Pace::Updates(marks) => format!("{} updates", marks.last().copied().unwrap_or(0)),
-    };
+    let budget = Pace::budget(plan.pace.as_ref());
     let layers = results.trainings.first().map(|arm| arm.layers.iter().map(usize::to_string).collect::<Vec<_>>());
     report.add(format_args!(
-        "Each model is trained for {budget}, evaluation not counted, and looked at on the way; layers {}, one run each: \
+        "Each model is trained {budget}, evaluation not counted, and looked at on the way; layers {}, one run each: \
          differences as small as those between seeds mean nothing. Modes are where local mode search from uniform random bits \
          ends, samples are those chains after one Gibbs sweep. The floor are training images, the ceiling pictures of \
          independent bits with the training images' means, as many as there are of each. An arm *learns* if at its last mark \
@@ -342,6 +339,7 @@ fn marks(report: &mut Report, found: &[&Found]) {
         "recall of modes",
         "distinct modes",
         "left half restored, %",
+        "bound on log p(v)",
         "τ clamped",
         "τ free",
         "T clamped",
@@ -359,6 +357,7 @@ fn marks(report: &mut Report, found: &[&Found]) {
         cells.extend([judged.modes.frechet, judged.samples.frechet, coverage.recall].map(number));
         cells.push(judged.modes.distinct.to_string());
         cells.push(maybe(row.restored.map(|share| 100.0 * share.all)));
+        cells.push(maybe(row.likelihood.as_ref().map(|found| found.log_p.nats)));
         cells.extend(phases.map(|phase| maybe(phase.mean_tau)));
         cells.extend(phases.map(|phase| number(phase.mean_t)));
         cells.extend([hits.to_string(), chains.to_string()]);
