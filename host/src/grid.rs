@@ -75,6 +75,8 @@ pub struct Grid {
     height: usize,
     channels: usize,
     group: usize,
+    /// Groups in a row; as many as make the picture nearly square if `None`.
+    across: Option<usize>,
     scale: usize,
     /// Red, green, blue.
     tiles: Vec<Vec<[u8; 3]>>,
@@ -110,6 +112,7 @@ impl Grid {
             height,
             channels,
             group: 1,
+            across: None,
             scale: TILE_SIDE.div_ceil(width.max(height)),
             tiles: Vec::new(),
             colour: channels == 3,
@@ -120,6 +123,13 @@ impl Grid {
     #[must_use]
     pub fn group(mut self, tiles: usize) -> Self {
         self.group = tiles.max(1);
+        self
+    }
+
+    /// So many groups in a row. Otherwise as many as make the picture nearly square.
+    #[must_use]
+    pub fn across(mut self, groups: usize) -> Self {
+        self.across = Some(groups.max(1));
         self
     }
 
@@ -191,7 +201,7 @@ impl Grid {
             return Err(GridError::Empty);
         }
         let groups = self.tiles.len().div_ceil(self.group);
-        let across = self.near_square(groups).min(groups);
+        let across = self.across.unwrap_or_else(|| self.near_square(groups)).min(groups);
         let (tile_w, tile_h) = (self.width.saturating_mul(self.scale), self.height.saturating_mul(self.scale));
         // Saturating: what is too large is refused below.
         let group_w = (tile_w.saturating_add(GAP)).saturating_mul(self.group).saturating_sub(GAP);
@@ -223,6 +233,17 @@ impl Grid {
     fn near_square(&self, groups: usize) -> usize {
         let ratio = self.height as f64 / (self.width as f64 * self.group as f64);
         ((groups as f64 * ratio).sqrt().round() as usize).max(1)
+    }
+
+    /// The picture as PNG.
+    ///
+    /// # Errors
+    ///
+    /// As [`Grid::render`].
+    pub fn png(&self) -> Result<Vec<u8>, GridError> {
+        let mut bytes = Vec::new();
+        encode(&self.render()?, &mut bytes).expect("memory can be written");
+        Ok(bytes)
     }
 
     /// Writes the picture as PNG: whole, or not at all.
@@ -302,6 +323,15 @@ mod tests {
     }
 
     #[test]
+    fn groups_stand_where_they_are_told() {
+        let rows = filled(6).group(3).across(1).render().unwrap();
+        // Two rows of three tiles.
+        assert_eq!((rows.width, rows.height), (2 + 3 * 2 + 2 * 2 + 2, 2 + 2 * (1 + 2)));
+        let row = filled(4).across(9).render().unwrap();
+        assert_eq!((row.width, row.height), (2 + 4 * (2 + 2), 1 + 2 * 2));
+    }
+
+    #[test]
     fn what_was_written_reads_back() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("grid.png");
@@ -315,6 +345,7 @@ mod tests {
             let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
             reader.next_frame(&mut pixels).unwrap();
             assert_eq!(pixels, grid.render().unwrap().pixels);
+            assert_eq!(std::fs::read(&path).unwrap(), grid.png().unwrap());
         }
     }
 

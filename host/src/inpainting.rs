@@ -6,6 +6,7 @@ use bitboltz_core::{
     bits::{count_ones, ones, view},
     conditional::Block,
     connection::Dense,
+    image::Geometry,
     inpaint::Inpaint,
     model::{DenseDbm, Energy},
     posterior::PosteriorMean,
@@ -18,6 +19,7 @@ use serde::Serialize;
 use crate::{
     batch::{ChainWeights, Chains, Clamping, TileWeight, in_blocks},
     bits::BitMatrix,
+    dataset::{Mask, MaskError},
 };
 
 /// Restores every image: row i of `hidden` marks the visible units of row i of `images` that are to be filled in.
@@ -132,6 +134,28 @@ pub(crate) fn clamp_known<W: TileWeight>(
     let first = range.start;
     let streams = range.map(|image| stream(seed, image as u64));
     chains.reset(weights, streams, Some(&|chain| images.row(first + chain)), Clamping::Each(&masks));
+}
+
+/// Hidden pixels (one mask for all of the images, or one for each) and the hidden units of each image's picture.
+///
+/// # Errors
+/// [`MaskError`].
+pub fn hide(
+    mask: &Mask,
+    geometry: Geometry,
+    images: usize,
+    seed: u64,
+) -> Result<(Vec<Vec<bool>>, BitMatrix), MaskError> {
+    let (width, height, channels) = (geometry.width.into(), geometry.height.into(), geometry.channels.into());
+    let kinds = if mask.varies() { images } else { 1 };
+    let mut pixels = Vec::new();
+    let mut units = Vec::new();
+    for i in 0..kinds {
+        pixels.push(mask.hidden_pixels(width, height, i, seed)?);
+        units.push(mask.hidden(width, height, channels, geometry.bits, i, seed)?);
+    }
+    let rows = (0..images).map(|i| &units[i % kinds]);
+    Ok((pixels, BitMatrix::from_rows(geometry.units(), rows).expect("a value for each unit of the picture")))
 }
 
 /// The lowest mode that each chain has come to.

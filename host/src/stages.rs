@@ -3,7 +3,12 @@
 /// Shows work as it is done.
 pub trait Stages {
     /// Begins a stage with so much to do; what it gives is told how much was done, from any thread.
-    fn begin(&self, what: &'static str, total: u64) -> Box<dyn Fn(u64) + Sync + '_>;
+    fn begin(&self, what: &str, total: u64) -> Box<dyn Fn(u64) + Sync + '_>;
+
+    /// Shows a line between stages. Nothing, unless it is overridden.
+    fn note(&self, line: &str) {
+        let _ = line;
+    }
 }
 
 /// Shows nothing.
@@ -11,7 +16,7 @@ pub trait Stages {
 pub struct Quiet;
 
 impl Stages for Quiet {
-    fn begin(&self, _what: &'static str, _total: u64) -> Box<dyn Fn(u64) + Sync + '_> {
+    fn begin(&self, _what: &str, _total: u64) -> Box<dyn Fn(u64) + Sync + '_> {
         Box::new(|_| {})
     }
 }

@@ -28,6 +28,7 @@ use crate::{
         self, Mask, Split,
         labels::{label_units, with_labels},
     },
+    inpainting::hide,
     model_file::ModelFile,
 };
 
@@ -189,7 +190,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     };
     for mask in &args.masks {
         // Whether it fits the picture, before any work.
-        pictures::hide(mask, subject.file.geometry(), 1, args.seed)?;
+        hide(mask, subject.file.geometry(), 1, args.seed)?;
     }
     let start = Instant::now();
     // A section that fails does not take the others with it: hours may be in them.

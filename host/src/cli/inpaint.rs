@@ -137,7 +137,7 @@ impl Options {
     ) -> anyhow::Result<()> {
         let (originals, classes) = self.load(model, visible, geometry)?;
         let labels = label_units(visible, geometry);
-        let (pixels, hidden) = pictures::hide(&self.mask, geometry, originals.rows(), self.seed)?;
+        let (pixels, hidden) = inpainting::hide(&self.mask, geometry, originals.rows(), self.seed)?;
         // The label is always to be found, and is no part of the picture.
         let (free, hidden) = (widened(&hidden, labels.len(), true)?, widened(&hidden, labels.len(), false)?);
         let plan = Plan {

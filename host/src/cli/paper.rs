@@ -5,18 +5,30 @@ use std::{io::Write, path::PathBuf};
 use anyhow::Context as _;
 use clap::ValueEnum;
 
-use super::progress::Bars;
+use super::{
+    Usage,
+    progress::Bars,
+    train::{positive, stop_flag},
+};
 use crate::{
     model_file::ModelFile,
-    paper::{self, Settings},
+    paper::{self, Settings, replay::Replay},
 };
 
-/// Repeat one of the paper's experiments, and write what was measured: report.md, plots as PNG and SVG, results.json.
+/// Repeat one of the paper's experiments, and write what was measured: report.md, plots as PNG and SVG, pictures,
+/// results.json.
 ///
-/// The same seed gives the same numbers, on any number of threads.
+/// The same seed gives the same numbers, on any number of threads. Models are trained for minutes, though, and how many
+/// updates these hold is up to the machine: --replay does as many as an earlier run did.
+///
+/// Ctrl-C ends the training in progress: what was finished before is written, with a list of what was not. A second Ctrl-C
+/// ends the program at once, and nothing is written.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  bitboltz paper toy --out toy --quick\n  \
-                        bitboltz paper toy --out toy --model mnist.safetensors")]
+                        bitboltz paper toy --out toy --model mnist.safetensors\n  \
+                        bitboltz paper mnist --out mnist --minutes 5\n  \
+                        bitboltz paper mnist --out again --replay mnist/results.json\n  \
+                        bitboltz paper inpaint --out inpaint --model mnist.safetensors fashion.safetensors")]
 pub(super) struct Args {
     /// The experiment.
     #[arg(value_enum)]
@@ -25,15 +37,32 @@ pub(super) struct Args {
     /// replaced, and nothing else.
     #[arg(short, long, value_name = "DIR")]
     out: PathBuf,
-    /// A small version: seconds instead of an hour.
+    /// A small version: seconds instead of an hour. Models are tiny and trained for a few updates: it shows that everything
+    /// works, and nothing else.
     #[arg(long)]
     quick: bool,
     /// Seed of the random numbers.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Trained models to look at as well: checkpoints or images.
+    /// Trained models (checkpoints or images): for toy to look at as well, for inpaint instead of training its own.
     #[arg(long, num_args = 1.., value_name = "FILE")]
     model: Vec<PathBuf>,
+    /// Another data set than the experiment's own: a known one, or a path of one with test images. For inpaint also that
+    /// of models that do not say theirs.
+    #[arg(long, value_name = "DATA")]
+    data: Option<String>,
+    /// The network that compares generated pictures, as in bitboltz eval: mnist, fashion, or an ONNX file [default: that of
+    /// the data set; where there is none, means of blocks of pixels].
+    #[arg(long, value_name = "mnist|fashion|FILE")]
+    features: Option<String>,
+    /// Minutes of training for each model [default: 10; images8: 30; cifar10: 60].
+    #[arg(long, value_name = "M", value_parser = positive, conflicts_with = "quick")]
+    minutes: Option<f64>,
+    /// Train for as many updates as an earlier run of the same experiment did, with its seed, data set and features: the
+    /// figures come out the same.
+    #[arg(long, value_name = "RESULTS.JSON",
+          conflicts_with_all = ["quick", "seed", "minutes", "data", "features", "model"])]
+    replay: Option<PathBuf>,
 }
 
 /// The experiments.
@@ -41,19 +70,80 @@ pub(super) struct Args {
 enum Name {
     /// Random weights, from 6 units to 30,000: sweeps of the search, meeting times, bias and variance.
     Toy,
+    /// Each gradient estimator on MNIST from the same start, for the same time: who learns, who fails.
+    Mnist,
+    /// The same on Fashion-MNIST.
+    Fashion,
+    /// MNIST and Fashion-MNIST with 8 bits a pixel (6,272 visible units).
+    Images8,
+    /// CIFAR-10 with 8 bits a colour (24,576 visible units).
+    Cifar10,
+    /// Hidden pixels restored, on MNIST and Fashion-MNIST: halves, a box, half of the pixels.
+    Inpaint,
+    /// The defaults of training on MNIST with each technique off in turn: what each is worth.
+    Ablation,
+}
+
+impl From<Name> for paper::Name {
+    fn from(name: Name) -> Self {
+        match name {
+            Name::Toy => Self::Toy,
+            Name::Mnist => Self::Mnist,
+            Name::Fashion => Self::Fashion,
+            Name::Images8 => Self::Images8,
+            Name::Cifar10 => Self::Cifar10,
+            Name::Inpaint => Self::Inpaint,
+            Name::Ablation => Self::Ablation,
+        }
+    }
+}
+
+impl Args {
+    /// Refuses options that would do nothing.
+    fn check(&self, name: paper::Name) -> Result<(), Usage> {
+        let given = [
+            ("--model", !self.model.is_empty(), name.takes_models()),
+            ("--data", self.data.is_some(), name.trains()),
+            ("--features", self.features.is_some(), name.judges()),
+            ("--minutes", self.minutes.is_some(), name.trains() && self.model.is_empty()),
+            ("--replay", self.replay.is_some(), name.trains()),
+        ];
+        match given.into_iter().find(|(_, given, used)| *given && !used) {
+            Some((option, ..)) => Err(Usage(format!("{option}: `paper {}` has no use for it here", name.name()))),
+            None => Ok(()),
+        }
+    }
 }
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
-    let name = match args.name {
-        Name::Toy => paper::Name::Toy,
-    };
+    let name = paper::Name::from(args.name);
+    args.check(name)?;
     let models = args.model.iter().map(|path| {
         let file = ModelFile::load(path)?;
         let name = path.file_name().context("a model's file has a name")?;
         Ok((name.to_string_lossy().into_owned(), file))
     });
     let models = models.collect::<anyhow::Result<Vec<_>>>()?;
-    let settings = Settings { quick: args.quick, seed: args.seed, models, stages: &Bars };
+    let replay = args.replay.as_ref().map(|path| Replay::load(path, name.name())).transpose()?;
+    let stop = name.trains().then(stop_flag).transpose()?;
+    let usual = Settings::new(&Bars);
+    let mut settings = Settings {
+        quick: args.quick,
+        seed: args.seed,
+        models,
+        data: args.data.clone(),
+        features: args.features.clone(),
+        minutes: args.minutes,
+        stop: stop.as_deref().unwrap_or(usual.stop),
+        ..usual
+    };
+    if let Some(replay) = replay {
+        settings.quick = replay.quick;
+        settings.seed = replay.seed;
+        settings.data = replay.data.clone();
+        settings.features = replay.features.clone();
+        settings.replay = Some(replay);
+    }
     let command = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
     let command: Vec<String> = command.collect();
     let files = paper::run(name, &settings, &args.out, &format!("bitboltz {}", command.join(" ")))?;

@@ -2,12 +2,12 @@
 
 use std::{fmt, path::Path};
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use bitboltz_core::image::Geometry;
 
 use crate::{
     bits::BitMatrix,
-    dataset::{Encoding, Images, Mask, labels::narrowed},
+    dataset::{Encoding, Images, labels::narrowed},
     grid::Grid,
 };
 
@@ -40,26 +40,6 @@ pub(super) fn encode(
     );
     ensure!(!images.is_empty(), "{data}: no images");
     Ok(Encoding { bits: geometry.bits, threshold }.encode(images)?)
-}
-
-/// Hidden pixels (one mask for all of the images, or one for each) and the hidden units of each image's picture.
-pub(super) fn hide(
-    mask: &Mask,
-    geometry: Geometry,
-    images: usize,
-    seed: u64,
-) -> anyhow::Result<(Vec<Vec<bool>>, BitMatrix)> {
-    let (width, height, channels) = (geometry.width.into(), geometry.height.into(), geometry.channels.into());
-    let kinds = if mask.varies() { images } else { 1 };
-    let mut pixels = Vec::new();
-    let mut units = Vec::new();
-    for i in 0..kinds {
-        pixels.push(mask.hidden_pixels(width, height, i, seed)?);
-        units.push(mask.hidden(width, height, channels, geometry.bits, i, seed)?);
-    }
-    let rows = (0..images).map(|i| &units[i % kinds]);
-    let hidden = BitMatrix::from_rows(geometry.units(), rows).context("mask")?;
-    Ok((pixels, hidden))
 }
 
 /// An empty grid of such pictures.

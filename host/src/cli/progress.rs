@@ -186,7 +186,7 @@ impl Progress for Shown {
 
 /// How far work is of which the amount is known: told from any thread. The bar goes when this is dropped.
 pub(super) struct Counted {
-    what: &'static str,
+    what: String,
     total: u64,
     done: AtomicU64,
     bar: Option<ProgressBar>,
@@ -195,15 +195,15 @@ pub(super) struct Counted {
 
 impl Counted {
     /// Nothing is done yet of `total`.
-    pub(super) fn new(what: &'static str, total: u64) -> Self {
+    pub(super) fn new(what: &str, total: u64) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(total);
             let style = ProgressStyle::with_template("{msg} [{bar:24}] {percent} % ETA {eta}");
             bar.set_style(style.unwrap_or(ProgressStyle::default_bar()).progress_chars("=> "));
-            bar.set_message(what);
+            bar.set_message(what.to_owned());
             bar
         });
-        Self { what, total, done: AtomicU64::new(0), bar, last_line: Mutex::new(Instant::now()) }
+        Self { what: what.to_owned(), total, done: AtomicU64::new(0), bar, last_line: Mutex::new(Instant::now()) }
     }
 
     /// So much more is done.
@@ -234,8 +234,12 @@ impl Drop for Counted {
 pub(super) struct Bars;
 
 impl Stages for Bars {
-    fn begin(&self, what: &'static str, total: u64) -> Box<dyn Fn(u64) + Sync + '_> {
+    fn begin(&self, what: &str, total: u64) -> Box<dyn Fn(u64) + Sync + '_> {
         let counted = Counted::new(what, total);
         Box::new(move |done| counted.advance(done))
+    }
+
+    fn note(&self, line: &str) {
+        say(line);
     }
 }

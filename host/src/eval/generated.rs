@@ -84,12 +84,11 @@ pub struct Generated {
     pub test: Pictures,
 }
 
-/// Whether so many pictures can be compared by a network; to be asked before any long work.
+/// Whether so many pictures can be compared by so many features; to be asked before any long work.
 ///
 /// # Errors
 /// [`GeneratedError::TooFew`], [`GeneratedError::TooMany`].
-pub fn check(network: &Features, samples: usize, train: usize, test: usize) -> Result<(), GeneratedError> {
-    let dims = network.dims();
+pub fn check(dims: usize, samples: usize, train: usize, test: usize) -> Result<(), GeneratedError> {
     for (what, found) in [("samples", samples), ("test images", test)] {
         if found <= dims.max(COVERAGE_NEIGHBOURS) {
             return Err(GeneratedError::TooFew { what, found, dims });
@@ -115,7 +114,7 @@ impl Generated {
         stages: &dyn Stages,
     ) -> Result<Self, GeneratedError> {
         let count = samples.rows();
-        check(network, count, train.rows(), test.rows())?;
+        check(network.dims(), count, train.rows(), test.rows())?;
         let progress = stages.begin("features", (4 * count + test.rows()) as u64);
         let encoding = Encoding::new(geometry.bits)?;
         let pictures = |bits: BitMatrix| -> Result<Pictures, GeneratedError> {
@@ -140,7 +139,7 @@ impl Generated {
 
 /// `count` rows drawn without replacement, in random order: a data set may be sorted or repeat a pattern.
 /// (In MNIST even and odd training images differ: every sixth image was 3.2 away from the test images, random ones 0.5.)
-fn draw(rows: &BitMatrix, count: usize, seed: u64) -> BitMatrix {
+pub(crate) fn draw(rows: &BitMatrix, count: usize, seed: u64) -> BitMatrix {
     let mut rng = stream(seed, 0);
     let mut left: Vec<usize> = (0..rows.rows()).collect();
     let words = (0..count).flat_map(|_| {
@@ -202,9 +201,12 @@ mod tests {
     fn impossible_counts_are_refused_first() {
         let geometry = Geometry { width: 28, height: 28, channels: 1, bits: 1 };
         let network = Features::embedded(Embedded::Mnist, geometry).unwrap();
-        assert!(check(&network, 65, 65, 65).is_ok());
-        assert!(matches!(check(&network, 64, 100, 100), Err(GeneratedError::TooFew { what: "samples", .. })));
-        assert!(matches!(check(&network, 65, 100, 64), Err(GeneratedError::TooFew { what: "test images", .. })));
-        assert!(matches!(check(&network, 101, 100, 100), Err(GeneratedError::TooMany { samples: 101, train: 100 })));
+        assert!(check(network.dims(), 65, 65, 65).is_ok());
+        assert!(matches!(check(network.dims(), 64, 100, 100), Err(GeneratedError::TooFew { what: "samples", .. })));
+        assert!(matches!(check(network.dims(), 65, 100, 64), Err(GeneratedError::TooFew { what: "test images", .. })));
+        assert!(matches!(
+            check(network.dims(), 101, 100, 100),
+            Err(GeneratedError::TooMany { samples: 101, train: 100 })
+        ));
     }
 }

@@ -16,10 +16,14 @@
 //! - [`features`]: what a network sees in them;
 //! - [`frechet`], [`neighbours`]: how far features of two sets are apart, and how well they cover each other;
 //! - [`nearest`]: how far images are from being copies;
+//! - [`restoration`]: hidden pixels filled in, beside two baselines;
+//! - [`judge`]: a generator's figures, all in one;
+//! - [`blocks`]: features of images for which there is no network;
 //! - [`pixels`]: the generator that every other is compared with.
 
 pub mod ais;
 pub mod base_rate;
+pub mod blocks;
 pub mod classification;
 pub mod equilibrium;
 pub mod exact;
@@ -27,6 +31,7 @@ pub mod features;
 pub mod frechet;
 pub mod generated;
 pub mod importance;
+pub mod judge;
 pub mod layout;
 pub mod likelihood;
 pub mod mean_field;
@@ -36,5 +41,6 @@ pub mod pixels;
 pub mod random;
 pub mod real;
 pub mod replicates;
+pub mod restoration;
 pub mod softplus;
 pub mod statistics;

@@ -3,6 +3,12 @@
 //! | file | holds |
 //! |---|---|
 //! | [`toy`] | random weights: search, meeting times and estimators against the size of the machine |
+//! | [`contest`] | models trained under equal conditions and judged alike: estimators, techniques, 8-bit pixels |
+//! | [`inpaint`] | hidden pixels restored |
+//! | [`subject`] | the images of an experiment, as bits |
+//! | [`training`] | a model that is trained inside of an experiment |
+//! | [`replay`] | the same numbers of updates again |
+//! | [`pictures`] | rows of bits as a picture of many images |
 //! | [`report`] | Markdown made of what was measured |
 //! | [`plot`] | plots for a paper, as PNG and SVG |
 //! | [`results`] | `results.json`: the figures, with seeds, machine and versions |
@@ -12,30 +18,65 @@
 //! **To add an experiment**: a file with a function from [`Settings`] to an [`Outcome`], and a variant of [`Name`] that
 //! [`run`] sends there. Everything measured goes into the outcome's `results`, a report says nothing that is not there.
 
+pub mod contest;
 pub mod folder;
+pub mod inpaint;
+pub mod pictures;
 pub mod plot;
+pub mod replay;
 pub mod report;
 pub mod results;
+pub mod subject;
 pub mod summary;
 pub mod toy;
+pub mod training;
 
-use std::{io, path::PathBuf, time::Instant};
+use std::{io, path::PathBuf, sync::atomic::AtomicBool, time::Instant};
 
+use bitboltz_core::coupling::Horizon;
 use thiserror::Error;
 
 use self::{
     folder::{Folder, FolderError},
     plot::Plot,
+    replay::Replay,
     report::Report,
     results::Provenance,
+    training::Pace,
 };
-use crate::{model_file::ModelFile, stages::Stages};
+use crate::{
+    dataset::{DataError, EncodeError, LabelError},
+    estimator::Estimator,
+    eval::{features::FeaturesError, judge::JudgeError, restoration::RestorationError},
+    grid::GridError,
+    model_file::ModelFile,
+    stages::Stages,
+    train::{TrainConfig, TrainError},
+};
 
 /// The experiments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Name {
     /// Random weights of many sizes.
     Toy,
+    /// Each estimator on MNIST.
+    Mnist,
+    /// Each estimator on Fashion-MNIST.
+    Fashion,
+    /// 8-bit grey pixels.
+    Images8,
+    /// 8-bit colour pixels.
+    Cifar10,
+    /// Hidden pixels restored.
+    Inpaint,
+    /// Each technique off in turn.
+    Ablation,
+}
+
+impl From<FeaturesError> for PaperError {
+    fn from(error: FeaturesError) -> Self {
+        Self::Judge(error.into())
+    }
 }
 
 impl Name {
@@ -43,9 +84,42 @@ impl Name {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Toy => "toy",
+            Self::Mnist => "mnist",
+            Self::Fashion => "fashion",
+            Self::Images8 => "images8",
+            Self::Cifar10 => "cifar10",
+            Self::Inpaint => "inpaint",
+            Self::Ablation => "ablation",
         }
     }
+
+    /// Whether models are trained in it.
+    pub const fn trains(self) -> bool {
+        !matches!(self, Self::Toy)
+    }
+
+    /// Whether it looks at models from files.
+    pub const fn takes_models(self) -> bool {
+        matches!(self, Self::Toy | Self::Inpaint)
+    }
+
+    /// Whether generated pictures are judged by features.
+    pub const fn judges(self) -> bool {
+        !matches!(self, Self::Toy | Self::Inpaint)
+    }
 }
+
+/// Updates of a model in the small version.
+const QUICK_UPDATES: u64 = 40;
+/// Hidden layers of a model in the small version.
+const QUICK_HIDDEN: [usize; 2] = [32, 16];
+/// The largest batch in the small version.
+const QUICK_BATCH: usize = 50;
+/// Most steps for a pair to meet in the small version.
+const QUICK_CAP: u32 = 20;
+
+/// Nobody stops it.
+static GO: AtomicBool = AtomicBool::new(false);
 
 /// What an experiment is asked for.
 pub struct Settings<'a> {
@@ -55,8 +129,72 @@ pub struct Settings<'a> {
     pub seed: u64,
     /// Trained models to look at, with their names.
     pub models: Vec<(String, ModelFile)>,
+    /// A data set instead of the usual ones.
+    pub data: Option<String>,
+    /// A network of features instead of the usual one.
+    pub features: Option<String>,
+    /// Minutes of training of each model instead of the usual ones.
+    pub minutes: Option<f64>,
+    /// An earlier run, whose numbers of updates are repeated.
+    pub replay: Option<Replay>,
+    /// Set by another thread or a signal handler: training ends after the present update.
+    pub stop: &'a AtomicBool,
     /// Where progress is shown.
     pub stages: &'a (dyn Stages + Sync),
+}
+
+impl<'a> Settings<'a> {
+    /// The full version with seed 0, and everything as usual.
+    pub fn new(stages: &'a (dyn Stages + Sync)) -> Self {
+        Self {
+            quick: false,
+            seed: 0,
+            models: Vec::new(),
+            data: None,
+            features: None,
+            minutes: None,
+            replay: None,
+            stop: &GO,
+            stages,
+        }
+    }
+
+    /// When models are looked at that are usually trained for so many minutes; `None` if an earlier run says it.
+    fn pace(&self, minutes: f64) -> Option<Pace> {
+        match (&self.replay, self.quick) {
+            (Some(_), _) => None,
+            (None, true) => Some(Pace::of_updates(QUICK_UPDATES)),
+            (None, false) => Some(Pace::of_minutes(self.minutes.unwrap_or(minutes))),
+        }
+    }
+
+    /// When the model of that name is looked at, where all others are at `pace`; `None` if the earlier run did not come to
+    /// it.
+    fn pace_of(&self, name: &str, pace: Option<&Pace>) -> Option<Pace> {
+        let earlier = || Some(Pace::Updates(self.replay.as_ref()?.marks(name)?.to_vec()));
+        pace.cloned().or_else(earlier)
+    }
+
+    /// Gives a configuration the seed, and makes it small in the small version.
+    fn adapt(&self, config: &mut TrainConfig) {
+        config.seed = self.seed;
+        if self.quick {
+            config.hidden = QUICK_HIDDEN.to_vec();
+            config.batch = config.batch.min(QUICK_BATCH);
+            if let Estimator::Ucd { horizon, .. } = config.estimator {
+                config.estimator = config.estimator.with_horizon(Horizon { cap: QUICK_CAP, ..horizon });
+            }
+        }
+    }
+}
+
+/// A picture of many images.
+#[derive(Clone, Debug)]
+pub struct Picture {
+    /// The file's name without extension.
+    pub name: String,
+    /// The file's content.
+    pub png: Vec<u8>,
 }
 
 /// What an experiment gives.
@@ -65,10 +203,14 @@ pub struct Outcome {
     pub report: Report,
     /// The plots that the report shows.
     pub plots: Vec<Plot>,
+    /// The pictures that it shows.
+    pub pictures: Vec<Picture>,
     /// What was asked for: sizes, caps, numbers of chains. A JSON object.
     pub configuration: serde_json::Value,
     /// Every figure of the report. A JSON object, whose fields stand at the top of `results.json`.
     pub results: serde_json::Value,
+    /// Whether models were trained in it, for a time.
+    pub by_clock: bool,
 }
 
 /// Why there is no result.
@@ -89,6 +231,43 @@ pub enum PaperError {
     /// The numbers could not be written as JSON.
     #[error("results.json: {0}")]
     Json(#[from] serde_json::Error),
+    /// A data set.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// Images that cannot become bits, or bits that are no images.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// Labels that a model with label units would need.
+    #[error(transparent)]
+    Labels(#[from] LabelError),
+    /// A network, or too few images for it.
+    #[error(transparent)]
+    Judge(#[from] JudgeError),
+    /// A training run that cannot begin.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// Hidden pixels that cannot be restored.
+    #[error(transparent)]
+    Restoration(#[from] RestorationError),
+    /// A picture of many images.
+    #[error(transparent)]
+    Grid(#[from] GridError),
+    /// A request that cannot be met.
+    #[error("{what}: expected {expected}, found {found}")]
+    Request {
+        /// What it is about.
+        what: String,
+        /// What could be met.
+        expected: String,
+        /// What was asked for.
+        found: String,
+    },
+    /// Stopped before anything was finished.
+    #[error("stopped before the first model was trained; nothing was written")]
+    Stopped,
+    /// The earlier run trained none of the models of this version.
+    #[error("the earlier run trained no model that this version of the experiment knows")]
+    NothingToReplay,
 }
 
 /// Runs an experiment and writes its report, plots and results into a folder, and returns the files. `command` is how it
@@ -106,6 +285,8 @@ pub fn run(
     let start = Instant::now();
     let outcome = match name {
         Name::Toy => toy::run(settings)?,
+        Name::Inpaint => inpaint::run(settings)?,
+        Name::Mnist | Name::Fashion | Name::Images8 | Name::Cifar10 | Name::Ablation => contest::run(name, settings)?,
     };
     let provenance = Provenance::new(name.name(), command, settings, start.elapsed());
     let mut files: Vec<(String, Vec<u8>)> = Vec::new();
@@ -114,8 +295,9 @@ pub fn run(
         files.push((format!("{}.png", plot.name), plot.png().map_err(failed)?));
         files.push((format!("{}.svg", plot.name), plot.svg().map_err(failed)?.into_bytes()));
     }
+    files.extend(outcome.pictures.into_iter().map(|picture| (format!("{}.png", picture.name), picture.png)));
     let mut report = outcome.report;
-    provenance.describe(&mut report);
+    provenance.describe(&mut report, outcome.by_clock);
     files.push(("report.md".to_owned(), report.text().as_bytes().to_vec()));
     let names: Vec<String> = files.iter().map(|(name, _)| name.clone()).collect();
     // Last: whoever finds it finds the rest.

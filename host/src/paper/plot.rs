@@ -10,7 +10,10 @@ use plotters::{
         types::RangedCoordf64,
     },
     prelude::*,
-    style::{FontStyle, register_font},
+    style::{
+        FontStyle, register_font,
+        text_anchor::{HPos, Pos, VPos},
+    },
 };
 
 /// Width and height in pixels.
@@ -26,6 +29,9 @@ const COLOURS: [RGBColor; 7] = [
     RGBColor(230, 159, 0),
     RGBColor(0, 0, 0),
 ];
+
+/// Of lines that everything is compared with.
+const LEVEL: RGBColor = RGBColor(110, 110, 110);
 
 /// An axis.
 #[derive(Clone, Debug)]
@@ -85,6 +91,8 @@ pub struct Plot {
     pub y: Axis,
     /// What it shows.
     pub series: Vec<Series>,
+    /// Named numbers of the vertical axis that everything is compared with: dashed lines across the plot.
+    pub levels: Vec<(String, f64)>,
 }
 
 impl Plot {
@@ -116,7 +124,8 @@ impl Plot {
 
     fn draw<B: DrawingBackend>(&self, backend: B) -> io::Result<()> {
         font()?;
-        let (x, y) = (self.range(&self.x, |p| [p.x; 3])?, self.range(&self.y, |p| [p.y, p.bar.0, p.bar.1])?);
+        let (x, y) =
+            (self.range(&self.x, |p| [p.x; 3], &[])?, self.range(&self.y, |p| [p.y, p.bar.0, p.bar.1], &self.levels)?);
         let root = backend.into_drawing_area();
         root.fill(&WHITE).map_err(other)?;
         let mut builder = ChartBuilder::on(&root);
@@ -127,23 +136,35 @@ impl Plot {
             .x_label_area_size(54)
             .y_label_area_size(84);
         match (self.x.log, self.y.log) {
-            (true, true) => {
-                self.fill(builder.build_cartesian_2d((x.0..x.1).log_scale(), (y.0..y.1).log_scale()).map_err(other)?)
+            (true, true) => self.fill(
+                builder.build_cartesian_2d((x.0..x.1).log_scale(), (y.0..y.1).log_scale()).map_err(other)?,
+                x,
+                y,
+            ),
+            (true, false) => {
+                self.fill(builder.build_cartesian_2d((x.0..x.1).log_scale(), linear(y)).map_err(other)?, x, y)
             }
-            (true, false) => self.fill(builder.build_cartesian_2d((x.0..x.1).log_scale(), linear(y)).map_err(other)?),
-            (false, true) => self.fill(builder.build_cartesian_2d(linear(x), (y.0..y.1).log_scale()).map_err(other)?),
-            (false, false) => self.fill(builder.build_cartesian_2d(linear(x), linear(y)).map_err(other)?),
+            (false, true) => {
+                self.fill(builder.build_cartesian_2d(linear(x), (y.0..y.1).log_scale()).map_err(other)?, x, y)
+            }
+            (false, false) => self.fill(builder.build_cartesian_2d(linear(x), linear(y)).map_err(other)?, x, y),
         }?;
         root.present().map_err(other)
     }
 
     /// From the smallest to the largest number of an axis, with some room.
-    fn range(&self, axis: &Axis, numbers: impl Fn(&Point) -> [f64; 3]) -> io::Result<(f64, f64)> {
+    fn range(
+        &self,
+        axis: &Axis,
+        numbers: impl Fn(&Point) -> [f64; 3],
+        levels: &[(String, f64)],
+    ) -> io::Result<(f64, f64)> {
         if let Some(range) = axis.range {
             return Ok(range);
         }
         let shown = |&x: &f64| x.is_finite() && (!axis.log || x > 0.0);
-        let all = || self.series.iter().flat_map(|series| &series.points).flat_map(&numbers).filter(shown);
+        let points = || self.series.iter().flat_map(|series| &series.points).flat_map(&numbers);
+        let all = || points().chain(levels.iter().map(|level| level.1)).filter(shown);
         let (low, high) = (all().fold(f64::INFINITY, f64::min), all().fold(f64::NEG_INFINITY, f64::max));
         if low > high {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("no number on the axis `{}`", axis.label)));
@@ -157,7 +178,12 @@ impl Plot {
         })
     }
 
-    fn fill<'a, B, X, Y>(&self, mut chart: ChartContext<'a, B, Cartesian2d<X, Y>>) -> io::Result<()>
+    fn fill<'a, B, X, Y>(
+        &self,
+        mut chart: ChartContext<'a, B, Cartesian2d<X, Y>>,
+        x: (f64, f64),
+        y: (f64, f64),
+    ) -> io::Result<()>
     where
         B: DrawingBackend + 'a,
         X: Ranged<ValueType = f64> + ValueFormatter<f64>,
@@ -177,6 +203,18 @@ impl Plot {
             .y_label_formatter(&|&y| tick(y))
             .draw()
             .map_err(other)?;
+        let place = self.emptiest_corner(x, y);
+        // Names of levels stand at the other end than the legend.
+        let (end, anchor) = match place {
+            SeriesLabelPosition::UpperLeft | SeriesLabelPosition::LowerLeft => (x.1, HPos::Right),
+            _ => (x.0, HPos::Left),
+        };
+        for (name, level) in self.levels.iter().filter(|level| level.1.is_finite() && (!self.y.log || level.1 > 0.0)) {
+            let line = [(x.0, *level), (x.1, *level)];
+            chart.draw_series(DashedLineSeries::new(line, 7, 5, LEVEL.stroke_width(1))).map_err(other)?;
+            let style = (FONT, 14).into_font().color(&LEVEL).pos(Pos::new(anchor, VPos::Bottom));
+            chart.draw_series([Text::new(name.clone(), (end, *level), style)]).map_err(other)?;
+        }
         let mut colour = 0;
         let shown = |p: &Point| {
             let fits = |axis: &Axis, x: f64| x.is_finite() && (!axis.log || x > 0.0);
@@ -215,12 +253,29 @@ impl Plot {
             });
         }
         if self.series.len() > 1 {
-            let place = SeriesLabelPosition::UpperLeft;
             let labels = &mut chart.configure_series_labels();
             labels.position(place).margin(10).legend_area_size(36).label_font((FONT, 15));
             labels.background_style(WHITE.mix(0.85)).border_style(RGBColor(180, 180, 180)).draw().map_err(other)?;
         }
         Ok(())
+    }
+}
+
+impl Plot {
+    /// Where the legend covers the fewest points; the first of equals.
+    fn emptiest_corner(&self, x: (f64, f64), y: (f64, f64)) -> SeriesLabelPosition {
+        use SeriesLabelPosition as P;
+        let upper_half = |axis: &Axis, (low, high): (f64, f64), at: f64| match axis.log {
+            true => at * at > low * high,
+            false => at + at > low + high,
+        };
+        let mut corners = [0_usize; 4];
+        for p in self.series.iter().flat_map(|series| &series.points).filter(|p| p.x.is_finite() && p.y.is_finite()) {
+            corners[usize::from(upper_half(&self.x, x, p.x)) + 2 * usize::from(!upper_half(&self.y, y, p.y))] += 1;
+        }
+        let places = [P::UpperLeft, P::UpperRight, P::LowerLeft, P::LowerRight];
+        let emptiest = (0..4).min_by_key(|&corner| corners[corner]).unwrap_or(0);
+        places.into_iter().nth(emptiest).unwrap_or(P::UpperLeft)
     }
 }
 
@@ -271,7 +326,7 @@ mod tests {
         };
         let (name, title) = ("p".to_owned(), "√n".to_owned());
         let series = vec![series("τ ≤ 1", 1.0, false), series("slope 0.5", 1.0, true), series("other", 0.5, false)];
-        Plot { name, title, x, y, series }
+        Plot { name, title, x, y, series, levels: vec![("a floor".to_owned(), 0.7)] }
     }
 
     #[test]
@@ -284,7 +339,7 @@ mod tests {
         ] {
             let plot = plot(x, y);
             let svg = plot.svg().unwrap();
-            for word in ["width n", "sweeps T", "τ ≤ 1", "slope 0.5", "√n"] {
+            for word in ["width n", "sweeps T", "τ ≤ 1", "slope 0.5", "√n", "a floor"] {
                 assert!(svg.contains(word), "{word}");
             }
             let png = plot.png().unwrap();
@@ -294,6 +349,7 @@ mod tests {
             let coloured =
                 |colour: RGBColor| pixels.chunks(3).filter(|p| **p == [colour.0, colour.1, colour.2]).count();
             assert!(coloured(COLOURS[0]) > 200 && coloured(COLOURS[1]) > 200 && coloured(BLACK) > 100);
+            assert!(coloured(LEVEL) > 100);
             assert_eq!(plot.png().unwrap(), png);
         }
     }
@@ -303,6 +359,17 @@ mod tests {
         let mut plot = plot(Axis::log("n"), Axis::log("T"));
         plot.series.iter_mut().flat_map(|series| &mut series.points).for_each(|point| point.x = -1.0);
         assert!(plot.svg().unwrap_err().to_string().contains("no number on the axis `n`"));
+    }
+
+    /// √n lies in the lower left and the upper right corner of a plot with two logarithmic axes.
+    #[test]
+    fn the_legend_stands_where_there_is_room() {
+        let ranges = ((1.0, 1e4), (1.0, 100.0));
+        let corner = |plot: &Plot| plot.emptiest_corner(ranges.0, ranges.1);
+        let mut plot = plot(Axis::log("n"), Axis::log("T"));
+        assert!(matches!(corner(&plot), SeriesLabelPosition::UpperLeft));
+        plot.series.iter_mut().flat_map(|series| &mut series.points).for_each(|point| point.y = 100.0 / point.y);
+        assert!(matches!(corner(&plot), SeriesLabelPosition::UpperRight));
     }
 
     #[test]

@@ -30,6 +30,11 @@ impl Report {
         self.add(format_args!("![{caption}]({name}.png)\n\n*{caption}* ([SVG]({name}.svg))"));
     }
 
+    /// The picture of a file, with what it shows.
+    pub fn picture(&mut self, name: &str, caption: &str) {
+        self.add(format_args!("![{caption}]({name}.png)\n\n*{caption}*"));
+    }
+
     /// A table. Numbers are on the right, the first column is on the left.
     pub fn table<C: AsRef<str>>(&mut self, head: &[C], rows: &[Vec<String>]) {
         let line = |cells: &mut dyn Iterator<Item = &str>| {

@@ -19,6 +19,10 @@ pub struct Provenance {
     quick: bool,
     /// Names of the trained models that took part.
     models: Vec<String>,
+    /// The data set instead of the usual ones.
+    data: Option<String>,
+    /// The network of features instead of the usual one.
+    features: Option<String>,
     machine: Machine,
     /// Wall time.
     seconds: f64,
@@ -46,6 +50,8 @@ impl Provenance {
             seed: settings.seed,
             quick: settings.quick,
             models: settings.models.iter().map(|(name, _)| name.clone()).collect(),
+            data: settings.data.clone(),
+            features: settings.features.clone(),
             machine: Machine {
                 processor: cpu_model().unwrap_or_else(|| "an unknown processor".to_owned()),
                 threads: rayon::current_num_threads(),
@@ -57,13 +63,21 @@ impl Provenance {
         }
     }
 
-    /// The report's last section.
-    pub fn describe(&self, report: &mut Report) {
+    /// The report's last section. `by_clock` says that models were trained for a time.
+    pub fn describe(&self, report: &mut Report, by_clock: bool) {
         let Machine { processor, threads, system, architecture, kernels } = &self.machine;
         report.section("How this was made");
+        let again = match by_clock {
+            false => "The same seed gives the same numbers, but for the wall time.".to_owned(),
+            true => format!(
+                "How many updates fit into a minute is up to the machine; `bitboltz paper {} --replay results.json` does as \
+                 many updates as this run did, and gives the same numbers, but for the wall time.",
+                self.experiment
+            ),
+        };
         report.add(format_args!(
             "`{}`\n\nbitboltz {}, seed {}, {:.0} s on {processor} with {threads} threads ({system}, {architecture}, {kernels} \
-             kernels). The same seed gives the same numbers, but for the wall time. Every figure is in `results.json`.",
+             kernels). {again} Every figure is in `results.json`.",
             self.command, self.version, self.seed, self.seconds
         ));
     }

@@ -10,7 +10,6 @@ use serde::Serialize;
 
 use super::Subject;
 use crate::{
-    cli::pictures,
     dataset::{
         Mask,
         labels::{classes_of, label_units, widened},
@@ -19,6 +18,7 @@ use crate::{
         classification::{Classified, Effort, label_bounds, label_means},
         real::real_parameters,
     },
+    inpainting::hide,
     stages::Stages,
     with_model,
 };
@@ -107,7 +107,7 @@ impl Options {
         let masks = subject.masks.clone().unwrap_or_else(|| vec![Mask::HalfLeft]);
         let progress = stages.begin("classification", ((1 + masks.len()) * rows) as u64);
         let by_chains = |mask: &Mask| -> anyhow::Result<Timed> {
-            let (_, hidden) = pictures::hide(mask, geometry, rows, subject.seed)?;
+            let (_, hidden) = hide(mask, geometry, rows, subject.seed)?;
             let hidden = widened(&hidden, count, true)?;
             let start = Instant::now();
             let means = with_model!(&subject.file, model => {

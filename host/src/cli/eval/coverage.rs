@@ -12,7 +12,6 @@ use super::Subject;
 use crate::{
     dataset::labels::narrowed,
     eval::{
-        features::FeatureSet,
         generated::Generated,
         nearest::{self, Nearest},
         neighbours::{Balls, Coverage},
@@ -62,7 +61,7 @@ pub(super) fn measure(subject: &Subject, all: &Generated) -> Section {
         coverage: Coverage::measure(real, &balls, &pictures.features),
         distinct: pictures.bits.distinct_rows(),
         nearest: ["modes", "samples"].contains(&name).then(|| nearest(&pictures.bits)),
-        classes: shares(&pictures.features, classes),
+        classes: pictures.features.class_shares(classes),
     });
     Section {
         modes,
@@ -70,16 +69,9 @@ pub(super) fn measure(subject: &Subject, all: &Generated) -> Section {
         floor,
         ceiling,
         test_nearest: nearest(&all.test.bits),
-        test_classes: shares(real, classes),
+        test_classes: real.class_shares(classes),
         seconds: start.elapsed().as_secs_f64(),
     }
-}
-
-/// The share of each of so many classes.
-fn shares(set: &FeatureSet, classes: usize) -> Option<Vec<f64>> {
-    let mut counts = vec![0_usize; classes];
-    set.classes()?.iter().for_each(|&class| counts[class] += 1);
-    Some(counts.into_iter().map(|count| count as f64 / set.len() as f64).collect())
 }
 
 impl super::Section for Section {

@@ -97,7 +97,7 @@ impl Options {
         };
         let train = subject.train.rows();
         let samples = self.samples.map_or(SAMPLES.min(train), |samples| samples as usize);
-        check(&network, samples, train, subject.test.rows())?;
+        check(network.dims(), samples, train, subject.test.rows())?;
         Ok(Plan { network, samples })
     }
 }

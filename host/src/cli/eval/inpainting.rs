@@ -5,18 +5,13 @@ use std::{
     time::Instant,
 };
 
-use bitboltz_core::{image::Geometry, inpaint::Inpaint, posterior::PosteriorMean};
+use bitboltz_core::{inpaint::Inpaint, posterior::PosteriorMean};
 use serde::Serialize;
 
 use super::Subject;
 use crate::{
-    bits::BitMatrix,
-    cli::pictures,
-    dataset::{
-        Mask,
-        labels::{label_units, widened},
-    },
-    inpainting::{Restored, hidden_units, majority, marginals, nearest, restore, rounded},
+    eval::restoration::{ByMask, Puzzle, usual_masks},
+    inpainting::Restored,
     stages::Stages,
     with_model,
 };
@@ -42,57 +37,18 @@ pub(super) struct Section {
     seconds: f64,
 }
 
-/// All of one mask.
-#[derive(Serialize)]
-struct ByMask {
-    mask: String,
-    /// In all images.
-    hidden_units: u64,
-    /// The lowest of eight local modes.
-    modes: Restored,
-    /// P(on | known pixels) of at least a half, by the mean of Gibbs samples.
-    means: Restored,
-    /// The value of most training images.
-    majority: Restored,
-    /// The training image that differs least in the known pixels.
-    nearest: Restored,
-}
-
-/// The halves, a box of half the sides in the middle, and half of the pixels.
-fn usual(geometry: Geometry) -> Vec<Mask> {
-    let (width, height) = (usize::from(geometry.width), usize::from(geometry.height));
-    let (w, h) = (width.div_ceil(2), height.div_ceil(2));
-    let middle = Mask::Box { x: (width - w) / 2, y: (height - h) / 2, w, h };
-    vec![Mask::HalfLeft, Mask::HalfRight, Mask::HalfTop, Mask::HalfBottom, middle, Mask::Random(0.5)]
-}
-
 impl Options {
     pub(super) fn measure(&self, subject: &Subject, stages: &dyn Stages) -> anyhow::Result<Section> {
         let start = Instant::now();
         let geometry = subject.file.geometry();
-        let labels = label_units(subject.test.cols(), geometry).len();
         let images = subject.test.subset(0..self.restored as usize);
-        let masks = subject.masks.clone().unwrap_or_else(|| usual(geometry));
+        let masks = subject.masks.clone().unwrap_or_else(|| usual_masks(geometry));
         let progress = stages.begin("inpainting", masks.len() as u64);
         let mut found = Vec::new();
         for mask in &masks {
-            let (_, hidden) = pictures::hide(mask, geometry, images.rows(), subject.seed)?;
-            // The label is not known either, and does not count.
-            let (free, hidden) = (widened(&hidden, labels, true)?, widened(&hidden, labels, false)?);
-            let inpaint = Inpaint::default();
-            let modes = with_model!(&subject.file, model => restore(&model, &images, &free, &inpaint, subject.seed))?;
-            let mean = PosteriorMean::default();
-            let p = with_model!(&subject.file, model => marginals(&model, &images, &free, &mean, subject.seed))?;
-            let means = rounded(&p, images.cols());
-            let share = |restored: &BitMatrix| Restored::new(&images, restored, &hidden);
-            found.push(ByMask {
-                mask: mask.to_string(),
-                hidden_units: hidden_units(&hidden),
-                modes: share(&modes),
-                means: share(&means),
-                majority: share(&majority(&subject.train, &images, &free)),
-                nearest: share(&nearest(&subject.train, &images, &free)),
-            });
+            let puzzle = Puzzle::new(mask, geometry, images.clone(), subject.seed)?;
+            let filled = with_model!(&subject.file, model => puzzle.fill(&model, &subject.train, subject.seed))?;
+            found.push(puzzle.shares(&filled));
             progress(1);
         }
         Ok(Section { images: images.rows(), masks: found, seconds: start.elapsed().as_secs_f64() })

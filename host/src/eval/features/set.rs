@@ -50,6 +50,17 @@ impl FeatureSet {
         self.values.chunks_exact(self.dims)
     }
 
+    /// The share of each of the classes 0 … `classes` − 1 among the rows, if the network has classes.
+    ///
+    /// # Panics
+    /// If a row has a class beyond these.
+    #[must_use]
+    pub fn class_shares(&self, classes: usize) -> Option<Vec<f64>> {
+        let mut counts = vec![0_usize; classes];
+        self.classes()?.iter().for_each(|&class| counts[class] += 1);
+        Some(counts.into_iter().map(|count| count as f64 / self.len() as f64).collect())
+    }
+
     /// The class of each row, if the network has classes.
     #[must_use]
     pub fn classes(&self) -> Option<&[usize]> {

@@ -141,7 +141,14 @@ pub fn run(settings: &Settings<'_>) -> Result<Outcome, PaperError> {
     let plan = if settings.quick { Plan::quick() } else { Plan::full() };
     let results = measure(&plan, settings);
     let (report, plots) = text::write(&plan, &results);
-    Ok(Outcome { report, plots, configuration: serde_json::to_value(&plan)?, results: serde_json::to_value(&results)? })
+    Ok(Outcome {
+        report,
+        plots,
+        pictures: Vec::new(),
+        configuration: serde_json::to_value(&plan)?,
+        results: serde_json::to_value(&results)?,
+        by_clock: false,
+    })
 }
 
 /// Measures everything of a plan.
@@ -242,7 +249,7 @@ mod tests {
     #[test]
     fn the_same_seed_gives_the_same_numbers_and_another_seed_others() {
         let run = |seed, threads| {
-            let settings = Settings { quick: true, seed, models: Vec::new(), stages: &Quiet };
+            let settings = Settings { quick: true, seed, ..Settings::new(&Quiet) };
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             serde_json::to_string(&pool.install(|| measure(&tiny(), &settings))).unwrap()
         };
@@ -253,7 +260,7 @@ mod tests {
 
     #[test]
     fn figures_are_of_what_they_say() {
-        let settings = Settings { quick: true, seed: 1, models: Vec::new(), stages: &Quiet };
+        let settings = Settings { quick: true, seed: 1, ..Settings::new(&Quiet) };
         let found = measure(&tiny(), &settings);
         assert_eq!(found.widths.len(), 12);
         for row in &found.widths {
@@ -277,7 +284,7 @@ mod tests {
 
     #[test]
     fn the_width_from_which_on_nothing_moves() {
-        let settings = Settings { quick: true, seed: 1, models: Vec::new(), stages: &Quiet };
+        let settings = Settings { quick: true, seed: 1, ..Settings::new(&Quiet) };
         let mut rows = measure(&tiny(), &settings).widths;
         for (shares, expected) in
             [([1.0; 4], Some(5)), ([0.9, 0.96, 0.94, 1.0], Some(80)), ([1.0, 1.0, 1.0, 0.9], None)]

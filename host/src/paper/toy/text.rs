@@ -288,6 +288,7 @@ fn search_plot(results: &Results) -> Plot {
         x: Axis::log(WIDTH),
         y: Axis::log("sweeps T until nothing flips"),
         series,
+        levels: Vec::new(),
     }
 }
 
@@ -311,6 +312,7 @@ fn share_plot(results: &Results) -> Plot {
         x: Axis::log(WIDTH),
         y: Axis { range: Some((0.0, 1.45)), ..Axis::linear("P(τ = 1)") },
         series,
+        levels: Vec::new(),
     }
 }
 
@@ -327,6 +329,7 @@ fn ratio_plot(results: &Results) -> Plot {
         x: Axis::log(WIDTH),
         y: Axis::log("−log acceptance ratio (nats)"),
         series: series.to_vec(),
+        levels: Vec::new(),
     }
 }
 
@@ -351,6 +354,7 @@ fn tau_plot(results: &Results) -> Plot {
         x: Axis::log(WIDTH),
         y: Axis { range: Some((0.8, 100_000.0)), ..Axis::log("median meeting time τ (steps)") },
         series,
+        levels: Vec::new(),
     }
 }
 
@@ -369,5 +373,6 @@ fn bias_plot(results: &Results) -> Option<Plot> {
         x: Axis::linear("units of all three layers"),
         y: Axis::log("variance, mean over components"),
         series: series.to_vec(),
+        levels: Vec::new(),
     })
 }

@@ -1,0 +1,349 @@
+//! Models trained under equal conditions and judged alike: `mnist` and `fashion` (each estimator), `ablation` (each
+//! technique off in turn), `images8` and `cifar10` (8-bit pixels).
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`arms`] | what is compared, as tables |
+//! | [`round`] | the arms on one data set: training and figures |
+//! | `text` | the report, with its tables and grids |
+//! | `plots` | curves over the time of training |
+
+pub mod arms;
+mod plots;
+pub mod round;
+mod text;
+
+use serde::Serialize;
+
+use self::{
+    arms::Arm,
+    round::{Found, Round, Shown},
+};
+use super::{Name, Outcome, PaperError, Settings, subject::Subject, training::Pace};
+use crate::{
+    eval::{
+        blocks::BlockMeans,
+        judge::{Extractor, Judge, Quality},
+    },
+    inpainting::{Restored, majority, nearest},
+};
+
+/// A comparison.
+struct Contest {
+    title: &'static str,
+    /// What it is about.
+    introduction: &'static str,
+    /// Data sets, each a round.
+    data: &'static [&'static str],
+    /// Bits a pixel.
+    bits: u8,
+    arms: Vec<Arm>,
+    /// Minutes of training for each arm, unless told otherwise.
+    minutes: f64,
+    /// Whether the first arm is what the others are measured by.
+    ablation: bool,
+}
+
+impl Contest {
+    fn of(name: Name) -> Self {
+        let estimators = Self {
+            title: "Each estimator from the same start",
+            introduction: "Deep Boltzmann machines trained end to end, without pretraining unless an arm says otherwise: \
+                           the same data, initial weights, order of images, widths and minutes of training for every \
+                           estimator.",
+            data: &["mnist"],
+            bits: 1,
+            arms: arms::estimators(),
+            minutes: 10.0,
+            ablation: false,
+        };
+        let planes = Self {
+            title: "8-bit pixels",
+            introduction: "Every pixel has all of its 8 bits, each a visible unit (bit planes, plain binary). Nothing of \
+                           the images is reduced.",
+            data: &["mnist", "fashion-mnist"],
+            bits: 8,
+            arms: arms::defaults(),
+            minutes: 30.0,
+            ablation: false,
+        };
+        match name {
+            Name::Fashion => Self { data: &["fashion-mnist"], ..estimators },
+            Name::Ablation => Self {
+                title: "What each technique is worth",
+                introduction: "The defaults of `bitboltz train`, then each of their techniques off in turn: the same data, \
+                               order of images, widths and minutes of training.",
+                arms: arms::techniques(),
+                ablation: true,
+                ..estimators
+            },
+            Name::Images8 => planes,
+            Name::Cifar10 => Self {
+                title: "Colour images",
+                introduction: "32 × 32 pixels of three colours with all of their 8 bits, each a visible unit (bit planes, \
+                               plain binary). Nothing of the images is reduced. What is small for the task are the hidden \
+                               layers and the time of training.",
+                data: &["cifar10"],
+                minutes: 60.0,
+                ..planes
+            },
+            _ => estimators,
+        }
+    }
+}
+
+/// How much is spent on log Z and log p(v).
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Effort {
+    /// Inverse temperatures.
+    pub betas: usize,
+    /// Chains.
+    pub chains: usize,
+    /// Test images, from the first on.
+    pub rows: usize,
+}
+
+/// Likelihoods that are measured.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Efforts {
+    /// At every mark: for a curve.
+    pub on_the_way: Effort,
+    /// In the end.
+    pub at_the_end: Effort,
+}
+
+/// What is run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Plan {
+    /// Data sets.
+    pub data: Vec<String>,
+    /// Bits a pixel.
+    pub bits: u8,
+    /// When the models are looked at; `None` where an earlier run says it.
+    pub pace: Option<Pace>,
+    /// What is compared.
+    pub arms: Vec<Arm>,
+    /// Generated pictures of each kind that are judged; as many as there are training images where these are fewer.
+    pub samples: usize,
+    /// Test images whose left half is restored; none with more than 1 bit a pixel.
+    pub restored: usize,
+    /// None with more than 1 bit a pixel.
+    pub likelihood: Option<Efforts>,
+}
+
+impl Plan {
+    fn new(contest: &Contest, settings: &Settings<'_>) -> Self {
+        let black_and_white = contest.bits == 1;
+        let mut plan = Self {
+            data: settings
+                .data
+                .as_ref()
+                .map_or_else(|| contest.data.iter().map(|&data| data.to_owned()).collect(), |data| vec![data.clone()]),
+            bits: contest.bits,
+            pace: settings.pace(contest.minutes),
+            arms: contest.arms.clone(),
+            samples: 10_000,
+            restored: if black_and_white { 1000 } else { 0 },
+            likelihood: black_and_white.then_some(Efforts {
+                on_the_way: Effort { betas: 1000, chains: 50, rows: 1000 },
+                at_the_end: Effort { betas: 10_000, chains: 100, rows: 10_000 },
+            }),
+        };
+        if settings.quick {
+            plan.samples = 250;
+            plan.restored = plan.restored.min(100);
+            plan.likelihood = plan.likelihood.map(|_| Efforts {
+                on_the_way: Effort { betas: 20, chains: 5, rows: 50 },
+                at_the_end: Effort { betas: 50, chains: 10, rows: 250 },
+            });
+        }
+        for arm in &mut plan.arms {
+            settings.adapt(&mut arm.config);
+        }
+        plan
+    }
+}
+
+/// Real images and noise by one judge.
+#[derive(Clone, Debug, Serialize)]
+pub struct Bounds {
+    /// The features.
+    pub features: String,
+    /// How many.
+    pub dims: usize,
+    /// Generated pictures of each kind, training images, and pictures of independent pixels.
+    pub samples: usize,
+    /// Training images.
+    pub floor: Quality,
+    /// Independent pixels with the training images' means.
+    pub ceiling: Quality,
+}
+
+/// A data set and what every model on it is compared with.
+#[derive(Clone, Debug, Serialize)]
+pub struct Comparison {
+    /// The data set.
+    pub data: String,
+    /// Visible units.
+    pub visible: usize,
+    /// Training images.
+    pub train_rows: usize,
+    /// Test images.
+    pub test_rows: usize,
+    /// By each judge.
+    pub bounds: Vec<Bounds>,
+    /// Left halves restored by the value of most training images.
+    pub restored_majority: Option<Restored>,
+    /// Left halves restored by the training image that differs least in the right half.
+    pub restored_nearest: Option<Restored>,
+}
+
+/// Everything that was measured.
+#[derive(Clone, Debug, Serialize)]
+pub struct Results {
+    /// The data sets.
+    pub comparisons: Vec<Comparison>,
+    /// Every arm on every data set.
+    pub trainings: Vec<Found>,
+    /// Arms that were still to come when the experiment was stopped.
+    pub not_run: Vec<String>,
+}
+
+/// Runs one of the comparisons.
+///
+/// # Errors
+/// [`PaperError`]; data sets and networks that are not there are found before any training.
+pub fn run(name: Name, settings: &Settings<'_>) -> Result<Outcome, PaperError> {
+    let contest = Contest::of(name);
+    let plan = Plan::new(&contest, settings);
+    let rounds: Vec<Round> = plan.data.iter().map(|data| open(data, &plan, settings)).collect::<Result<_, _>>()?;
+    let comparisons = rounds.iter().map(compare).collect();
+    let mut results = Results { comparisons, trainings: Vec::new(), not_run: Vec::new() };
+    let mut shown: Vec<Shown> = Vec::new();
+    let mut stopped = false;
+    for round in &rounds {
+        for arm in &plan.arms {
+            let name = format!("{}: {}", round.subject.data, arm.label);
+            let Some(pace) = settings.pace_of(&name, plan.pace.as_ref()) else { continue };
+            if !stopped {
+                match round.run(name.clone(), arm, &pace, plan.likelihood, settings) {
+                    Ok((found, pictures)) => {
+                        results.trainings.push(found);
+                        shown.push(pictures);
+                    }
+                    Err(PaperError::Stopped) => stopped = true,
+                    Err(error) => return Err(error),
+                }
+            }
+            if stopped {
+                results.not_run.push(name);
+            }
+        }
+    }
+    if results.trainings.is_empty() {
+        return Err(if stopped { PaperError::Stopped } else { PaperError::NothingToReplay });
+    }
+    let (report, plots, pictures) = text::write(&contest, &plan, &results, &rounds, &shown)?;
+    Ok(Outcome {
+        report,
+        plots,
+        pictures,
+        configuration: serde_json::to_value(&plan)?,
+        results: serde_json::to_value(&results)?,
+        by_clock: true,
+    })
+}
+
+fn open(data: &str, plan: &Plan, settings: &Settings<'_>) -> Result<Round, PaperError> {
+    let subject = Subject::load(data, plan.bits)?;
+    let first = subject.judge(settings, plan.samples)?;
+    let mut judges = vec![first];
+    if plan.bits > 1 && matches!(judges[0].extractor(), Extractor::Network(_)) {
+        // A network that sees black and white does not see what the lower planes are for.
+        let blocks = Extractor::Blocks(BlockMeans::new(subject.geometry));
+        judges.push(subject.judge_by(blocks, settings, plan.samples)?);
+    }
+    Round::new(subject, judges, plan.restored, settings)
+}
+
+fn compare(round: &Round) -> Comparison {
+    let Subject { data, train, test, .. } = &round.subject;
+    let bounds = round.judges.iter().map(|judge: &Judge| Bounds {
+        features: judge.extractor().name(),
+        dims: judge.extractor().dims(),
+        samples: judge.count(),
+        floor: judge.floor.clone(),
+        ceiling: judge.ceiling.clone(),
+    });
+    let puzzle = round.puzzle.as_ref();
+    Comparison {
+        data: data.clone(),
+        visible: train.cols(),
+        train_rows: train.rows(),
+        test_rows: test.rows(),
+        bounds: bounds.collect(),
+        restored_majority: puzzle.map(|puzzle| puzzle.baseline(majority, train)),
+        restored_nearest: puzzle.map(|puzzle| puzzle.baseline(nearest, train)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::{paper::replay::Replay, stages::Stages};
+
+    /// Stops the experiment when a note begins with these words.
+    struct StopAt {
+        words: &'static str,
+        stop: AtomicBool,
+    }
+
+    impl Stages for StopAt {
+        fn begin(&self, _what: &str, _total: u64) -> Box<dyn Fn(u64) + Sync + '_> {
+            Box::new(|_| {})
+        }
+
+        fn note(&self, line: &str) {
+            if line.starts_with(self.words) {
+                self.stop.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn quick(stop_at: &StopAt, replay: Option<Replay>) -> Result<Outcome, PaperError> {
+        let data = Some("digits".to_owned());
+        run(Name::Mnist, &Settings { quick: true, data, replay, stop: &stop_at.stop, ..Settings::new(stop_at) })
+    }
+
+    fn names(outcome: &Outcome, field: &str) -> Vec<String> {
+        let of = |value: &serde_json::Value| value["name"].as_str().or(value.as_str()).unwrap().to_owned();
+        outcome.results[field].as_array().unwrap().iter().map(of).collect()
+    }
+
+    #[test]
+    fn what_was_finished_before_a_stop_is_reported_and_can_be_replayed() {
+        let at = |words| StopAt { words, stop: AtomicBool::new(false) };
+        // The first mark of the third arm.
+        let stopped = quick(&at("digits: cd-1: 3 updates"), None).unwrap();
+        assert_eq!(names(&stopped, "trainings"), ["digits: ucd-lmi", "digits: ucd-lmi-published"]);
+        let not_run = names(&stopped, "not_run");
+        assert_eq!(not_run, ["digits: cd-1", "digits: pcd", "digits: ucd-lmi-gibbs", "digits: ucd-gibbs"]);
+        assert!(stopped.report.text().contains("Still to come were: digits: cd-1, digits: pcd"));
+        assert_eq!(stopped.pictures.len(), 2 * 3);
+        let early = quick(&at("digits: ucd-lmi: 3 updates"), None);
+        assert!(matches!(early, Err(PaperError::Stopped)));
+
+        let replay = |name: &str| {
+            let trainings = serde_json::json!([{ "name": name, "marks": [2, 7] }]);
+            let rest = serde_json::json!({ "experiment": "mnist", "seed": 0, "quick": true, "data": "digits",
+                                           "features": null, "models": [], "trainings": trainings });
+            quick(&at("never"), Some(serde_json::from_value(rest).unwrap()))
+        };
+        let again = replay("digits: pcd").unwrap();
+        assert_eq!((names(&again, "trainings"), names(&again, "not_run").len()), (vec!["digits: pcd".to_owned()], 0));
+        assert_eq!(again.results["trainings"][0]["updates"], 7);
+        assert!(matches!(replay("digits: a later arm"), Err(PaperError::NothingToReplay)));
+    }
+}

@@ -1,0 +1,111 @@
+//! Curves over the time of training.
+
+use super::{
+    Comparison,
+    round::{Found, Judged, Row},
+    text::prefix,
+};
+use crate::paper::{
+    plot::{Axis, Plot, Point, Series},
+    training::{Pace, PhaseMeans},
+};
+
+/// A figure of a model at a mark; not a number where there is none.
+type Figure<'a> = &'a dyn Fn(&Row) -> f64;
+
+/// All plots of a data set, each with what it shows.
+pub(super) fn of(comparison: &Comparison, found: &[&Found], pace: Option<&Pace>, many: bool) -> Vec<(Plot, String)> {
+    let by_clock = matches!(pace, Some(Pace::Minutes(_))) && found.iter().all(|arm| arm.seconds > 0.0);
+    let x = |row: &Row| if by_clock { row.snapshot.seconds / 60.0 } else { row.snapshot.updates as f64 };
+    let axis = Axis::log(if by_clock { "training (minutes)" } else { "training (updates)" });
+    let series = |name: String, arm: &Found, figure: Figure<'_>| {
+        let point = |row: &Row| {
+            let y = figure(row);
+            Point { x: x(row), y, bar: (y, y) }
+        };
+        Series { name, points: arm.snapshots.iter().map(point).collect(), fit: false }
+    };
+    let each = |figure: Figure<'_>| -> Vec<Series> {
+        found.iter().map(|arm| series(arm.label.to_owned(), arm, figure)).collect()
+    };
+    let prefix = prefix(&comparison.data, many);
+    let mut plots = Vec::new();
+    let mut plot = |name: String, title: String, y: Axis, series: Vec<Series>, levels, caption: String| {
+        // What no arm has is no plot; an arm that has none of it is not in the legend.
+        let shown = |point: &Point| point.y.is_finite() && (!y.log || point.y > 0.0);
+        let series: Vec<Series> = series.into_iter().filter(|series| series.points.iter().any(shown)).collect();
+        if !series.is_empty() {
+            plots.push((Plot { name: format!("{prefix}{name}"), title, x: axis.clone(), y, series, levels }, caption));
+        }
+    };
+    for (judge, bounds) in comparison.bounds.iter().enumerate() {
+        let file = |what: &str| if judge == 0 { format!("frechet-{what}") } else { format!("frechet-blocks-{what}") };
+        type Which = fn(&Judged) -> f64;
+        let kinds: [(&str, Which); 2] =
+            [("modes", |judged| judged.modes.frechet), ("samples", |judged| judged.samples.frechet)];
+        for (what, figure) in kinds {
+            let levels = vec![
+                ("ceiling: independent pixels".to_owned(), bounds.ceiling.frechet),
+                ("floor: training images".to_owned(), bounds.floor.frechet),
+            ];
+            plot(
+                file(what),
+                format!("{}: distance of {what} to test images", comparison.data),
+                Axis::log(&format!("Fréchet distance of {what}")),
+                each(&|row| figure(&row.judged[judge])),
+                levels,
+                format!(
+                    "Squared Fréchet distance of {} {what} to the test images, by {}",
+                    bounds.samples, bounds.features
+                ),
+            );
+        }
+    }
+    plot(
+        "recall".to_owned(),
+        format!("{}: what modes reach", comparison.data),
+        Axis { range: Some((0.0, 1.0)), ..Axis::linear("recall of modes") },
+        each(&|row| row.judged[0].modes.coverage.recall),
+        vec![("floor: training images".to_owned(), comparison.bounds[0].floor.coverage.recall)],
+        "Share of the test images that lie in the neighbourhood of a mode".to_owned(),
+    );
+    let log_p = |row: &Row| row.likelihood.as_ref().map_or(f64::NAN, |found| found.log_p.nats);
+    let first = found.iter().flat_map(|arm| &arm.snapshots).find_map(|row| row.likelihood.as_ref());
+    if let Some(first) = first {
+        plot(
+            "likelihood".to_owned(),
+            format!("{}: bound on the likelihood of test images", comparison.data),
+            Axis::linear("bound on mean log p(v) (nats)"),
+            each(&log_p),
+            vec![("independent pixels".to_owned(), first.base_rate.nats)],
+            format!(
+                "Bound on the mean log p(v) of {} test images; log Z by {} chains of {} temperatures, fewer than in the table",
+                first.rows, first.log_z.chains, first.log_z.betas
+            ),
+        );
+    }
+    type Phase = fn(&Row) -> &PhaseMeans;
+    let phases: [(&str, Phase); 2] =
+        [("clamped", |row| &row.snapshot.positive), ("free", |row| &row.snapshot.negative)];
+    for (name, phase) in phases {
+        plot(
+            format!("tau-{name}"),
+            format!("{}: meeting times of the {name} phase", comparison.data),
+            Axis::log("mean τ (steps)"),
+            each(&|row| phase(row).mean_tau.unwrap_or(f64::NAN)),
+            Vec::new(),
+            format!(
+                "Mean meeting time τ of the {name} phase, of the pairs that met, over the updates since the mark before"
+            ),
+        );
+    }
+    plot(
+        "search".to_owned(),
+        format!("{}: local mode search of the free phase", comparison.data),
+        Axis::linear("mean T (sweeps)"),
+        each(&|row| if row.snapshot.negative.mean_t > 0.0 { row.snapshot.negative.mean_t } else { f64::NAN }),
+        Vec::new(),
+        "Mean sweeps T of local mode search in the free phase, over the updates since the mark before".to_owned(),
+    );
+    plots
+}

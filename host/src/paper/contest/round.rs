@@ -1,0 +1,220 @@
+//! Arms on one data set: trained one after the other, and judged at every mark.
+
+use serde::Serialize;
+
+use super::{Arm, Effort, Efforts};
+use crate::{
+    bits::BitMatrix,
+    dataset::Mask,
+    eval::{
+        judge::{Judge, Quality},
+        likelihood::{self, Likelihood},
+        restoration::Puzzle,
+    },
+    inpainting::Restored,
+    paper::{
+        PaperError, Settings,
+        subject::Subject,
+        training::{Pace, Snapshot, train},
+    },
+    parameters::Parameters,
+    sampling::local_modes,
+    train::{TrainConfig, Trainer},
+};
+
+/// Modes of a mark that are shown.
+pub(super) const STRIP: usize = 12;
+/// Pictures at the end.
+const SHOWN: usize = 100;
+/// A generator learns if its distance is below this share of the ceiling's.
+pub(super) const LEARNT: f64 = 0.25;
+
+/// A data set, and how it is judged.
+pub(super) struct Round {
+    pub(super) subject: Subject,
+    /// The first one's figures are those that plots show.
+    pub(super) judges: Vec<Judge>,
+    /// Test images without their left halves.
+    pub(super) puzzle: Option<Puzzle>,
+}
+
+/// What a judge says of a model.
+#[derive(Clone, Debug, Serialize)]
+pub struct Judged {
+    /// The features.
+    pub features: String,
+    /// Of modes: random bits, then local mode search.
+    pub modes: Quality,
+    /// Of samples: the same chains after a Gibbs sweep.
+    pub samples: Quality,
+}
+
+/// A model at a mark.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// How its training stands.
+    #[serde(flatten)]
+    pub snapshot: Snapshot,
+    /// By each judge.
+    pub judged: Vec<Judged>,
+    /// Share of the hidden left half that the lowest of eight modes restores.
+    pub restored: Option<Restored>,
+    /// With the effort on the way, at the last mark too.
+    pub likelihood: Option<Likelihood>,
+}
+
+/// All of an arm.
+#[derive(Clone, Debug, Serialize)]
+pub struct Found {
+    /// The data set and the label: what a replay knows it by.
+    pub name: String,
+    /// The arm.
+    pub label: &'static str,
+    /// What it is.
+    pub what: &'static str,
+    /// The data set.
+    pub data: String,
+    /// How it was trained.
+    pub config: TrainConfig,
+    /// Layer widths.
+    pub layers: Vec<usize>,
+    /// Updates at which it was stopped; the last one may have failed.
+    pub marks: Vec<u64>,
+    /// Updates done in the end.
+    pub updates: u64,
+    /// Wall time of these.
+    pub seconds: f64,
+    /// Why it failed, if it did.
+    pub failed: Option<String>,
+    /// At each mark that was judged.
+    pub snapshots: Vec<Row>,
+    /// In the end, with the effort for that, unless it failed.
+    pub likelihood: Option<Likelihood>,
+    /// Whether its modes or its samples came nearer than a quarter of the ceiling's distance at the last mark.
+    pub learns: bool,
+}
+
+impl Found {
+    /// The last mark that was judged.
+    pub fn last(&self) -> Option<&Row> {
+        self.snapshots.last()
+    }
+}
+
+/// Pictures of an arm, as rows of bits.
+#[derive(Clone, Debug)]
+pub(super) struct Shown {
+    /// Some modes of each mark, from the same random bits each time.
+    pub(super) strips: Vec<BitMatrix>,
+    /// Modes and samples of the last mark.
+    pub(super) last: Option<[BitMatrix; 2]>,
+}
+
+impl Round {
+    /// Judges the real images and the noise; refuses what cannot be judged.
+    pub(super) fn new(
+        subject: Subject,
+        judges: Vec<Judge>,
+        restored: usize,
+        settings: &Settings<'_>,
+    ) -> Result<Self, PaperError> {
+        let puzzle = (restored > 0).then(|| {
+            let images = subject.test.subset(0..restored);
+            Puzzle::new(&Mask::HalfLeft, subject.geometry, images, settings.seed)
+        });
+        Ok(Self { puzzle: puzzle.transpose()?, subject, judges })
+    }
+
+    /// Trains an arm and judges it.
+    pub(super) fn run(
+        &self,
+        name: String,
+        arm: &Arm,
+        pace: &Pace,
+        efforts: Option<Efforts>,
+        settings: &Settings<'_>,
+    ) -> Result<(Found, Shown), PaperError> {
+        let mut shown = Shown { strips: Vec::new(), last: None };
+        let mut look =
+            |trainer: &Trainer, snapshot: &Snapshot| self.look(&name, trainer, snapshot, efforts, settings, &mut shown);
+        let Subject { data, geometry, train: images, .. } = &self.subject;
+        let trained = train(&name, &arm.config, images, *geometry, pace, settings, &mut look)?;
+        if let Some(failed) = &trained.failed {
+            settings.stages.note(&format!("{name}: failed: {failed}"));
+        }
+        let snapshots: Vec<Row> = trained.looks.into_iter().map(|(_, row)| row).collect();
+        let parameters = trained.trainer.parameters();
+        let likelihood = efforts
+            .filter(|_| trained.failed.is_none())
+            .map(|efforts| self.likelihood(parameters, &efforts.at_the_end, settings));
+        let ceiling = self.judges[0].ceiling.frechet;
+        let near = |row: &Row| row.judged[0].modes.frechet.min(row.judged[0].samples.frechet) < LEARNT * ceiling;
+        let found = Found {
+            label: arm.label,
+            what: arm.what,
+            data: data.clone(),
+            config: arm.config.clone(),
+            layers: parameters.shape().widths().collect(),
+            marks: trained.marks,
+            updates: trained.trainer.step(),
+            seconds: trained.trainer.seconds(),
+            learns: snapshots.last().is_some_and(near),
+            failed: trained.failed,
+            snapshots,
+            likelihood,
+            name,
+        };
+        Ok((found, shown))
+    }
+
+    /// log Z and the bound on log p(v).
+    fn likelihood(&self, parameters: &Parameters, effort: &Effort, settings: &Settings<'_>) -> Likelihood {
+        let Subject { train, test, .. } = &self.subject;
+        let effort_of_all = likelihood::Effort {
+            betas: effort.betas,
+            chains: effort.chains,
+            // No row's hidden units are annealed.
+            clamped_rows: 0,
+            clamped_betas: 1,
+            clamped_chains: 2,
+            seed: settings.seed,
+        };
+        likelihood::measure(parameters, train, &test.subset(0..effort.rows), &effort_of_all, settings.stages)
+    }
+
+    fn look(
+        &self,
+        name: &str,
+        trainer: &Trainer,
+        snapshot: &Snapshot,
+        efforts: Option<Efforts>,
+        settings: &Settings<'_>,
+        shown: &mut Shown,
+    ) -> Result<Row, String> {
+        let text = |error: &dyn std::fmt::Display| format!("update {}: {error}", snapshot.updates);
+        let model = trainer.parameters().dbm().map_err(|error| text(&error))?;
+        let count = self.judges.iter().map(Judge::count).max().unwrap_or(0).max(SHOWN);
+        let drawn = local_modes(&model, count, 1, settings.seed).map_err(|error| text(&error))?;
+        let mut judged = Vec::new();
+        for judge in &self.judges {
+            let quality =
+                |rows: &BitMatrix| judge.quality(&rows.subset(0..judge.count())).map_err(|error| text(&error));
+            let (modes, samples) = (quality(&drawn.modes)?, quality(&drawn.visible)?);
+            judged.push(Judged { features: judge.extractor().name(), modes, samples });
+        }
+        let restored = self.puzzle.as_ref().map(|puzzle| {
+            let modes = puzzle.modes(&model, settings.seed).map_err(|error| text(&error))?;
+            Ok::<_, String>(puzzle.share(&modes))
+        });
+        if let Some(Judged { modes, samples, .. }) = judged.first() {
+            settings.stages.note(&format!(
+                "{name}: {} updates, {:.1} s: Fréchet distance of modes {:.2}, of samples {:.2}",
+                snapshot.updates, snapshot.seconds, modes.frechet, samples.frechet
+            ));
+        }
+        shown.strips.push(drawn.modes.subset(0..STRIP));
+        shown.last = Some([&drawn.modes, &drawn.visible].map(|rows| rows.subset(0..SHOWN)));
+        let likelihood = efforts.map(|efforts| self.likelihood(trainer.parameters(), &efforts.on_the_way, settings));
+        Ok(Row { snapshot: *snapshot, judged, restored: restored.transpose()?, likelihood })
+    }
+}

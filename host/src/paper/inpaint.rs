@@ -1,0 +1,268 @@
+//! `inpaint`: what trained models restore of hidden pixels, beside two baselines.
+
+use bitboltz_core::{image::Geometry, posterior::PosteriorMean};
+use serde::Serialize;
+
+use super::{
+    Outcome, PaperError, Picture, Settings,
+    contest::arms,
+    pictures::{grid, images},
+    report::{Report, number},
+    subject::Subject,
+    training::{Pace, train},
+};
+use crate::{
+    bits::BitMatrix,
+    dataset::Images,
+    eval::restoration::{ByMask, Filled, Puzzle, usual_masks},
+    grid::Grid,
+    inpainting::Restored,
+    model_file::ModelFile,
+    train::TrainConfig,
+    with_model,
+};
+
+/// Data sets whose models are trained here if none are given.
+const DATA: [&str; 2] = ["mnist", "fashion-mnist"];
+/// Minutes of training of each, unless told otherwise.
+const MINUTES: f64 = 10.0;
+/// Images of the figure.
+const SHOWN: usize = 12;
+
+/// What is run.
+#[derive(Clone, Debug, Serialize)]
+struct Plan {
+    /// Data sets, one for each model.
+    data: Vec<String>,
+    /// How models are trained, if they are trained here.
+    config: Option<TrainConfig>,
+    /// When their training ends; `None` where an earlier run says it.
+    pace: Option<Pace>,
+    /// Test images of each data set, from the first on.
+    images: usize,
+}
+
+/// A model that was trained here.
+#[derive(Clone, Debug, Serialize)]
+struct Training {
+    /// The data set: what a replay knows it by.
+    name: String,
+    marks: Vec<u64>,
+    updates: u64,
+    seconds: f64,
+    failed: Option<String>,
+}
+
+/// A model on its data set.
+#[derive(Clone, Debug, Serialize)]
+struct Found {
+    data: String,
+    /// The file of the model; `None` if it was trained here.
+    model: Option<String>,
+    layers: Vec<usize>,
+    images: usize,
+    masks: Vec<ByMask>,
+}
+
+/// Everything that was measured.
+#[derive(Clone, Debug, Default, Serialize)]
+struct Results {
+    trainings: Vec<Training>,
+    restored: Vec<Found>,
+}
+
+/// Runs the experiment.
+///
+/// # Errors
+/// [`PaperError`]; data sets that are not there and models that do not fit them are found before any work.
+pub fn run(settings: &Settings<'_>) -> Result<Outcome, PaperError> {
+    let images = if settings.quick { 50 } else { 1000 };
+    let pace = settings.pace(MINUTES).map(Pace::end_only);
+    let mut config = arms::defaults()[0].config.clone();
+    settings.adapt(&mut config);
+    let (mut results, mut pictures) = (Results::default(), Vec::new());
+    let mut report = Report::new("Hidden pixels restored");
+    let plan = if settings.models.is_empty() {
+        let data = settings.data.as_ref().map_or_else(|| DATA.map(str::to_owned).to_vec(), |data| vec![data.clone()]);
+        let subjects: Vec<Subject> = data.iter().map(|data| Subject::load(data, 1)).collect::<Result<_, _>>()?;
+        let plan = Plan { data, config: Some(config.clone()), pace, images };
+        introduction(&mut report, &plan, false);
+        for subject in subjects {
+            let Some(pace) = settings.pace_of(&subject.data, plan.pace.as_ref()) else { continue };
+            let Subject { data, geometry, train: rows, .. } = &subject;
+            let trained = match train(data, &config, rows, *geometry, &pace, settings, &mut |_, _| Ok(())) {
+                Err(PaperError::Stopped) if !results.restored.is_empty() => {
+                    report.add(format_args!("**The experiment was stopped before the model of {data} was trained.**"));
+                    break;
+                }
+                trained => trained?,
+            };
+            let training = Training {
+                name: data.clone(),
+                marks: trained.marks,
+                updates: trained.trainer.step(),
+                seconds: trained.trainer.seconds(),
+                failed: trained.failed,
+            };
+            report.section(data);
+            report.add(training.sentence());
+            let worked = training.failed.is_none();
+            results.trainings.push(training);
+            if worked {
+                let model = ModelFile::Checkpoint(Box::new(trained.trainer.checkpoint()));
+                restore(&model, None, &subject, &plan, settings, (&mut report, &mut results, &mut pictures))?;
+            }
+        }
+        if results.trainings.is_empty() {
+            return Err(PaperError::NothingToReplay);
+        }
+        plan
+    } else {
+        let subjects: Vec<Subject> =
+            settings.models.iter().map(|(name, file)| of_model(name, file, settings)).collect::<Result<_, _>>()?;
+        let data = subjects.iter().map(|subject| subject.data.clone()).collect();
+        let plan = Plan { data, config: None, pace, images };
+        introduction(&mut report, &plan, true);
+        for (subject, (name, file)) in subjects.iter().zip(&settings.models) {
+            report.section(&format!("{}: {name}", subject.data));
+            restore(file, Some(name), subject, &plan, settings, (&mut report, &mut results, &mut pictures))?;
+        }
+        plan
+    };
+    Ok(Outcome {
+        report,
+        plots: Vec::new(),
+        pictures,
+        configuration: serde_json::to_value(&plan)?,
+        results: serde_json::to_value(&results)?,
+        by_clock: settings.models.is_empty(),
+    })
+}
+
+/// The images of a model from a file.
+fn of_model(name: &str, file: &ModelFile, settings: &Settings<'_>) -> Result<Subject, PaperError> {
+    let recorded = match file {
+        ModelFile::Checkpoint(checkpoint) => {
+            checkpoint.training.as_ref().and_then(|training| training.config.data_set.clone())
+        }
+        ModelFile::Image(_) => None,
+    };
+    let refuse = |expected: &str, found: &str| PaperError::Request {
+        what: name.to_owned(),
+        expected: expected.to_owned(),
+        found: found.to_owned(),
+    };
+    let data = settings.data.clone().or(recorded);
+    let data =
+        data.ok_or_else(|| refuse("a model that says what it was trained on, or --data", "no record of a data set"))?;
+    if file.geometry().units() == 0 {
+        return Err(refuse("a model that says how its visible units make up a picture", "one that does not"));
+    }
+    Subject::of_model(&data, file.geometry(), file.shape().width(0))
+}
+
+impl Training {
+    fn sentence(&self) -> String {
+        match &self.failed {
+            None => format!("Trained for {} updates, {} s.", self.updates, number(self.seconds)),
+            Some(reason) => format!("Training failed after {} updates: {reason}.", self.updates),
+        }
+    }
+}
+
+fn introduction(report: &mut Report, plan: &Plan, files: bool) {
+    let models = match files {
+        true => "The models come from files.".to_owned(),
+        false => format!("The models are trained with the defaults, each {}.", Pace::budget(plan.pace.as_ref())),
+    };
+    let PosteriorMean { restarts, burn_in, samples, .. } = PosteriorMean::default();
+    report.add(format_args!(
+        "{models} Of the first {} test images of each data set a part of the pixels is hidden and restored: by the lowest of \
+         eight local modes that the search finds with the known pixels held (modes), by the mean of {samples} Gibbs samples of \
+         {restarts} chains, each {burn_in} sweeps from a mode of its own, rounded in the tables (means), by the value that most \
+         training images have there (majority), and by the training image that differs least in the known pixels (nearest).",
+        plan.images
+    ));
+}
+
+fn restore(
+    file: &ModelFile,
+    name: Option<&str>,
+    subject: &Subject,
+    plan: &Plan,
+    settings: &Settings<'_>,
+    (report, results, pictures): (&mut Report, &mut Results, &mut Vec<Picture>),
+) -> Result<(), PaperError> {
+    let Subject { data, geometry, train, test } = subject;
+    let test = test.subset(0..plan.images);
+    let masks = usual_masks(*geometry);
+    let mut found = Vec::new();
+    let number_of = results.restored.len() + 1;
+    let progress = settings.stages.begin(&format!("{data}: hidden pixels"), masks.len() as u64);
+    for mask in &masks {
+        let puzzle = Puzzle::new(mask, *geometry, test.clone(), settings.seed)?;
+        let filled = with_model!(file, model => puzzle.fill(&model, train, settings.seed))?;
+        let kind = puzzle.mask.split([':', ',']).next().unwrap_or_default();
+        pictures.push(figure(format!("{number_of}-{kind}"), &puzzle, &filled, *geometry)?);
+        found.push(puzzle.shares(&filled));
+        progress(1);
+    }
+    drop(progress);
+    let found = Found {
+        data: data.clone(),
+        model: name.map(str::to_owned),
+        layers: file.shape().widths().collect(),
+        images: test.rows(),
+        masks: found,
+    };
+    table(report, &found);
+    for (picture, by_mask) in pictures[pictures.len() - masks.len()..].iter().zip(&found.masks) {
+        let caption = format!("{data}, {}: original, masked, modes, means, nearest", by_mask.mask);
+        report.picture(&picture.name, &caption);
+    }
+    results.restored.push(found);
+    Ok(())
+}
+
+/// Rows of original, masked, modes, means, and nearest.
+fn figure(name: String, puzzle: &Puzzle, filled: &Filled, geometry: Geometry) -> Result<Picture, PaperError> {
+    let columns = SHOWN.min(puzzle.images.rows());
+    let first = |rows: &BitMatrix| images(&rows.subset(0..columns), geometry);
+    let (original, width) = (first(&puzzle.images)?, puzzle.images.cols());
+    let mut means = first(&filled.rounded())?;
+    if geometry.bits == 1 {
+        // Grey says more than the rounded bits.
+        let rows = means.pixels.chunks_exact_mut(geometry.units()).zip(filled.means.chunks_exact(width));
+        let pixels = rows.flat_map(|(pixels, p)| pixels.iter_mut().zip(p));
+        pixels.for_each(|(pixel, p)| *pixel = (p * 255.0).round() as u8);
+    }
+    let mut grid = grid(geometry, columns)?;
+    let push = |grid: &mut Grid, rows: &Images| (0..columns).try_for_each(|i| grid.push(rows.image(i)));
+    push(&mut grid, &original)?;
+    for i in 0..columns {
+        grid.push_masked(original.image(i), &puzzle.pixels[i % puzzle.pixels.len()])?;
+    }
+    for rows in [first(&filled.modes)?, means, first(&filled.nearest)?] {
+        push(&mut grid, &rows)?;
+    }
+    Ok(Picture { name, png: grid.png()? })
+}
+
+fn table(report: &mut Report, found: &Found) {
+    let better =
+        |of: fn(&ByMask) -> Restored| found.masks.iter().filter(|mask| of(mask).all > mask.nearest.all).count();
+    report.add(format_args!(
+        "Of {} masks the model restores more than the nearest training image on {} by modes and on {} by means.",
+        found.masks.len(),
+        better(|mask| mask.modes),
+        better(|mask| mask.means)
+    ));
+    report.add("Share of the hidden units restored right, % of all / of those that are on:");
+    let row = |by: &ByMask| {
+        let share = |Restored { all, on }: Restored| format!("{} / {}", number(100.0 * all), number(100.0 * on));
+        let shares = [by.modes, by.means, by.majority, by.nearest].map(share);
+        [by.mask.clone(), by.hidden_units.to_string()].into_iter().chain(shares).collect()
+    };
+    let head = ["hidden", "units", "modes", "means", "majority", "nearest"];
+    report.table(&head, &found.masks.iter().map(row).collect::<Vec<_>>());
+}

@@ -1,0 +1,203 @@
+//! `bitboltz paper` where models are trained: files, figures, and that they come out the same again.
+
+use std::path::Path;
+
+use bitboltz_tests::command::{Outcome, digits_model, line, png_size, run};
+use serde_json::Value;
+
+fn results(folder: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(folder.join("results.json")).unwrap()).unwrap()
+}
+
+#[track_caller]
+fn number(value: &Value, path: &str) -> f64 {
+    value.pointer(path).and_then(Value::as_f64).unwrap_or_else(|| panic!("no number {path}: {value}"))
+}
+
+/// An experiment in its small version, on the digits that come with the program.
+fn quick(folder: &Path, name: &str, rest: &str) -> Outcome {
+    let arguments = format!("paper {name} --quick --data digits {rest}");
+    run(folder, &arguments.split_whitespace().collect::<Vec<_>>())
+}
+
+/// Every file is there and in the report, but for the SVGs' twins and the results; pictures are pictures.
+#[track_caller]
+fn check_files(folder: &Path, out: &str, outcome: &Outcome) -> String {
+    let files: Vec<&str> = outcome.ok().lines().collect();
+    let folder = folder.join(out);
+    assert_eq!(files.len(), std::fs::read_dir(&folder).unwrap().count(), "nothing else is left");
+    let report = std::fs::read_to_string(folder.join("report.md")).unwrap();
+    for file in files {
+        let name = Path::new(file).file_name().unwrap().to_str().unwrap();
+        match name.rsplit_once('.').unwrap().1 {
+            "png" => {
+                let (width, height) = png_size(&folder.join(name));
+                assert!(width > 100 && height > 50 && report.contains(&format!("({name})")), "{name}\n{report}");
+            }
+            "svg" => assert!(report.contains(&format!("({name})")), "{name}\n{report}"),
+            _ => assert!(["report.md", "results.json"].contains(&name), "{name}"),
+        }
+    }
+    report
+}
+
+/// Results without what depends on the clock, the command and the machine. What a replay is asked for is not a pace.
+fn timeless(folder: &Path, out: &str) -> Value {
+    fn strip(value: &mut Value) {
+        match value {
+            Value::Object(fields) => {
+                fields.remove("seconds");
+                fields.remove("pace");
+                fields.values_mut().for_each(strip);
+            }
+            Value::Array(values) => values.iter_mut().for_each(strip),
+            _ => {}
+        }
+    }
+    let mut found = results(&folder.join(out));
+    strip(&mut found);
+    let fields = found.as_object_mut().unwrap();
+    ["command", "machine"].iter().for_each(|name| assert!(fields.remove(*name).is_some(), "{name}"));
+    found
+}
+
+/// What every arm of a comparison has.
+#[track_caller]
+fn check_arms(found: &Value, labels: &[&str]) {
+    let arms = found["trainings"].as_array().unwrap();
+    assert_eq!(arms.iter().map(|arm| arm["label"].as_str().unwrap()).collect::<Vec<_>>(), labels);
+    for arm in arms {
+        let marks: Vec<u64> = arm["marks"].as_array().unwrap().iter().map(|mark| mark.as_u64().unwrap()).collect();
+        let snapshots = arm["snapshots"].as_array().unwrap();
+        if arm["failed"].is_null() {
+            assert_eq!((&marks[..], snapshots.len()), (&[3, 5, 10, 20, 40][..], 5), "{arm}");
+            assert_eq!(number(arm, "/updates"), 40.0);
+        }
+        for (row, mark) in snapshots.iter().zip(marks) {
+            assert_eq!(row["updates"], mark);
+            for kind in ["modes", "samples"] {
+                assert!(number(row, &format!("/judged/0/{kind}/frechet")) > 0.0, "{row}");
+                assert!((0.0..=1.0).contains(&number(row, &format!("/judged/0/{kind}/recall"))), "{row}");
+                assert!((1.0..=250.0).contains(&number(row, &format!("/judged/0/{kind}/distinct"))), "{row}");
+            }
+            assert!(number(row, "/positive/mean_T") >= 0.0 && number(row, "/negative/chains") > 0.0, "{row}");
+        }
+    }
+}
+
+#[test]
+fn mnist_compares_estimators_and_a_replay_gives_the_same_figures() {
+    let folder = tempfile::tempdir().unwrap();
+    let outcome = quick(folder.path(), "mnist", "--out a --seed 3 --threads 1");
+    let report = check_files(folder.path(), "a", &outcome);
+    let found = results(&folder.path().join("a"));
+    check_arms(&found, &["ucd-lmi", "ucd-lmi-published", "cd-1", "pcd", "ucd-lmi-gibbs", "ucd-gibbs"]);
+    let bounds = &found["comparisons"][0]["bounds"][0];
+    let (floor, ceiling) = (number(bounds, "/floor/frechet"), number(bounds, "/ceiling/frechet"));
+    assert!(floor < 100.0 && ceiling > 300.0, "{bounds}");
+    for arm in found["trainings"].as_array().unwrap().iter().filter(|arm| arm["failed"].is_null()) {
+        assert!(number(arm, "/likelihood/log_p/nats") < 0.0, "{arm}");
+        let last = &arm["snapshots"][4];
+        assert!(number(last, "/restored/all") > 0.3, "{last}");
+        assert_eq!(last["positive"]["mean_tau"].is_null(), !arm["label"].as_str().unwrap().starts_with("ucd"));
+        let near =
+            ["modes", "samples"].iter().any(|kind| number(last, &format!("/judged/0/{kind}/frechet")) < 0.25 * ceiling);
+        assert_eq!(arm["learns"], near);
+    }
+    // What the report says is in the results.
+    for arm in found["trainings"].as_array().unwrap() {
+        let label = arm["label"].as_str().unwrap();
+        match arm["failed"].as_str() {
+            Some(reason) => assert!(report.contains(&format!("{label} failed after")) && report.contains(reason)),
+            None => assert!(report.contains(&format!("({label}-time.png)")), "{label}\n{report}"),
+        }
+    }
+    assert!(report.contains("floor") && report.contains("ceiling") && report.contains("--replay results.json"));
+
+    let replay = run(folder.path(), &["paper", "mnist", "--out", "b", "--replay", "a/results.json", "--threads", "2"]);
+    assert_eq!(check_files(folder.path(), "b", &replay).lines().next(), report.lines().next());
+    assert!(timeless(folder.path(), "b") == timeless(folder.path(), "a"), "a replay gives other figures");
+    for file in ["ucd-lmi-time.png", "pcd-modes.png", "frechet-modes.svg"] {
+        let bytes = |out: &str| std::fs::read(folder.path().join(out).join(file)).unwrap();
+        assert!(bytes("a") == bytes("b"), "{file}");
+    }
+    // Results of another experiment, and of one that trained nothing.
+    let again = |name: &str, file: &str| line(folder.path(), &format!("paper {name} --out c --replay {file}"));
+    again("fashion", "a/results.json").fails(&["a/results.json", "results of `fashion`", "`mnist`"]);
+    again("mnist", "a/report.md").fails(&["a/report.md", "results.json of an experiment"]);
+    again("mnist", "none.json").fails(&["none.json", "No such file"]);
+    assert!(!folder.path().join("c").exists());
+}
+
+#[test]
+fn ablation_says_what_each_technique_is_worth() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = check_files(folder.path(), "a", &quick(folder.path(), "ablation", "--out a"));
+    let found = results(&folder.path().join("a"));
+    let labels = ["all", "no-centering", "no-marginalisation", "normal-init", "no-local-mode", "published-batch"];
+    check_arms(&found, &labels);
+    assert!(report.contains("What each technique is worth") && report.contains("| no-centering |"), "{report}");
+}
+
+#[test]
+fn pixels_of_eight_bits_are_judged_by_blocks_too() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["images8", "cifar10"] {
+        check_files(folder.path(), name, &quick(folder.path(), name, &format!("--out {name}")));
+        let found = results(&folder.path().join(name));
+        check_arms(&found, &["ucd-lmi"]);
+        assert_eq!(found["comparisons"][0]["visible"], 6272);
+        let bounds = found["comparisons"][0]["bounds"].as_array().unwrap();
+        assert_eq!(bounds.iter().map(|bounds| bounds["dims"].as_u64().unwrap()).collect::<Vec<_>>(), [64, 64]);
+        assert!(bounds[1]["features"].as_str().unwrap().contains("blocks"));
+    }
+}
+
+#[test]
+fn inpaint_trains_its_models_or_takes_them_from_files() {
+    let folder = tempfile::tempdir().unwrap();
+    digits_model(folder.path());
+    let report = check_files(folder.path(), "a", &quick(folder.path(), "inpaint", "--out a"));
+    assert!(report.contains("Trained for 40 updates"), "{report}");
+    let files = check_files(folder.path(), "b", &quick(folder.path(), "inpaint", "--out b --model m.safetensors"));
+    assert!(files.contains("m.safetensors") && !files.contains("Trained for"), "{files}");
+    for out in ["a", "b"] {
+        let found = results(&folder.path().join(out));
+        let masks = found["restored"][0]["masks"].as_array().unwrap();
+        assert_eq!(masks.len(), 6);
+        for mask in masks {
+            for kind in ["modes", "means", "majority", "nearest"] {
+                assert!((0.0..=1.0).contains(&number(mask, &format!("/{kind}/all"))), "{mask}");
+            }
+            // Half of 28 × 28 pixels of 50 images, or a quarter, or about a half.
+            assert!((9800.0..=20_500.0).contains(&number(mask, "/hidden_units")), "{mask}");
+        }
+    }
+    // The baselines know nothing of the model.
+    let share = |out: &str, kind: &str| results(&folder.path().join(out))["restored"][0]["masks"][0][kind].clone();
+    assert_eq!(share("a", "nearest"), share("b", "nearest"));
+    assert_ne!(share("a", "modes"), share("b", "modes"));
+    run(folder.path(), &["paper", "inpaint", "--out", "c", "--replay", "a/results.json"]).ok();
+    assert!(timeless(folder.path(), "c") == timeless(folder.path(), "a"), "a replay gives other figures");
+    line(folder.path(), "paper inpaint --out d --replay b/results.json").fails(&["b/results.json", "m.safetensors"]);
+}
+
+#[test]
+fn mistakes_are_refused_before_any_training() {
+    let folder = tempfile::tempdir().unwrap();
+    digits_model(folder.path());
+    // The full experiments: the test would not end if one were begun.
+    let full = |rest: &str| line(folder.path(), &format!("paper {rest} --out new"));
+    for name in ["mnist", "ablation", "inpaint", "images8"] {
+        full(name).fails(&["mnist", "expected its files in", "bitboltz data get mnist"]);
+    }
+    full("mnist --data digits --features none.onnx").fails(&["none.onnx", "No such file"]);
+    full("images8 --data nothing").fails(&["nothing", "expected a known data set"]);
+    full("inpaint --model m.safetensors").fails(&["m.safetensors", "or --data", "no record"]);
+    full("toy --minutes 1").misused(&["--minutes", "toy"]);
+    full("mnist --model m.safetensors").misused(&["--model", "mnist"]);
+    full("inpaint --features mnist").misused(&["--features", "inpaint"]);
+    full("mnist --minutes 0").misused(&["--minutes", "positive"]);
+    full("mnist --minutes 1 --quick").misused(&["--minutes", "--quick"]);
+    full("mnist --replay a.json --seed 1").misused(&["--replay", "--seed"]);
+}
