@@ -11,8 +11,8 @@
 //! average are t/10 updates old on the mean, whatever t is, so that no length of the run has to be known beforehand. Where
 //! the parameters began is soon forgotten: the first quarter of the updates has the weight 4^−p, at a = 0.1 one of 262,144.
 //!
-//! A pass over all weights at each update would cost some tenth of it. The parameters of neighbouring updates are nearly
-//! the same, so θ_s is taken at the first [`EVERY`] updates and then at every so manieth, which stands for all since the one
+//! An update passes over its weights once; another pass at each would not be free. The parameters of neighbouring updates
+//! are nearly the same, so θ_s is taken at the first [`EVERY`] updates and then at every so manieth, which stands for all since the one
 //! before: avg ← avg + (1 − ((t − gap)/t)^p) (θ_t − avg), gap = 1 or [`EVERY`]. Between, the average stays as it is.
 
 use rayon::prelude::*;

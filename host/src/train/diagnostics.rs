@@ -1,10 +1,10 @@
-//! How a run is doing, beyond what every update knows: measured at every [`EVERY`]th update, from the statistics that the
-//! update has anyway.
+//! How a run is doing, beyond what every update knows: measured at one update in [`EVERY`], from the statistics that it has
+//! anyway.
 
 use serde::{Deserialize, Serialize};
 
-/// Updates between those that are diagnosed; the first of a run is one of them. A diagnosis reads all sums of products
-/// once more, which may cost as much as half of an update.
+/// Updates from one that is diagnosed to the next; the first of a run is one of them. A diagnosis reads all sums of products
+/// once more. With 784-500-500 and batches of 25 that was measured at 17 % of an update: 0.35 % of a run.
 pub const EVERY: u64 = 50;
 
 /// Share of updates in which a hidden unit of the positive phase is on, below which it counts as dead.
