@@ -155,19 +155,30 @@ impl Lists {
             }
             self.sorted = true;
         }
-        for (at, tile) in matrix.tiles().enumerate() {
+        let mut tiles = matrix.tiles().enumerate();
+        while let Some((at, tile)) = tiles.next() {
+            let pair = if W::PAIRS { tiles.next() } else { None };
             let first = at * TILE;
-            let mut target = Target { fields: &mut *fields, stride, first, columns: TILE.min(stride - first) };
+            let width = if pair.is_some() { 2 * TILE } else { TILE };
+            let mut target = Target { fields: &mut *fields, stride, first, columns: width.min(stride - first) };
             for Bucket { add, subtract } in &self.buckets {
                 for (jobs, sign) in [(add, Sign::Plus), (subtract, Sign::Minus)] {
-                    if !jobs.is_empty() {
-                        kernels::add_rows(self.isa, tile, jobs, &self.rows, sign, &mut target, shift);
+                    match pair {
+                        _ if jobs.is_empty() => {}
+                        None => kernels::add_rows(self.isa, [tile], jobs, &self.rows, sign, &mut target, shift),
+                        Some((_, next)) => {
+                            kernels::add_rows(self.isa, [tile, next], jobs, &self.rows, sign, &mut target, shift);
+                        }
                     }
                 }
             }
-            for (jobs, rows) in self.words.iter().zip(tile.chunks(2 * WORD_BITS)) {
-                if !jobs.is_empty() {
-                    kernels::add_words(self.isa, rows, jobs, table, &mut target, shift);
+            for (at, tile) in [Some((at, tile)), pair].into_iter().flatten() {
+                let first = at * TILE;
+                let mut target = Target { fields: &mut *fields, stride, first, columns: TILE.min(stride - first) };
+                for (jobs, rows) in self.words.iter().zip(tile.chunks(2 * WORD_BITS)) {
+                    if !jobs.is_empty() {
+                        kernels::add_words(self.isa, rows, jobs, table, &mut target, shift);
+                    }
                 }
             }
         }

@@ -103,6 +103,9 @@ pub trait TileWeight: Weight<Field: TileField> + Registers {
     /// Columns of a table of sums: 32, or 64 if sums are narrow.
     const TABLE_COLUMNS: usize = 128 / size_of::<Self::Sum>();
 
+    /// Whether two tiles are added at a time: rows of narrow weights cost more for finding them than for adding them.
+    const PAIRS: bool = size_of::<Self>() < 4;
+
     /// Adds a weight.
     fn add(sum: Self::Sum, weight: Self) -> Self::Sum;
     /// Adds a sum.

@@ -265,7 +265,7 @@ fn row_cases<W: TileWeight>(cases: &mut Vec<Case>, rng: &mut XorShiftRng, number
         cases.push(case("add_rows", Some(name), size, units, CHAINS * TILE, move |isa, fields: &mut [W::Field]| {
             let mut target = Target { fields, stride: TILE, first: 0, columns: TILE };
             let tile = tiles.tiles().next().expect("one tile");
-            kernels::add_rows(isa, tile, &jobs, &listed, Sign::Plus, &mut target, 0);
+            kernels::add_rows(isa, [tile], &jobs, &listed, Sign::Plus, &mut target, 0);
         }));
     }
     let jobs: Vec<WordJob> = (0..CHAINS as u32).map(|target| WordJob { target, word: rng.next_u64() }).collect();

@@ -34,8 +34,8 @@ macro_rules! compiled_for {
         };
 
         #[target_feature(enable = $features)]
-        pub(super) fn add_rows<W: TileWeight>(
-            tile: &[[W; TILE]],
+        pub(super) fn add_rows<W: TileWeight, const T: usize>(
+            tiles: [&[[W; TILE]]; T],
             jobs: &[Job],
             rows: &[u16],
             sign: Sign,
@@ -44,7 +44,7 @@ macro_rules! compiled_for {
         ) {
             // SAFETY: this function is compiled for the instructions.
             let zero = unsafe { <W as Registers>::$tile::zero() };
-            portable::add_rows_in(zero, tile, jobs, rows, sign, target, shift);
+            portable::add_rows_in(zero, tiles, jobs, rows, sign, target, shift);
         }
 
         #[target_feature(enable = $features)]
@@ -246,34 +246,34 @@ pub enum Sign {
     Minus,
 }
 
-/// Where the sums of [`add_rows`] go: rows of `stride` numbers, of which `columns` from `first` on are one tile's.
+/// Where the sums of [`add_rows`] go: rows of `stride` numbers, of which `columns` from `first` on are the tiles'.
 #[derive(Debug)]
 pub struct Target<'f, F> {
     /// The rows.
     pub fields: &'f mut [F],
     /// Length of a row.
     pub stride: usize,
-    /// First column of the tile.
+    /// First column of the (first) tile.
     pub first: usize,
-    /// Columns of the tile, at most [`TILE`].
+    /// Columns of the tiles, at most [`TILE`] each.
     pub columns: usize,
 }
 
 /// For each job: adds the rows of weights that it lists to its row of the target, or subtracts them; the sum is shifted
-/// to the left before it is added.
+/// to the left before it is added. Of tiles side by side, whose columns the target has, each row is added to its own sums.
 ///
 /// # Panics
 /// If a row lies outside of the tile, or a job outside of the lists or the target.
-pub fn add_rows<W: TileWeight>(
+pub fn add_rows<W: TileWeight, const T: usize>(
     isa: Isa,
-    tile: &[[W; TILE]],
+    tiles: [&[[W; TILE]]; T],
     jobs: &[Job],
     rows: &[u16],
     sign: Sign,
     target: &mut Target<'_, W::Field>,
     shift: u32,
 ) {
-    dispatch!(isa, add_rows(tile, jobs, rows, sign, target, shift));
+    dispatch!(isa, add_rows(tiles, jobs, rows, sign, target, shift));
 }
 
 /// Writes the sum of rows that lie one after the other: how fast rows can be added at all from where they lie. No chain

@@ -16,22 +16,22 @@ use crate::batch::{
 };
 
 /// See [`super::add_rows`].
-pub fn add_rows<W: TileWeight>(
-    tile: &[[W; TILE]],
+pub fn add_rows<W: TileWeight, const T: usize>(
+    tiles: [&[[W; TILE]]; T],
     jobs: &[Job],
     rows: &[u16],
     sign: Sign,
     target: &mut Target<'_, W::Field>,
     shift: u32,
 ) {
-    add_rows_in(Plain::<W::Sum, TILE>::default(), tile, jobs, rows, sign, target, shift);
+    add_rows_in(Plain::<W::Sum, TILE>::default(), tiles, jobs, rows, sign, target, shift);
 }
 
 /// The same, with sums in certain registers, which begin at `zero`.
 #[inline(always)]
-pub(super) fn add_rows_in<W: TileWeight, S: Sums<W>>(
+pub(super) fn add_rows_in<W: TileWeight, S: Sums<W>, const T: usize>(
     zero: S,
-    tile: &[[W; TILE]],
+    tiles: [&[[W; TILE]]; T],
     jobs: &[Job],
     rows: &[u16],
     sign: Sign,
@@ -40,8 +40,15 @@ pub(super) fn add_rows_in<W: TileWeight, S: Sums<W>>(
 ) {
     for job in jobs {
         let rows = &rows[job.start as usize..job.end as usize];
-        let sums = rows.iter().fold(zero, |sums, &row| sums.add(&tile[usize::from(row)]));
-        fold(sums, sign, job.target, 0, target, shift);
+        let mut sums = [zero; T];
+        for &row in rows {
+            for t in 0..T {
+                sums[t] = sums[t].add(&tiles[t][usize::from(row)]);
+            }
+        }
+        for (t, sums) in sums.into_iter().enumerate() {
+            fold(sums, sign, job.target, t * TILE, target, shift);
+        }
     }
 }
 
