@@ -1,6 +1,8 @@
 //! Hidden pixels filled in by a model and by two baselines, and what share of them came back.
 
-use bitboltz_core::{image::Geometry, inpaint::Inpaint, model::DenseDbm, posterior::PosteriorMean, search::SearchCapHit};
+use bitboltz_core::{
+    image::Geometry, inpaint::Inpaint, model::DenseDbm, posterior::PosteriorMean, search::SearchCapHit,
+};
 use serde::Serialize;
 use thiserror::Error;
 
