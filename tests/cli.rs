@@ -104,7 +104,7 @@ fn train_writes_a_checkpoint_metrics_and_grids() {
 fn train_takes_every_setting() {
     let folder = tempfile::tempdir().unwrap();
     small_data(folder.path());
-    let published = "train data.npy --paper-defaults --hidden 4 --batch 4 --steps 2 -o p.safetensors";
+    let published = "train data.npy --preset published --hidden 4 --batch 4 --steps 2 -o p.safetensors";
     line(folder.path(), published).ok();
     let config = Checkpoint::load(&folder.path().join("p.safetensors")).unwrap().training.unwrap().config;
     assert_eq!((config.learning_rate, config.gamma, config.centering, config.batch), (0.01, 0.001, None, 4));

@@ -291,7 +291,7 @@ const OPTIONS: &[(&str, &str)] = &[
     ("data get", "<NAME>"),
     (
         "train",
-        "<DATA> --output --resume --hidden --bits --paper-defaults --estimator --clamped-estimator --k --m --lag --y0 --cap --batch --lr --schedule \
+        "<DATA> --output --resume --hidden --bits --preset --estimator --clamped-estimator --k --m --lag --y0 --cap --batch --lr --schedule \
          --gamma --momentum --weight-decay --centering --centering-offsets --average --marginalise --init --bias-from-data --pretrain --pretrain-updates --seed --steps --minutes --threshold --checkpoint-every \
          --metrics --grids --grid-every --json --threads",
     ),
@@ -351,7 +351,7 @@ fn help_teaches() {
         }
     }
     assert!(overview.stdout.contains("bitboltz demo"));
-    // Defaults that depend on --paper-defaults are told in words, and must be the true ones.
+    // Defaults that depend on --preset are told in words, and must be the true ones.
     let train = line(folder.path(), "train --help").stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     let TrainConfig { hidden, batch, learning_rate, gamma, centering, marginalise, estimator, init, .. } =
         TrainConfig::default();

@@ -28,7 +28,9 @@ fn build(name: &str, profile: &str) -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-        .args(["build", "--quiet", "--package", name, "--bin", name, "--profile", profile])
+        // Of the whole workspace, as the tests: a package alone may get other features of its libraries, which would then be
+        // built a second time.
+        .args(["build", "--quiet", "--workspace", "--bin", name, "--profile", profile])
         .arg("--message-format=json-render-diagnostics")
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())

@@ -15,6 +15,7 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use bitboltz_core::{image::Geometry, shape::Shape, weights::WeightKind};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::json;
 
 use self::estimators::EstimatorSettings;
@@ -32,7 +33,7 @@ use crate::{
         labels::{classes, label_units, with_labels},
     },
     train::{
-        Budget, CenteringOffsets, Init, Pretrain, Schedule, TrainConfig, Trainer,
+        Budget, CenteringOffsets, Init, Preset, Pretrain, Schedule, TrainConfig, Trainer,
         config::ConfigError,
         metrics::{check_usable, holds_metrics},
         pretrain::{UPDATES, greedy},
@@ -45,18 +46,20 @@ const MINUTES: f64 = 10.0;
 
 /// Train a model on a data set.
 ///
-/// Ends when the first limit of --steps and --minutes is reached (10 minutes if neither is given), or at Ctrl-C; the
+/// Ends when the first limit of --steps and --minutes is reached (if neither is given, that of --preset, or 10 minutes), or at
+/// Ctrl-C; the
 /// checkpoint is written in each case, and every --checkpoint-every seconds on the way. --resume continues the run of the
 /// output file, bit for bit; give it the same DATA. Without --resume the run begins anew: a checkpoint that the output
 /// file holds already is kept beside it with .old at the end of its name, and so are its metrics; what those two held
 /// before is replaced.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  bitboltz train digits --hidden 500,500 --minutes 2 -o m.safetensors\n  \
-                        bitboltz train mnist --minutes 20 -o mnist.safetensors --grids grids\n  \
-                        bitboltz train mnist --minutes 40 -o mnist.safetensors --resume\n  \
-                        bitboltz train mnist --minutes 60 -o mnist.safetensors --resume --clamped-estimator ucd-lmi-gibbs\n  \
+                        bitboltz train mnist --preset mnist -o mnist.safetensors --grids grids\n  \
+                        bitboltz train mnist --minutes 20 -o m.safetensors\n  \
+                        bitboltz train mnist --minutes 40 -o m.safetensors --resume\n  \
+                        bitboltz train mnist --minutes 60 -o m.safetensors --resume --clamped-estimator ucd-lmi-gibbs\n  \
                         bitboltz train mnist --minutes 20 -o classical.safetensors --estimator mean-field-5 --pretrain greedy\n  \
-                        bitboltz train mnist --paper-defaults --hidden 784,784 -o paper.safetensors")]
+                        bitboltz train mnist --preset published --hidden 784,784 -o paper.safetensors")]
 pub(super) struct Args {
     /// A known data set (its training images), or a path.
     data: String,
@@ -107,10 +110,11 @@ struct Settings {
     /// Visible units of a pixel: 1, or 2 to 8 bit planes.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8), conflicts_with = "resume")]
     bits: u8,
-    /// Start from the published settings: learning rate 0.01, gamma 0.001, batch 1000, no centering, no
-    /// marginalisation. Other options still override.
-    #[arg(long, conflicts_with = "resume")]
-    paper_defaults: bool,
+    /// Settings that other options still override: the recipe of a data set, its number of updates included, over which
+    /// the learning rate falls to zero; or those of the paper (learning rate 0.01, gamma 0.001, batch 1000, no centering,
+    /// no marginalisation).
+    #[arg(long, value_name = "NAME", conflicts_with = "resume", value_parser = preset())]
+    preset: Option<Preset>,
     /// Data vectors, and free chains, of an update [default: 25].
     #[arg(long, conflicts_with = "resume")]
     batch: Option<usize>,
@@ -121,7 +125,7 @@ struct Settings {
     /// [default: sqrt].
     #[arg(long, value_enum, conflicts_with = "resume")]
     schedule: Option<Fall>,
-    /// How fast it falls with sqrt; 0 for a constant rate [default: 0.001].
+    /// How fast it falls with sqrt; 0 for a constant rate [default: 0.0003].
     #[arg(long, conflicts_with = "resume")]
     gamma: Option<f64>,
     /// Keep this share of each step's direction in the next one (heavy ball) [default: 0].
@@ -130,7 +134,7 @@ struct Settings {
     /// Take this times half of the sum of the squared weights off the log-likelihood [default: 0].
     #[arg(long, value_name = "RATE", conflicts_with = "resume")]
     weight_decay: Option<f64>,
-    /// Rate of the moving averages that the gradient is centered by; 0 for the plain gradient [default: 0.05].
+    /// Rate of the moving averages that the gradient is centered by; 0 for the plain gradient [default: 0.01].
     #[arg(long, value_name = "RATE", conflicts_with = "resume")]
     centering: Option<f64>,
     /// Whose means these are averages of: of the data's chains, the model's, or both (their mean) [default: data].
@@ -214,6 +218,11 @@ pub(super) fn chain_weights(text: &str) -> Result<WeightKind, String> {
     kinds.into_iter().find(|kind| kind.name() == text).ok_or_else(|| "expected f32, i16 or i8".to_owned())
 }
 
+fn preset() -> impl TypedValueParser<Value = Preset> {
+    let names = PossibleValuesParser::new(Preset::ALL.map(Preset::name));
+    names.map(|name| Preset::ALL.into_iter().find(|preset| preset.name() == name).expect("a possible value"))
+}
+
 fn init(text: &str) -> Result<Init, String> {
     let std = text.strip_prefix("normal:").and_then(|std| std.parse().ok());
     match (text, std) {
@@ -224,19 +233,29 @@ fn init(text: &str) -> Result<Init, String> {
 }
 
 impl Settings {
-    fn config(&self, data_set: &str, budget: Budget) -> Result<TrainConfig, Usage> {
-        let schedule = match (self.schedule, budget.steps) {
-            (None | Some(Fall::Sqrt), _) => Schedule::Sqrt,
-            (Some(Fall::Linear), _) if self.gamma.is_some() => {
+    fn config(&self, data_set: &str, given: Budget) -> Result<TrainConfig, Usage> {
+        let base = self.preset.map_or_else(TrainConfig::default, Preset::config);
+        let budget = match (given == Budget::default(), base.budget == Budget::default()) {
+            (false, _) => given,
+            (true, false) => base.budget,
+            (true, true) => Budget { steps: None, minutes: Some(MINUTES) },
+        };
+        // A recipe's rate that falls over its updates falls over those that are given in their place, but not over minutes.
+        let fall = self.schedule.unwrap_or(match (base.schedule, budget.steps, self.gamma) {
+            (Schedule::Linear { .. }, Some(_), None) => Fall::Linear,
+            _ => Fall::Sqrt,
+        });
+        let schedule = match (fall, budget.steps) {
+            (Fall::Sqrt, _) => Schedule::Sqrt,
+            (Fall::Linear, _) if self.gamma.is_some() => {
                 return Err(Usage("--gamma: --schedule linear has none".to_owned()));
             }
-            (Some(Fall::Linear), Some(steps)) => Schedule::Linear { steps },
-            (Some(Fall::Linear), None) => {
+            (Fall::Linear, Some(steps)) => Schedule::Linear { steps },
+            (Fall::Linear, None) => {
                 let why = "the rate falls to zero there, and minutes would make it depend on the machine";
                 return Err(Usage(format!("--schedule linear: expected --steps too: {why}")));
             }
         };
-        let base = if self.paper_defaults { TrainConfig::paper_defaults() } else { TrainConfig::default() };
         let mut config = TrainConfig {
             data_set: Some(data_set.to_owned()),
             hidden: self.hidden.clone().unwrap_or(base.hidden),
@@ -288,10 +307,9 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let metrics = args.metrics.clone().unwrap_or_else(|| args.output.with_extension("jsonl"));
     check_outputs(&[Path::new(&args.data)], [args.output.as_path(), metrics.as_path()])?;
     let given = Budget { steps: args.steps, minutes: args.minutes };
-    let budget = if given == Budget::default() { Budget { steps: None, minutes: Some(MINUTES) } } else { given };
     let impossible = |error: ConfigError| Usage(format!("{}: expected {}", option(error.field), error.expected));
     // Of a run that is resumed only the estimator is asked for here, and over the checkpoint's.
-    let config = if args.resume { TrainConfig::default() } else { args.settings.config(&args.data, budget)? };
+    let config = if args.resume { TrainConfig::default() } else { args.settings.config(&args.data, given)? };
     config.check().map_err(impossible)?;
     // The visible width does not matter here.
     let widths: Vec<usize> = std::iter::once(1).chain(config.hidden.iter().copied()).collect();

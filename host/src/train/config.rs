@@ -165,10 +165,10 @@ impl Default for TrainConfig {
             batch: 25,
             learning_rate: 0.05,
             schedule: Schedule::Sqrt,
-            gamma: 0.001,
+            gamma: 0.0003,
             momentum: 0.0,
             weight_decay: 0.0,
-            centering: Some(0.05),
+            centering: Some(0.01),
             centering_offsets: CenteringOffsets::Data,
             average: None,
             marginalise: true,
@@ -186,7 +186,7 @@ impl TrainConfig {
     /// The published settings: rate 0.01 / √(1 + 0.001 t), batch 1000, orthogonal weights, zero biases, no centering,
     /// bits in all statistics.
     pub fn paper_defaults() -> Self {
-        Self { learning_rate: 0.01, batch: 1000, centering: None, marginalise: false, ..Self::default() }
+        Self { learning_rate: 0.01, gamma: 0.001, batch: 1000, centering: None, marginalise: false, ..Self::default() }
     }
 
     /// How the update of a step, counted from 0, moves the parameters.

@@ -3,6 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | [`config`] | every setting, as it is recorded in checkpoints |
+//! | [`preset`] | settings by name |
 //! | [`trainer`] | one update: batch → phases → gradient → parameters |
 //! | [`run`] | many updates: budget, checkpoints, metrics, stop |
 //! | [`engine`] | the weights, and what chains read: floats, or integers of them |
@@ -38,6 +39,7 @@ pub mod optimiser;
 pub mod orthogonal;
 pub mod persistent;
 pub mod phase;
+pub mod preset;
 pub mod pretrain;
 pub mod projections;
 pub mod rows;
@@ -49,6 +51,7 @@ pub mod trainer;
 
 pub use config::{Budget, CenteringOffsets, Init, Pretrain, TrainConfig};
 pub use optimiser::Schedule;
+pub use preset::Preset;
 pub use trainer::{TrainError, Trainer, UpdateReport};
 
 #[cfg(test)]
