@@ -125,7 +125,7 @@ fn train() {
     train("text.txt -o t.safetensors").fails(&["text.txt", "expected", "found"]);
     train("data.npy").misused(&["--output"]);
     train("data.npy -o t.safetensors --steps -1").misused(&["-1"]);
-    train("data.npy -o t.safetensors --schedule linear --minutes 1").misused(&["linear", "--steps"]);
+    train("data.npy -o t.safetensors --schedule cooldown --minutes 1").misused(&["cooldown", "--steps"]);
     train("data.npy -o t.safetensors --hidden 4x4").misused(&["--hidden", "4x4"]);
     for (options, words) in [
         ("--hidden 0", "--hidden"),
@@ -134,7 +134,7 @@ fn train() {
         ("--lr 0", "--lr"),
         ("--gamma=-1", "--gamma"),
         ("--schedule cosine", "--schedule"),
-        ("--schedule linear --gamma 0.1", "--gamma"),
+        ("--schedule cooldown --gamma 0.1", "--gamma"),
         ("--momentum 1", "--momentum"),
         ("--weight-decay=-1", "--weight-decay"),
         ("--centering 2", "--centering"),

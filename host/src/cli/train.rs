@@ -121,7 +121,8 @@ struct Settings {
     /// Learning rate of the first update [default: 0.05].
     #[arg(long, conflicts_with = "resume", value_parser = positive)]
     lr: Option<f64>,
-    /// How the learning rate falls: sqrt, to lr / sqrt(1 + gamma t) at update t; or linear, to zero at --steps
+    /// How the learning rate falls: sqrt, to lr / sqrt(1 + gamma t) at update t; or cooldown, over the last third of
+    /// --steps to zero
     /// [default: sqrt].
     #[arg(long, value_enum, conflicts_with = "resume")]
     schedule: Option<Fall>,
@@ -178,7 +179,7 @@ struct Settings {
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Fall {
     Sqrt,
-    Linear,
+    Cooldown,
 }
 
 /// [`CenteringOffsets`] by name.
@@ -242,18 +243,18 @@ impl Settings {
         };
         // A recipe's rate that falls over its updates falls over those that are given in their place, but not over minutes.
         let fall = self.schedule.unwrap_or(match (base.schedule, budget.steps, self.gamma) {
-            (Schedule::Linear { .. }, Some(_), None) => Fall::Linear,
+            (Schedule::Cooldown { .. }, Some(_), None) => Fall::Cooldown,
             _ => Fall::Sqrt,
         });
         let schedule = match (fall, budget.steps) {
             (Fall::Sqrt, _) => Schedule::Sqrt,
-            (Fall::Linear, _) if self.gamma.is_some() => {
-                return Err(Usage("--gamma: --schedule linear has none".to_owned()));
+            (Fall::Cooldown, _) if self.gamma.is_some() => {
+                return Err(Usage("--gamma: --schedule cooldown has none".to_owned()));
             }
-            (Fall::Linear, Some(steps)) => Schedule::Linear { steps },
-            (Fall::Linear, None) => {
+            (Fall::Cooldown, Some(steps)) => Schedule::Cooldown { steps },
+            (Fall::Cooldown, None) => {
                 let why = "the rate falls to zero there, and minutes would make it depend on the machine";
-                return Err(Usage(format!("--schedule linear: expected --steps too: {why}")));
+                return Err(Usage(format!("--schedule cooldown: expected --steps too: {why}")));
             }
         };
         let mut config = TrainConfig {

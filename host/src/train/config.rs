@@ -222,10 +222,10 @@ impl TrainConfig {
         if !(self.gamma.is_finite() && self.gamma >= 0.0) {
             return fail("gamma", "a number of at least 0");
         }
-        if let Schedule::Linear { steps } = self.schedule
+        if let Schedule::Cooldown { steps } = self.schedule
             && !(steps > 0 && self.budget.steps.is_some_and(|budget| budget <= steps))
         {
-            return fail("budget.steps", "at most the updates in which the linear schedule falls to zero");
+            return fail("budget.steps", "at most the updates in which the schedule falls to zero");
         }
         if !(0.0..1.0).contains(&self.momentum) {
             return fail("momentum", "a number of at least 0, below 1");
@@ -414,7 +414,7 @@ mod tests {
             TrainConfig { estimator: Estimator::Pcd { k: 1 }, ..TrainConfig::default() },
             TrainConfig { estimator: Estimator::Pcd { k: 4 }, ..TrainConfig::default() },
             TrainConfig {
-                schedule: Schedule::Linear { steps: 12 },
+                schedule: Schedule::Cooldown { steps: 12 },
                 budget: Budget { steps: Some(12), minutes: None },
                 ..TrainConfig::default()
             },
@@ -493,8 +493,8 @@ mod tests {
 
     #[test]
     fn impossible_settings_are_named() {
-        fn linear(config: &mut TrainConfig, steps: u64) {
-            (config.schedule, config.budget.steps) = (Schedule::Linear { steps: 5 }, Some(steps));
+        fn cooldown(config: &mut TrainConfig, steps: u64) {
+            (config.schedule, config.budget.steps) = (Schedule::Cooldown { steps: 5 }, Some(steps));
         }
         let bad = |change: fn(&mut TrainConfig)| {
             let mut config = TrainConfig::default();
@@ -507,8 +507,8 @@ mod tests {
         assert_eq!(bad(|c| c.learning_rate = f64::NAN), Err("learning_rate"));
         assert_eq!(bad(|c| c.gamma = -1.0), Err("gamma"));
         assert_eq!(bad(|c| c.centering = Some(0.0)), Err("centering"));
-        assert_eq!(bad(|c| c.schedule = Schedule::Linear { steps: 5 }), Err("budget.steps"));
-        assert_eq!((bad(|c| linear(c, 6)), bad(|c| linear(c, 5))), (Err("budget.steps"), Ok(())));
+        assert_eq!(bad(|c| c.schedule = Schedule::Cooldown { steps: 5 }), Err("budget.steps"));
+        assert_eq!((bad(|c| cooldown(c, 6)), bad(|c| cooldown(c, 5))), (Err("budget.steps"), Ok(())));
         assert_eq!(bad(|c| c.momentum = 1.0), Err("momentum"));
         assert_eq!(bad(|c| c.weight_decay = -1e-4), Err("weight_decay"));
         assert_eq!(bad(|c| c.average = Some(0.6)), Err("average"));

@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 pub enum Schedule {
     /// As in the paper: that of step t, counted from 0, is the first one / √(1 + gamma · t).
     Sqrt,
-    /// To zero: that of step t is the first one · (1 − t / steps).
-    Linear {
+    /// Not at all for two thirds of the steps, then to zero in a straight line: that of step t is the first one ·
+    /// min(1, 3 (1 − t / steps)). Far from its end a run gains by large steps, at its end by small ones.
+    Cooldown {
         /// Updates of the whole run.
         steps: u64,
     },
@@ -23,7 +24,7 @@ impl Schedule {
     pub fn at(&self, step: u64, rate: f64, gamma: f64) -> f32 {
         let rate = match *self {
             Self::Sqrt => rate / (1.0 + gamma * step as f64).sqrt(),
-            Self::Linear { steps } => rate * (1.0 - step.min(steps) as f64 / steps as f64),
+            Self::Cooldown { steps } => rate * (3.0 * (1.0 - step.min(steps) as f64 / steps as f64)).min(1.0),
         };
         rate as f32
     }
@@ -40,8 +41,8 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_falls_to_zero_in_a_straight_line() {
-        let at = |step| Schedule::Linear { steps: 400 }.at(step, 0.5, 0.001);
-        assert_eq!((at(0), at(100), at(399), at(400), at(500)), (0.5, 0.375, 0.00125, 0.0, 0.0));
+    fn the_rate_falls_to_zero_over_the_last_third() {
+        let at = |step| Schedule::Cooldown { steps: 600 }.at(step, 0.5, 0.001);
+        assert_eq!((at(0), at(400), at(500), at(599), at(600), at(700)), (0.5, 0.5, 0.25, 0.0025, 0.0, 0.0));
     }
 }

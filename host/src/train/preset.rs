@@ -39,7 +39,7 @@ impl Preset {
     /// The settings. Recipes have a budget, in updates.
     pub fn config(self) -> TrainConfig {
         let recipe = |steps| TrainConfig {
-            schedule: Schedule::Linear { steps },
+            schedule: Schedule::Cooldown { steps },
             budget: Budget { steps: Some(steps), minutes: None },
             ..TrainConfig::default()
         };

@@ -99,7 +99,7 @@ fn every_setting_improves_the_exact_likelihood() {
         TrainConfig { average: Some(0.1), ..base.clone() },
         TrainConfig { momentum: 0.5, weight_decay: 1e-4, ..base.clone() },
         TrainConfig {
-            schedule: Schedule::Linear { steps: 400 },
+            schedule: Schedule::Cooldown { steps: 400 },
             budget: Budget { steps: Some(400), minutes: None },
             learning_rate: 0.1,
             ..base.clone()
