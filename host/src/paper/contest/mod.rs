@@ -38,6 +38,8 @@ struct Contest {
     /// Bits a pixel.
     bits: u8,
     arms: Vec<Arm>,
+    /// Generated pictures of each kind that are judged at each mark. A search takes as long as the machine has weights.
+    samples: usize,
     /// Minutes of training for each arm, unless told otherwise.
     minutes: f64,
     /// Whether the first arm is what the others are measured by.
@@ -54,6 +56,7 @@ impl Contest {
             data: &["mnist"],
             bits: 1,
             arms: arms::estimators(),
+            samples: 10_000,
             minutes: 10.0,
             ablation: false,
         };
@@ -64,6 +67,7 @@ impl Contest {
             data: &["mnist", "fashion-mnist"],
             bits: 8,
             arms: arms::defaults(),
+            samples: 2500,
             minutes: 30.0,
             ablation: false,
         };
@@ -84,6 +88,7 @@ impl Contest {
                                plain binary). Nothing of the images is reduced. What is small for the task are the hidden \
                                layers and the time of training.",
                 data: &["cifar10"],
+                samples: 1000,
                 minutes: 60.0,
                 ..planes
             },
@@ -142,7 +147,7 @@ impl Plan {
             bits: contest.bits,
             pace: settings.pace(contest.minutes),
             arms: contest.arms.clone(),
-            samples: 10_000,
+            samples: contest.samples,
             restored: if black_and_white { 1000 } else { 0 },
             likelihood: black_and_white.then_some(Efforts {
                 on_the_way: Effort { betas: 1000, chains: 50, rows: 1000 },
