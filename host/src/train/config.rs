@@ -189,6 +189,12 @@ impl TrainConfig {
         Self { learning_rate: 0.01, gamma: 0.001, batch: 1000, centering: None, marginalise: false, ..Self::default() }
     }
 
+    /// The same in so many updates, over the last third of which the rate falls to zero.
+    pub fn cooldown(self, steps: u64) -> Self {
+        let budget = Budget { steps: Some(steps), minutes: None };
+        Self { schedule: Schedule::Cooldown { steps }, budget, ..self }
+    }
+
     /// How the update of a step, counted from 0, moves the parameters.
     pub fn rule(&self, step: u64) -> Rule {
         let rate = self.schedule.at(step, self.learning_rate, self.gamma);
