@@ -133,7 +133,6 @@ fn train() {
         ("--lr 0", "--lr"),
         ("--gamma=-1", "--gamma"),
         ("--schedule cosine", "--schedule"),
-        ("--schedule cooldown --gamma 0.1", "--gamma"),
         ("--momentum 1", "--momentum"),
         ("--weight-decay=-1", "--weight-decay"),
         ("--centering 2", "--centering"),

@@ -121,12 +121,12 @@ struct Settings {
     /// Learning rate of the first update [default: 0.05].
     #[arg(long, conflicts_with = "resume", value_parser = positive)]
     lr: Option<f64>,
-    /// How the learning rate falls: sqrt, to lr / sqrt(1 + gamma t) at update t; or cooldown, over the last third of
-    /// --steps to zero
+    /// How the learning rate falls: sqrt, to lr / sqrt(1 + gamma t) at update t; or cooldown, the same and
+    /// over the last third of --steps also to zero
     /// [default: sqrt].
     #[arg(long, value_enum, conflicts_with = "resume")]
     schedule: Option<Fall>,
-    /// How fast it falls with sqrt; 0 for a constant rate [default: 0.0003].
+    /// How fast it falls; 0 for a constant rate [default: 0.0003].
     #[arg(long, conflicts_with = "resume")]
     gamma: Option<f64>,
     /// Keep this share of each step's direction in the next one (heavy ball) [default: 0].
@@ -242,15 +242,12 @@ impl Settings {
             (true, true) => Budget { steps: None, minutes: Some(MINUTES) },
         };
         // A recipe's rate that falls over its updates falls over those that are given in their place, but not over minutes.
-        let fall = self.schedule.unwrap_or(match (base.schedule, budget.steps, self.gamma) {
-            (Schedule::Cooldown { .. }, Some(_), None) => Fall::Cooldown,
+        let fall = self.schedule.unwrap_or(match (base.schedule, budget.steps) {
+            (Schedule::Cooldown { .. }, Some(_)) => Fall::Cooldown,
             _ => Fall::Sqrt,
         });
         let schedule = match (fall, budget.steps) {
             (Fall::Sqrt, _) => Schedule::Sqrt,
-            (Fall::Cooldown, _) if self.gamma.is_some() => {
-                return Err(Usage("--gamma: --schedule cooldown has none".to_owned()));
-            }
             (Fall::Cooldown, Some(steps)) => Schedule::Cooldown { steps },
             (Fall::Cooldown, None) => {
                 let why = "the rate falls to zero there, and minutes would make it depend on the machine";
