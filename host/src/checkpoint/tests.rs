@@ -11,7 +11,7 @@ fn parameters() -> Parameters {
 
 fn training() -> TrainingState {
     TrainingState {
-        config: TrainConfig { hidden: vec![2, 1], ..TrainConfig::default() },
+        config: TrainConfig { hidden: vec![2, 1], momentum: 0.0, ..TrainConfig::default() },
         data: Fingerprint { rows: 7, width: 4, crc: 99 },
         step: 12,
         seconds: 3.5,

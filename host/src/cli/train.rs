@@ -111,14 +111,14 @@ struct Settings {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8), conflicts_with = "resume")]
     bits: u8,
     /// Settings that other options still override: the recipe of a data set, its number of updates included, over which
-    /// the learning rate falls to zero; or those of the paper (learning rate 0.01, gamma 0.001, batch 1000, no centering,
+    /// the learning rate falls to zero; or those of the paper (learning rate 0.01, gamma 0.001, no momentum, batch 1000, no centering,
     /// no marginalisation).
     #[arg(long, value_name = "NAME", conflicts_with = "resume", value_parser = preset())]
     preset: Option<Preset>,
     /// Data vectors, and free chains, of an update [default: 25].
     #[arg(long, conflicts_with = "resume")]
     batch: Option<usize>,
-    /// Learning rate of the first update [default: 0.05].
+    /// Learning rate of the first update [default: 0.005].
     #[arg(long, conflicts_with = "resume", value_parser = positive)]
     lr: Option<f64>,
     /// How the learning rate falls: sqrt, to lr / sqrt(1 + gamma t) at update t; or cooldown, the same and
@@ -129,7 +129,7 @@ struct Settings {
     /// How fast it falls; 0 for a constant rate [default: 0.0003].
     #[arg(long, conflicts_with = "resume")]
     gamma: Option<f64>,
-    /// Keep this share of each step's direction in the next one (heavy ball) [default: 0].
+    /// Keep this share of each step's direction in the next one (heavy ball) [default: 0.9].
     #[arg(long, value_name = "SHARE", conflicts_with = "resume")]
     momentum: Option<f64>,
     /// Take this times half of the sum of the squared weights off the log-likelihood [default: 0].

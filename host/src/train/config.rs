@@ -163,10 +163,10 @@ impl Default for TrainConfig {
             estimator: Estimator::UCD_LMI.with_horizon(Horizon { cap: CAP, ..Horizon::default() }),
             clamped_estimator: None,
             batch: 25,
-            learning_rate: 0.05,
+            learning_rate: 0.005,
             schedule: Schedule::Sqrt,
             gamma: 0.0003,
-            momentum: 0.0,
+            momentum: 0.9,
             weight_decay: 0.0,
             centering: Some(0.01),
             centering_offsets: CenteringOffsets::Data,
@@ -186,7 +186,15 @@ impl TrainConfig {
     /// The published settings: rate 0.01 / √(1 + 0.001 t), batch 1000, orthogonal weights, zero biases, no centering,
     /// bits in all statistics.
     pub fn paper_defaults() -> Self {
-        Self { learning_rate: 0.01, gamma: 0.001, batch: 1000, centering: None, marginalise: false, ..Self::default() }
+        Self {
+            learning_rate: 0.01,
+            gamma: 0.001,
+            momentum: 0.0,
+            batch: 1000,
+            centering: None,
+            marginalise: false,
+            ..Self::default()
+        }
     }
 
     /// The same in so many updates, over the last third of which the rate falls to zero.

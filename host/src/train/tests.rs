@@ -29,7 +29,15 @@ fn data() -> BitMatrix {
 }
 
 fn small(estimator: Estimator) -> TrainConfig {
-    TrainConfig { hidden: vec![4, 3], estimator, batch: 40, seed: 3, ..TrainConfig::default() }
+    TrainConfig {
+        hidden: vec![4, 3],
+        estimator,
+        batch: 40,
+        learning_rate: 0.05,
+        momentum: 0.0,
+        seed: 3,
+        ..TrainConfig::default()
+    }
 }
 
 /// All means, then all pairs.
