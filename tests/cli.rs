@@ -175,6 +175,11 @@ fn train_can_begin_layer_by_layer() {
     let [pretrained, plain] = [pretrained, plain].map(|checkpoint| checkpoint.training.unwrap());
     assert_eq!((pretrained.step, plain.step, plain.config.pretrain), (2, 2, None));
     assert_eq!(pretrained.config.pretrain, Some(Pretrain::Greedy { updates: 7 }));
+    // With a rate that falls to zero, as presets have it, each machine's falls too.
+    let preset = "train data.npy --preset digits --hidden 4,3 --batch 4 --steps 2";
+    line(folder.path(), &format!("{preset} {greedy} -o r.safetensors")).ok();
+    let config = Checkpoint::load(&folder.path().join("r.safetensors")).unwrap().training.unwrap().config;
+    assert_eq!(config.schedule, Schedule::Cooldown { steps: 2 });
     // It goes on, and what it began with is not learnt again.
     let resumed = line(folder.path(), "train data.npy --resume --steps 3 -o p.safetensors");
     resumed.ok();
