@@ -7,7 +7,7 @@ use bitboltz::{
     estimator::{Estimator, SecondStart, StartPolicy, TransitionPolicy},
     npy::{self, Values},
     parameters::Parameters,
-    train::{CenteringOffsets, Pretrain, config::CAP},
+    train::{Budget, CenteringOffsets, Preset, Pretrain, Schedule, config::CAP},
 };
 use bitboltz_core::{coupling::Horizon, image::Geometry};
 use bitboltz_tests::command::{digits_model, line, png_size, save, small_data};
@@ -125,9 +125,22 @@ fn train_takes_every_setting() {
 
     // A rate that has fallen to zero is the end of the run.
     line(folder.path(), "train data.npy --hidden 4 --schedule cooldown --steps 2 -o l.safetensors").ok();
-    line(folder.path(), "train data.npy -o l.safetensors --resume --steps 3").misused(&["--steps", "schedule"]);
-    line(folder.path(), "train data.npy -o l.safetensors --resume --minutes 3")
-        .misused(&["--steps", "schedule"]);
+    line(folder.path(), "train data.npy -o l.safetensors --resume --steps 3").misused(&[
+        "--steps",
+        "at most 2, ",
+        "schedule",
+    ]);
+    // Minutes may end it earlier, and no later.
+    line(
+        folder.path(),
+        "train data.npy --hidden 4 --schedule cooldown --steps 400 --minutes 0.000001 -o l.safetensors",
+    )
+    .ok();
+    let state = || Checkpoint::load(&folder.path().join("l.safetensors")).unwrap().training.unwrap();
+    assert!(state().step < 400);
+    line(folder.path(), "train data.npy -o l.safetensors --resume --minutes 1").ok();
+    let (schedule, budget) = (Schedule::Cooldown { steps: 400 }, Budget { steps: Some(400), minutes: Some(1.0) });
+    assert_eq!((state().step, state().config.schedule, state().config.budget), (400, schedule, budget));
 
     line(folder.path(), "train data.npy --hidden 4 --estimator cd-2 --steps 2 -o c.safetensors").ok();
     // A run that was resumed with another estimator: it is the checkpoint's from there on.
@@ -157,6 +170,38 @@ fn train_takes_every_setting() {
     let mixture = mixture.with_horizon(horizon);
     assert_eq!((estimator("--cap 900 --estimator cd-1"), clamped()), (Estimator::Cd { k: 1 }, Some(mixture)));
     assert_eq!((estimator("--clamped-estimator cd-1"), clamped()), (Estimator::Cd { k: 1 }, None));
+}
+
+/// The rate of a recipe falls to zero at its end; where options keep it from that, they say so.
+#[test]
+fn presets_fall_as_they_say() {
+    let folder = tempfile::tempdir().unwrap();
+    small_data(folder.path());
+    let end = |steps| Schedule::Cooldown { steps };
+    for preset in Preset::ALL {
+        let recipe = preset != Preset::Published;
+        for (options, schedule, why) in [
+            ("--steps 2", end(2), None),
+            ("--steps 2 --minutes 1", end(2), None),
+            ("--minutes 0.000001", Schedule::Sqrt, Some("--minutes do not say")),
+            ("--steps 2 --gamma 0.5", Schedule::Sqrt, Some("--gamma is for sqrt only")),
+            ("--steps 2 --schedule sqrt", Schedule::Sqrt, None),
+            ("--steps 2 --schedule sqrt --gamma 0.5", Schedule::Sqrt, None),
+        ] {
+            let options = format!("--preset {} --hidden 4 --batch 4 {options}", preset.name());
+            let outcome = line(folder.path(), &format!("train data.npy {options} -o {}.safetensors", preset.name()));
+            outcome.ok();
+            let path = folder.path().join(format!("{}.safetensors", preset.name()));
+            let config = Checkpoint::load(&path).unwrap().training.unwrap().config;
+            assert_eq!(config.schedule, if recipe { schedule } else { Schedule::Sqrt }, "{options}");
+            let gamma = if options.contains("gamma") { 0.5 } else { preset.config().gamma };
+            assert_eq!(config.gamma, gamma, "{options}");
+            let said = outcome.stderr.lines().find(|line| line.contains("not to zero as in the preset"));
+            let expected = why.filter(|_| recipe);
+            assert_eq!(said.is_some(), expected.is_some(), "{options}: {}", outcome.stderr);
+            assert!(said.is_none_or(|said| said.contains(expected.unwrap())), "{options}: {}", outcome.stderr);
+        }
+    }
 }
 
 #[test]

@@ -110,9 +110,9 @@ struct Settings {
     /// Visible units of a pixel: 1, or 2 to 8 bit planes.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8), conflicts_with = "resume")]
     bits: u8,
-    /// Settings that other options still override: the recipe of a data set, its number of updates included, over which
-    /// the learning rate falls to zero; or those of the paper (learning rate 0.01, gamma 0.001, batch 1000, no centering,
-    /// no marginalisation).
+    /// Settings that other options still override: the recipe of a data set, its number of updates included, at whose end
+    /// the learning rate falls to zero (see --schedule); or those of the paper (learning rate 0.01, gamma 0.001, batch
+    /// 1000, no centering, no marginalisation).
     #[arg(long, value_name = "NAME", conflicts_with = "resume", value_parser = preset())]
     preset: Option<Preset>,
     /// Data vectors, and free chains, of an update [default: 25].
@@ -122,8 +122,8 @@ struct Settings {
     #[arg(long, conflicts_with = "resume", value_parser = positive)]
     lr: Option<f64>,
     /// How the learning rate falls: sqrt, to lr / sqrt(1 + gamma t) at update t; or cooldown, over the last third of
-    /// --steps to zero
-    /// [default: sqrt].
+    /// --steps to zero. A data set's --preset takes cooldown instead of the default; but sqrt with --gamma, which
+    /// cooldown has none of, and with --minutes alone, which do not say how many updates the run has [default: sqrt].
     #[arg(long, value_enum, conflicts_with = "resume")]
     schedule: Option<Fall>,
     /// How fast it falls with sqrt; 0 for a constant rate [default: 0.0003].
@@ -241,7 +241,8 @@ impl Settings {
             (true, false) => base.budget,
             (true, true) => Budget { steps: None, minutes: Some(MINUTES) },
         };
-        // A recipe's rate that falls over its updates falls over those that are given in their place, but not over minutes.
+        // A recipe's rate that falls over its updates falls over those that are given in their place, but not over minutes:
+        // see `why_sqrt`.
         let fall = self.schedule.unwrap_or(match (base.schedule, budget.steps, self.gamma) {
             (Schedule::Cooldown { .. }, Some(_), None) => Fall::Cooldown,
             _ => Fall::Sqrt,
@@ -281,6 +282,18 @@ impl Settings {
         };
         self.estimator.apply(&mut config)?;
         Ok(config)
+    }
+
+    /// Why the rate of these settings, which were made of a recipe, does not fall as the recipe's; `None` if it does, or if
+    /// that was asked for.
+    fn why_sqrt(&self, config: &TrainConfig) -> Option<&'static str> {
+        let recipe = self.preset.filter(|_| self.schedule.is_none())?.config();
+        let why = if self.gamma.is_some() {
+            "--gamma is for sqrt only"
+        } else {
+            "--minutes do not say over how many updates to fall, --steps would"
+        };
+        (recipe.schedule != Schedule::Sqrt && config.schedule == Schedule::Sqrt).then_some(why)
     }
 }
 
@@ -334,7 +347,10 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         Some(checkpoint) => {
             let mut trainer = Trainer::resume(checkpoint, data).with_context(|| args.output.display().to_string())?;
             if given != Budget::default() {
-                trainer.set_budget(given);
+                let TrainConfig { schedule, budget: Budget { steps, .. }, .. } = *trainer.config();
+                // A rate that falls to zero ends the run there: minutes may end it earlier, and no later.
+                let end = if schedule == Schedule::Sqrt { None } else { steps };
+                trainer.set_budget(Budget { steps: given.steps.or(end), ..given });
                 trainer.config().check().map_err(impossible)?;
             }
             trainer
@@ -355,6 +371,9 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         trainer.config().estimator,
         trainer.config().clamped_estimator.map_or(String::new(), |clamped| format!(", clamped {clamped}"))
     ));
+    if let Some(why) = args.settings.why_sqrt(trainer.config()) {
+        say(format_args!("the learning rate falls as with --schedule sqrt, not to zero as in the preset: {why}"));
+    }
     let options = RunOptions {
         checkpoint: &args.output,
         metrics: Some(&metrics),
