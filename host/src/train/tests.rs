@@ -131,6 +131,14 @@ fn every_setting_improves_the_exact_likelihood() {
         TrainConfig { clamped_estimator: Some(mean_field), ..base.clone() },
         TrainConfig { pretrain: Some(Pretrain::Greedy { updates: 20 }), ..small(mean_field) },
         TrainConfig {
+            schedule: Schedule::Cooldown { steps: 400 },
+            budget: Budget { steps: Some(400), minutes: None },
+            pretrain: Some(Pretrain::Greedy { updates: 20 }),
+            centering_offsets: CenteringOffsets::Model,
+            learning_rate: 0.1,
+            ..base.clone()
+        },
+        TrainConfig {
             batch: 40,
             learning_rate: 0.05,
             // With a cap that no chain of this machine hits.
