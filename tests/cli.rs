@@ -126,8 +126,7 @@ fn train_takes_every_setting() {
     // A rate that has fallen to zero is the end of the run.
     line(folder.path(), "train data.npy --hidden 4 --schedule cooldown --steps 2 -o l.safetensors").ok();
     line(folder.path(), "train data.npy -o l.safetensors --resume --steps 3").misused(&["--steps", "schedule"]);
-    line(folder.path(), "train data.npy -o l.safetensors --resume --minutes 3")
-        .misused(&["--steps", "schedule"]);
+    line(folder.path(), "train data.npy -o l.safetensors --resume --minutes 3").misused(&["--steps", "schedule"]);
 
     line(folder.path(), "train data.npy --hidden 4 --estimator cd-2 --steps 2 -o c.safetensors").ok();
     // A run that was resumed with another estimator: it is the checkpoint's from there on.
