@@ -91,7 +91,19 @@ fn mnist_compares_estimators_and_a_replay_gives_the_same_figures() {
     let outcome = quick(folder.path(), "mnist", "--out a --seed 3 --threads 1");
     let report = check_files(folder.path(), "a", &outcome);
     let found = results(&folder.path().join("a"));
-    check_arms(&found, &["ucd-lmi", "ucd-lmi-published", "cd-1", "pcd", "ucd-lmi-gibbs", "ucd-gibbs"]);
+    let labels = [
+        "ucd-lmi",
+        "seed-1",
+        "ucd-lmi-published",
+        "ucd-lmi-clamped-gibbs",
+        "cd-1",
+        "pcd",
+        "mean-field",
+        "mean-field-greedy",
+        "ucd-lmi-gibbs",
+        "ucd-gibbs",
+    ];
+    check_arms(&found, &labels);
     let bounds = &found["comparisons"][0]["bounds"][0];
     let (floor, ceiling) = (number(bounds, "/floor/frechet"), number(bounds, "/ceiling/frechet"));
     assert!(floor < 100.0 && ceiling > 300.0, "{bounds}");
@@ -99,7 +111,8 @@ fn mnist_compares_estimators_and_a_replay_gives_the_same_figures() {
         assert!(number(arm, "/likelihood/log_p/nats") < 0.0, "{arm}");
         let last = &arm["snapshots"][4];
         assert!(number(last, "/restored/all") > 0.3, "{last}");
-        assert_eq!(last["positive"]["mean_tau"].is_null(), !arm["label"].as_str().unwrap().starts_with("ucd"));
+        let couples = arm["config"]["estimator"]["name"].as_str().unwrap().starts_with("ucd");
+        assert_eq!(last["positive"]["mean_tau"].is_null(), !couples);
         let near =
             ["modes", "samples"].iter().any(|kind| number(last, &format!("/judged/0/{kind}/frechet")) < 0.25 * ceiling);
         assert_eq!(arm["learns"], near);
@@ -112,14 +125,16 @@ fn mnist_compares_estimators_and_a_replay_gives_the_same_figures() {
             None => assert!(report.contains(&format!("({label}-time.png)")), "{label}\n{report}"),
         }
     }
-    assert!(report.contains("floor") && report.contains("ceiling") && report.contains("--replay results.json"));
+    assert!(report.contains("floor") && report.contains("ceiling") && report.contains("ceiling"));
 
-    let replay = run(folder.path(), &["paper", "mnist", "--out", "b", "--replay", "a/results.json", "--threads", "2"]);
-    assert_eq!(check_files(folder.path(), "b", &replay).lines().next(), report.lines().next());
-    assert!(timeless(folder.path(), "b") == timeless(folder.path(), "a"), "a replay gives other figures");
+    // The command that the report gives.
+    let again = report.split('`').find(|text| text.contains("--replay")).unwrap();
+    let replay = line(folder.path(), &format!("{} --threads 2", again.strip_prefix("bitboltz ").unwrap()));
+    assert_eq!(check_files(folder.path(), "a-again", &replay).lines().next(), report.lines().next());
+    assert!(timeless(folder.path(), "a-again") == timeless(folder.path(), "a"), "a replay gives other figures");
     for file in ["ucd-lmi-time.png", "pcd-modes.png", "frechet-modes.svg"] {
         let bytes = |out: &str| std::fs::read(folder.path().join(out).join(file)).unwrap();
-        assert!(bytes("a") == bytes("b"), "{file}");
+        assert!(bytes("a") == bytes("a-again"), "{file}");
     }
     // Results of another experiment, and of one that trained nothing.
     let again = |name: &str, file: &str| line(folder.path(), &format!("paper {name} --out c --replay {file}"));
@@ -134,9 +149,41 @@ fn ablation_says_what_each_technique_is_worth() {
     let folder = tempfile::tempdir().unwrap();
     let report = check_files(folder.path(), "a", &quick(folder.path(), "ablation", "--out a"));
     let found = results(&folder.path().join("a"));
-    let labels = ["all", "no-centering", "no-marginalisation", "normal-init", "no-local-mode", "published-batch"];
+    let labels = [
+        "all",
+        "seed-1",
+        "no-centering",
+        "no-marginalisation",
+        "normal-init",
+        "no-local-mode",
+        "published-batch",
+        "clamped-gibbs",
+        "momentum",
+        "average",
+        "centering-both",
+        "i8-chains",
+    ];
     check_arms(&found, &labels);
     assert!(report.contains("What each technique is worth") && report.contains("| no-centering |"), "{report}");
+    let differences = found["differences"].as_array().unwrap();
+    assert_eq!(differences.iter().map(|other| other["arm"].as_str().unwrap()).collect::<Vec<_>>(), labels[1..]);
+    let arm = |label: &str| found["trainings"].as_array().unwrap().iter().find(|arm| arm["label"] == label).unwrap();
+    let all = arm("all");
+    for difference in differences {
+        let other = arm(difference["arm"].as_str().unwrap());
+        if !other["failed"].is_null() {
+            assert!(difference["failed"] == true && difference["modes"].is_null(), "{difference}");
+            continue;
+        }
+        for kind in ["modes", "samples"] {
+            let distance = |arm: &Value| number(arm, &format!("/snapshots/4/judged/0/{kind}/frechet"));
+            assert_eq!(number(difference, &format!("/{kind}")), distance(other) - distance(all));
+        }
+        let nats = |arm: &Value| number(arm, "/likelihood/log_p/nats");
+        assert_eq!(number(difference, "/nats"), nats(all) - nats(other));
+        // Neither the seed nor any technique leaves everything as it is.
+        assert_ne!(number(difference, "/modes"), 0.0, "{difference}");
+    }
 }
 
 #[test]

@@ -51,7 +51,7 @@ use crate::{
     grid::GridError,
     model_file::ModelFile,
     stages::Stages,
-    train::{TrainConfig, TrainError},
+    train::{Pretrain, TrainConfig, TrainError},
 };
 
 /// The experiments.
@@ -71,12 +71,6 @@ pub enum Name {
     Inpaint,
     /// Each technique off in turn.
     Ablation,
-}
-
-impl From<FeaturesError> for PaperError {
-    fn from(error: FeaturesError) -> Self {
-        Self::Judge(error.into())
-    }
 }
 
 impl Name {
@@ -175,14 +169,19 @@ impl<'a> Settings<'a> {
         pace.cloned().or_else(earlier)
     }
 
-    /// Gives a configuration the seed, and makes it small in the small version.
+    /// Adds the seed to that of a configuration, and makes it small in the small version.
     fn adapt(&self, config: &mut TrainConfig) {
-        config.seed = self.seed;
+        config.seed = config.seed.wrapping_add(self.seed);
         if self.quick {
             config.hidden = QUICK_HIDDEN.to_vec();
             config.batch = config.batch.min(QUICK_BATCH);
-            if let Estimator::Ucd { horizon, .. } = config.estimator {
-                config.estimator = config.estimator.with_horizon(Horizon { cap: QUICK_CAP, ..horizon });
+            for estimator in [Some(&mut config.estimator), config.clamped_estimator.as_mut()].into_iter().flatten() {
+                if let Estimator::Ucd { horizon, .. } = *estimator {
+                    *estimator = estimator.with_horizon(Horizon { cap: QUICK_CAP, ..horizon });
+                }
+            }
+            if let Some(Pretrain::Greedy { updates }) = &mut config.pretrain {
+                *updates = QUICK_UPDATES;
             }
         }
     }
@@ -209,8 +208,29 @@ pub struct Outcome {
     pub configuration: serde_json::Value,
     /// Every figure of the report. A JSON object, whose fields stand at the top of `results.json`.
     pub results: serde_json::Value,
-    /// Whether models were trained in it, for a time.
-    pub by_clock: bool,
+    /// What gives the same numbers again.
+    pub repeat: Repeat,
+}
+
+/// What gives the same numbers again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    /// The same command; there is nothing to replay.
+    Command,
+    /// The same command, or a replay: models were trained for numbers of updates.
+    Updates,
+    /// A replay: models were trained for minutes.
+    Replay,
+}
+
+impl Repeat {
+    /// Of an experiment that trains models at this pace; `None` if an earlier run said it.
+    fn of(pace: Option<&Pace>) -> Self {
+        match pace {
+            Some(Pace::Minutes(_)) => Self::Replay,
+            Some(Pace::Updates(_)) | None => Self::Updates,
+        }
+    }
 }
 
 /// Why there is no result.
@@ -270,6 +290,12 @@ pub enum PaperError {
     NothingToReplay,
 }
 
+impl From<FeaturesError> for PaperError {
+    fn from(error: FeaturesError) -> Self {
+        Self::Judge(error.into())
+    }
+}
+
 /// Runs an experiment and writes its report, plots and results into a folder, and returns the files. `command` is how it
 /// was called.
 ///
@@ -288,7 +314,7 @@ pub fn run(
         Name::Inpaint => inpaint::run(settings)?,
         Name::Mnist | Name::Fashion | Name::Images8 | Name::Cifar10 | Name::Ablation => contest::run(name, settings)?,
     };
-    let provenance = Provenance::new(name.name(), command, settings, start.elapsed());
+    let provenance = Provenance::new(name.name(), command, out, settings, start.elapsed());
     let mut files: Vec<(String, Vec<u8>)> = Vec::new();
     for plot in &outcome.plots {
         let failed = |error: io::Error| PaperError::Plot { name: plot.name.clone(), reason: error.to_string() };
@@ -297,7 +323,7 @@ pub fn run(
     }
     files.extend(outcome.pictures.into_iter().map(|picture| (format!("{}.png", picture.name), picture.png)));
     let mut report = outcome.report;
-    provenance.describe(&mut report, outcome.by_clock);
+    provenance.describe(&mut report, outcome.repeat);
     files.push(("report.md".to_owned(), report.text().as_bytes().to_vec()));
     let names: Vec<String> = files.iter().map(|(name, _)| name.clone()).collect();
     // Last: whoever finds it finds the rest.

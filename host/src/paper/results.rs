@@ -1,11 +1,11 @@
 //! `results.json`: every figure, with what is needed to get it again.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Settings, report::Report};
+use super::{Repeat, Settings, report::Report};
 use crate::{batch::kernels::Isa, bench::machine::cpu_model};
 
 /// Where figures come from.
@@ -23,6 +23,9 @@ pub struct Provenance {
     data: Option<String>,
     /// The network of features instead of the usual one.
     features: Option<String>,
+    /// The command that repeats the numbers of updates, if models were trained.
+    #[serde(skip)]
+    replay: String,
     machine: Machine,
     /// Wall time.
     seconds: f64,
@@ -41,9 +44,22 @@ struct Machine {
 }
 
 impl Provenance {
-    /// Of a run that took so long.
-    pub fn new(experiment: &'static str, command: &str, settings: &Settings<'_>, took: Duration) -> Self {
+    /// Of a run into a folder that took so long.
+    pub fn new(
+        experiment: &'static str,
+        command: &str,
+        folder: &Path,
+        settings: &Settings<'_>,
+        took: Duration,
+    ) -> Self {
+        // Beside the folder: in it the new one would be a foreign file.
+        let again = match folder.file_name() {
+            Some(name) => folder.with_file_name(format!("{}-again", name.to_string_lossy())),
+            None => folder.join("../again"),
+        };
+        let (again, results) = (again.display(), folder.join("results.json"));
         Self {
+            replay: format!("bitboltz paper {experiment} --out {again} --replay {}", results.display()),
             experiment,
             command: command.to_owned(),
             version: env!("CARGO_PKG_VERSION"),
@@ -63,16 +79,22 @@ impl Provenance {
         }
     }
 
-    /// The report's last section. `by_clock` says that models were trained for a time.
-    pub fn describe(&self, report: &mut Report, by_clock: bool) {
+    /// The report's last section. `repeat` says what gives the same numbers again.
+    pub fn describe(&self, report: &mut Report, repeat: Repeat) {
         let Machine { processor, threads, system, architecture, kernels } = &self.machine;
         report.section("How this was made");
-        let again = match by_clock {
-            false => "The same seed gives the same numbers, but for the wall time.".to_owned(),
-            true => format!(
-                "How many updates fit into a minute is up to the machine; `bitboltz paper {} --replay results.json` does as \
-                 many updates as this run did, and gives the same numbers, but for the wall time.",
-                self.experiment
+        let again = match repeat {
+            Repeat::Command => "The same seed gives the same numbers, but for the wall time.".to_owned(),
+            Repeat::Updates => {
+                format!(
+                    "The same command gives the same numbers, but for the wall time, and so does `{}`.",
+                    self.replay
+                )
+            }
+            Repeat::Replay => format!(
+                "How many updates fit into a minute is up to the machine; `{}` does as many updates as this run did, and \
+                 gives the same numbers, but for the wall time.",
+                self.replay
             ),
         };
         report.add(format_args!(

@@ -5,7 +5,7 @@
 //! mark, the number of updates at which a model was looked at, is in `results.json`, and a [replay](super::replay) stops
 //! at the same marks: an update does not depend on the clock, and so the same seed gives the same numbers.
 
-use std::sync::atomic::Ordering;
+use std::{ops::ControlFlow, sync::atomic::Ordering};
 
 use bitboltz_core::image::Geometry;
 use serde::Serialize;
@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{PaperError, Settings, report::number};
 use crate::{
     bits::BitMatrix,
-    train::{TrainConfig, TrainError, Trainer, UpdateReport},
+    train::{Pretrain, TrainConfig, TrainError, Trainer, UpdateReport, pretrain::greedy},
 };
 
 /// Shares of a budget at which a model is looked at.
@@ -112,10 +112,10 @@ pub struct PhaseMeans {
     pub mean_tau: Option<f64>,
     /// Longest τ.
     pub max_tau: Option<u32>,
-    /// Mean sweeps T of the searches.
+    /// Mean sweeps T of the local mode searches, or of the mean fields; 0 where there is neither.
     #[serde(rename = "mean_T")]
     pub mean_t: f64,
-    /// Chains that were left out because they hit their cap.
+    /// Chains that were left out because their pair had not met at its cap, or their search had found no mode at its own.
     pub cap_hits: usize,
     /// Chains that gave an estimate.
     pub chains: usize,
@@ -166,8 +166,8 @@ pub struct Trained<T> {
     pub trainer: Trainer,
 }
 
-/// Trains a model on `data`, and calls `look` at every mark of `pace`. An update or a look that fails ends the run. `name`
-/// is shown.
+/// Trains a model on `data`, and calls `look` at every mark of `pace`. An update or a look that fails ends the run, and so
+/// does pretraining. `name` is shown.
 ///
 /// # Errors
 /// [`PaperError::Train`], if the run cannot even begin; [`PaperError::Stopped`].
@@ -180,7 +180,10 @@ pub fn train<T>(
     settings: &Settings<'_>,
     look: &mut dyn FnMut(&Trainer, &Snapshot) -> Result<T, String>,
 ) -> Result<Trained<T>, PaperError> {
-    let mut trainer = Trainer::new(config.clone(), data.clone(), geometry)?;
+    let (mut trainer, failed) = begin(name, config, data, geometry, settings)?;
+    if failed.is_some() {
+        return Ok(Trained { looks: Vec::new(), marks: vec![1], failed, trainer });
+    }
     let (mut looks, mut marks) = (Vec::new(), Vec::new());
     let mut way = 0;
     for index in 0..pace.len() {
@@ -217,6 +220,36 @@ pub fn train<T>(
     Ok(Trained { looks, marks, failed: None, trainer })
 }
 
+/// A trainer before its first update, pretrained if the settings say so: its clock has run since then. Where pretraining
+/// failed, a trainer without it, and the reason.
+fn begin(
+    name: &str,
+    config: &TrainConfig,
+    data: &BitMatrix,
+    geometry: Geometry,
+    settings: &Settings<'_>,
+) -> Result<(Trainer, Option<String>), PaperError> {
+    let (config, data) = (config.clone(), data.clone());
+    let Some(Pretrain::Greedy { updates }) = config.pretrain else {
+        return Ok((Trainer::new(config, data, geometry)?, None));
+    };
+    let progress = settings.stages.begin(&format!("{name}: pretraining"), updates * config.hidden.len() as u64);
+    let start = greedy(&config, updates, &data, geometry, &mut |_| {
+        progress(1);
+        if settings.stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    drop(progress);
+    match start {
+        Ok(Some(start)) => Ok((Trainer::pretrained(config, data, geometry, start)?, None)),
+        Ok(None) => Err(PaperError::Stopped),
+        Err(error @ TrainError::Pretrain { .. }) => {
+            let plain = TrainConfig { pretrain: None, ..config };
+            Ok((Trainer::new(plain, data, geometry)?, Some(reason(&error))))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// The error without its advice, which is about options of another command.
 fn reason(error: &TrainError) -> String {
     match error {
@@ -224,6 +257,9 @@ fn reason(error: &TrainError) -> String {
             format!("update {step}: none of the {chains} pairs of the {phase} phase had met at the cap")
         }
         TrainError::Diverged { step } => format!("update {step}: a parameter is no longer finite"),
+        TrainError::Pretrain { machine, source } => {
+            format!("pretraining of hidden layer {machine}: {}", reason(source))
+        }
         other => other.to_string(),
     }
 }
@@ -294,6 +330,32 @@ mod tests {
         let pace = Pace::Updates(vec![1, 2, 3]);
         let found = train("m", &config(), &data(), Geometry::default(), &pace, &settings, &mut refused).unwrap();
         assert_eq!((found.looks.len(), found.marks, found.failed), (1, vec![1, 2], Some("no mode".to_owned())));
+    }
+
+    #[test]
+    fn time_of_pretraining_counts_and_its_failure_is_a_result() {
+        let settings = Settings::new(&Quiet);
+        let config = TrainConfig { pretrain: Some(Pretrain::Greedy { updates: 5 }), ..config() };
+        let found = run(&config, &Pace::of_updates(4), &settings).unwrap();
+        let mut plain = Trainer::new(config.clone(), data(), Geometry::default()).unwrap();
+        let before = plain.seconds();
+        (0..4).for_each(|_| _ = plain.update().unwrap());
+        assert_eq!(found.trainer.parameters(), plain.parameters());
+        assert!(before > 0.0 && found.failed.is_none() && found.looks[0].0.seconds > 0.0);
+        // Its time is over before the first update.
+        let late = run(&config, &Pace::Minutes(vec![1e-9, 2e-9]), &settings).unwrap();
+        assert_eq!((&late.marks[..], late.looks.len()), (&[0, 0][..], 2));
+        let again = run(&config, &Pace::Updates(late.marks), &settings).unwrap();
+        assert_eq!(again.trainer.parameters(), late.trainer.parameters());
+
+        let wild = TrainConfig { learning_rate: 1e39, ..config.clone() };
+        let found = run(&wild, &Pace::of_updates(4), &settings).unwrap();
+        let failed = found.failed.unwrap();
+        assert!(failed.contains("pretraining of hidden layer 1: update") && !failed.contains("checkpoint"), "{failed}");
+        assert_eq!((found.looks.len(), &found.marks[..]), (0, &[1][..]));
+        let stop = AtomicBool::new(true);
+        let stopped = run(&config, &Pace::Updates(vec![0]), &Settings { stop: &stop, ..settings });
+        assert!(matches!(stopped, Err(PaperError::Stopped)));
     }
 
     #[test]

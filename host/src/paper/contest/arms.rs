@@ -1,11 +1,11 @@
 //! What is compared, as tables: a line for each arm, of what is different in its training.
 
-use bitboltz_core::coupling::Horizon;
+use bitboltz_core::{coupling::Horizon, weights::WeightKind};
 use serde::Serialize;
 
 use crate::{
     estimator::Estimator,
-    train::{Init, TrainConfig, config::CAP},
+    train::{CenteringOffsets, Init, Pretrain, TrainConfig, config::CAP},
 };
 
 /// One of the things that are compared.
@@ -32,40 +32,104 @@ fn estimator(name: &str) -> TrainConfig {
     TrainConfig { estimator: estimator.with_horizon(Horizon { cap: CAP, ..Horizon::default() }), ..ours() }
 }
 
-/// The defaults of `bitboltz train`, alone.
-pub fn defaults() -> Vec<Arm> {
-    vec![arm("ucd-lmi", "the defaults: local mode, one Gibbs sweep, coupled Metropolis-Hastings; centered", ours())]
+/// The reference again with another seed: how far two runs of the same settings are apart.
+pub const SEED: &str = "seed-1";
+/// The arm of [`estimators`] that the others are measured by, and for which the settings were tuned.
+pub const TUNED: &str = "ucd-lmi";
+/// The arm of [`techniques`] that the others are measured by.
+pub const ALL: &str = "all";
+/// At rate 0.05 estimators with persistent chains swing unless they begin with a pretrained machine.
+const PERSISTENT_RATE: f64 = 0.01;
+/// Updates of each layer's machine before the classical method begins.
+const PRETRAINING: u64 = 600;
+
+/// The seed of an arm is added to that of the experiment.
+fn other_seed() -> Arm {
+    arm(SEED, "the first arm with another seed: weights, order of images and chains", TrainConfig { seed: 1, ..ours() })
 }
 
-/// Each estimator from the same start.
+/// The defaults, but for a clamped phase whose pairs can meet at any size.
+fn clamped_gibbs() -> TrainConfig {
+    TrainConfig { clamped_estimator: Some(estimator("ucd-lmi-gibbs").estimator), ..ours() }
+}
+
+/// The defaults of `bitboltz train`, alone.
+pub fn defaults() -> Vec<Arm> {
+    vec![arm(TUNED, "local mode, one Gibbs sweep, coupled Metropolis-Hastings; centered", ours())]
+}
+
+/// Each estimator on the same data, most from the same start.
 pub fn estimators() -> Vec<Arm> {
     vec![
-        arm("ucd-lmi", "local mode, one Gibbs sweep, coupled Metropolis-Hastings", ours()),
+        arm(TUNED, "local mode, one Gibbs sweep, coupled Metropolis-Hastings", ours()),
+        other_seed(),
         arm(
             "ucd-lmi-published",
-            "the same with the published settings: batch 1000, rate 0.01, no centering, bits in all statistics",
+            "ucd-lmi with the published settings: batch 1000, rate 0.01, no centering, bits in all statistics",
             TrainConfig::paper_defaults(),
         ),
+        arm(
+            "ucd-lmi-clamped-gibbs",
+            "ucd-lmi, in the clamped phase with coupled Gibbs (ucd-lmi-gibbs)",
+            clamped_gibbs(),
+        ),
         arm("cd-1", "contrastive divergence, one Gibbs sweep from the data", estimator("cd-1")),
-        arm("pcd", "persistent contrastive divergence, one Gibbs sweep", estimator("pcd")),
+        arm(
+            "pcd",
+            "persistent contrastive divergence, one Gibbs sweep; rate 0.01, since it swings at 0.05",
+            TrainConfig { learning_rate: PERSISTENT_RATE, ..estimator("pcd") },
+        ),
+        arm(
+            "mean-field",
+            "the classical method: mean fields given the data, persistent free chains of one Gibbs sweep; rate 0.01, since \
+             it swings at 0.05",
+            TrainConfig { learning_rate: PERSISTENT_RATE, ..estimator("mean-field") },
+        ),
+        arm(
+            "mean-field-greedy",
+            "the classical method with its pretraining, layer by layer, whose time counts",
+            TrainConfig { pretrain: Some(Pretrain::Greedy { updates: PRETRAINING }), ..estimator("mean-field") },
+        ),
         arm("ucd-lmi-gibbs", "local mode, one Gibbs sweep, coupled Gibbs", estimator("ucd-lmi-gibbs")),
         arm("ucd-gibbs", "random bits, coupled Gibbs", estimator("ucd-gibbs")),
     ]
 }
 
-/// The default, then each of its techniques off in turn.
+/// The defaults, then each of their techniques off in turn, then others on in turn.
 pub fn techniques() -> Vec<Arm> {
     vec![
-        arm("all", "the defaults", ours()),
-        arm("no-centering", "the plain gradient", TrainConfig { centering: None, ..ours() }),
-        arm("no-marginalisation", "bits in all statistics", TrainConfig { marginalise: false, ..ours() }),
+        arm(ALL, "the defaults", ours()),
+        other_seed(),
+        arm("no-centering", "off: the plain gradient", TrainConfig { centering: None, ..ours() }),
+        arm("no-marginalisation", "off: bits in all statistics", TrainConfig { marginalise: false, ..ours() }),
         arm(
             "normal-init",
-            "weights from N(0, 0.01²) at the start instead of orthogonal ones",
+            "off: weights from N(0, 0.01²) at the start instead of orthogonal ones",
             TrainConfig { init: Init::Normal { std: 0.01 }, ..ours() },
         ),
-        arm("no-local-mode", "chains start at random bits (ucd-mh)", estimator("ucd-mh")),
-        arm("published-batch", "batch 1000, rate 0.01", TrainConfig { batch: 1000, learning_rate: 0.01, ..ours() }),
+        arm("no-local-mode", "off: chains start at random bits (ucd-mh)", estimator("ucd-mh")),
+        arm(
+            "published-batch",
+            "off: batch 1000 and rate 0.01, both at once, as published",
+            TrainConfig { batch: 1000, learning_rate: 0.01, ..ours() },
+        ),
+        arm("clamped-gibbs", "on: coupled Gibbs in the clamped phase (ucd-lmi-gibbs)", clamped_gibbs()),
+        arm(
+            "momentum",
+            "on: momentum 0.9, with rate 0.005 for the same length of steps",
+            TrainConfig { momentum: 0.9, learning_rate: 0.005, ..ours() },
+        ),
+        arm(
+            "average",
+            "on: the model is an average of weights, their mean age 0.05 of the run",
+            TrainConfig { average: Some(0.05), ..ours() },
+        ),
+        arm(
+            "centering-both",
+            "on: centered by the means of both phases",
+            TrainConfig { centering_offsets: CenteringOffsets::Both, ..ours() },
+        ),
+        arm("i8-chains", "on: chains run on 8-bit weights", TrainConfig { chain_weights: WeightKind::I8, ..ours() }),
     ]
 }
 
@@ -79,10 +143,14 @@ mod tests {
             for (i, arm) in arms.iter().enumerate() {
                 arm.config.check().unwrap();
                 assert!(arm.label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'), "{}", arm.label);
-                // The same start and seed, and something else than all before.
-                assert_eq!((arm.config.seed, &arm.config.hidden), (0, &arms[0].config.hidden));
+                // The same widths and seed, and something else than all before.
+                assert_eq!(arm.config.hidden, arms[0].config.hidden);
+                assert_eq!(arm.config.seed, u64::from(arm.label == SEED));
                 assert!(arms[..i].iter().all(|other| other.config != arm.config && other.label != arm.label));
             }
         }
+        let first = |arms: Vec<Arm>| (arms[0].label, arms[0].config.clone());
+        let same = TrainConfig::default();
+        assert_eq!([first(estimators()), first(techniques())], [(TUNED, same.clone()), (ALL, same)]);
     }
 }

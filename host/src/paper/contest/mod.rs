@@ -1,25 +1,31 @@
 //! Models trained under equal conditions and judged alike: `mnist` and `fashion` (each estimator), `ablation` (each
-//! technique off in turn), `images8` and `cifar10` (8-bit pixels).
+//! technique off or on in turn), `images8` and `cifar10` (8-bit pixels).
 //!
 //! | file | holds |
 //! |---|---|
 //! | [`arms`] | what is compared, as tables |
 //! | [`round`] | the arms on one data set: training and figures |
-//! | `text` | the report, with its tables and grids |
+//! | [`differences`] | arms against the one that the others are measured by |
+//! | `text` | the report, with its grids |
+//! | `findings`, `tables` | what was found, in sentences and tables |
 //! | `plots` | curves over the time of training |
 
 pub mod arms;
+pub mod differences;
+mod findings;
 mod plots;
 pub mod round;
+mod tables;
 mod text;
 
 use serde::Serialize;
 
 use self::{
     arms::Arm,
-    round::{Found, Round, Shown},
+    differences::Difference,
+    round::{Found, LEARNT, Round, Seen},
 };
-use super::{Name, Outcome, PaperError, Settings, subject::Subject, training::Pace};
+use super::{Name, Outcome, PaperError, Repeat, Settings, subject::Subject, training::Pace};
 use crate::{
     eval::{
         blocks::BlockMeans,
@@ -42,23 +48,23 @@ struct Contest {
     samples: usize,
     /// Minutes of training for each arm, unless told otherwise.
     minutes: f64,
-    /// Whether the first arm is what the others are measured by.
-    ablation: bool,
+    /// The arm that the others are measured by.
+    reference: &'static str,
 }
 
 impl Contest {
     fn of(name: Name) -> Self {
         let estimators = Self {
             title: "Each estimator from the same start",
-            introduction: "Deep Boltzmann machines trained end to end, without pretraining unless an arm says otherwise: \
-                           the same data, initial weights, order of images, widths and minutes of training for every \
-                           estimator.",
+            introduction: "Deep Boltzmann machines trained by each estimator, end to end and without pretraining unless an \
+                           arm says otherwise: the same data, initial weights, order of images, widths and minutes of \
+                           training.",
             data: &["mnist"],
             bits: 1,
             arms: arms::estimators(),
             samples: 10_000,
             minutes: 10.0,
-            ablation: false,
+            reference: arms::TUNED,
         };
         let planes = Self {
             title: "8-bit pixels",
@@ -69,16 +75,16 @@ impl Contest {
             arms: arms::defaults(),
             samples: 2500,
             minutes: 30.0,
-            ablation: false,
+            reference: arms::TUNED,
         };
         match name {
             Name::Fashion => Self { data: &["fashion-mnist"], ..estimators },
             Name::Ablation => Self {
                 title: "What each technique is worth",
-                introduction: "The defaults of `bitboltz train`, then each of their techniques off in turn: the same data, \
-                               order of images, widths and minutes of training.",
+                introduction: "The defaults of `bitboltz train`, then each of their techniques off in turn, then others on in \
+                               turn: the same data, order of images, widths and minutes of training.",
                 arms: arms::techniques(),
-                ablation: true,
+                reference: arms::ALL,
                 ..estimators
             },
             Name::Images8 => planes,
@@ -120,6 +126,8 @@ pub struct Efforts {
 /// What is run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Plan {
+    /// Whether it is the small version.
+    pub quick: bool,
     /// Data sets.
     pub data: Vec<String>,
     /// Bits a pixel.
@@ -134,12 +142,16 @@ pub struct Plan {
     pub restored: usize,
     /// None with more than 1 bit a pixel.
     pub likelihood: Option<Efforts>,
+    /// An arm learns if the distance of its modes or of its samples is below this share of the ceiling's.
+    pub learnt: f64,
 }
 
 impl Plan {
     fn new(contest: &Contest, settings: &Settings<'_>) -> Self {
         let black_and_white = contest.bits == 1;
         let mut plan = Self {
+            quick: settings.quick,
+            learnt: LEARNT,
             data: settings
                 .data
                 .as_ref()
@@ -210,6 +222,8 @@ pub struct Results {
     pub comparisons: Vec<Comparison>,
     /// Every arm on every data set.
     pub trainings: Vec<Found>,
+    /// The arms of each data set against that which the others are measured by.
+    pub differences: Vec<Difference>,
     /// Arms that were still to come when the experiment was stopped.
     pub not_run: Vec<String>,
 }
@@ -223,8 +237,8 @@ pub fn run(name: Name, settings: &Settings<'_>) -> Result<Outcome, PaperError> {
     let plan = Plan::new(&contest, settings);
     let rounds: Vec<Round> = plan.data.iter().map(|data| open(data, &plan, settings)).collect::<Result<_, _>>()?;
     let comparisons = rounds.iter().map(compare).collect();
-    let mut results = Results { comparisons, trainings: Vec::new(), not_run: Vec::new() };
-    let mut shown: Vec<Shown> = Vec::new();
+    let mut results = Results { comparisons, trainings: Vec::new(), differences: Vec::new(), not_run: Vec::new() };
+    let mut seen: Vec<Vec<Seen>> = Vec::new();
     let mut stopped = false;
     for round in &rounds {
         for arm in &plan.arms {
@@ -234,7 +248,7 @@ pub fn run(name: Name, settings: &Settings<'_>) -> Result<Outcome, PaperError> {
                 match round.run(name.clone(), arm, &pace, plan.likelihood, settings) {
                     Ok((found, pictures)) => {
                         results.trainings.push(found);
-                        shown.push(pictures);
+                        seen.push(pictures);
                     }
                     Err(PaperError::Stopped) => stopped = true,
                     Err(error) => return Err(error),
@@ -248,14 +262,18 @@ pub fn run(name: Name, settings: &Settings<'_>) -> Result<Outcome, PaperError> {
     if results.trainings.is_empty() {
         return Err(if stopped { PaperError::Stopped } else { PaperError::NothingToReplay });
     }
-    let (report, plots, pictures) = text::write(&contest, &plan, &results, &rounds, &shown)?;
+    for Comparison { data, .. } in &results.comparisons {
+        let found: Vec<&Found> = results.trainings.iter().filter(|arm| arm.data == *data).collect();
+        results.differences.extend(differences::of(&found, contest.reference));
+    }
+    let (report, plots, pictures) = text::write(&contest, &plan, &results, &rounds, &seen)?;
     Ok(Outcome {
         report,
         plots,
         pictures,
         configuration: serde_json::to_value(&plan)?,
         results: serde_json::to_value(&results)?,
-        by_clock: true,
+        repeat: Repeat::of(plan.pace.as_ref()),
     })
 }
 
@@ -330,13 +348,17 @@ mod tests {
     #[test]
     fn what_was_finished_before_a_stop_is_reported_and_can_be_replayed() {
         let at = |words| StopAt { words, stop: AtomicBool::new(false) };
-        // The first mark of the third arm.
+        // The first mark of the fifth arm.
+        let labels: Vec<&str> = arms::estimators().iter().map(|arm| arm.label).collect();
         let stopped = quick(&at("digits: cd-1: 3 updates"), None).unwrap();
-        assert_eq!(names(&stopped, "trainings"), ["digits: ucd-lmi", "digits: ucd-lmi-published"]);
+        assert_eq!(
+            names(&stopped, "trainings"),
+            labels[..4].iter().map(|label| format!("digits: {label}")).collect::<Vec<_>>()
+        );
         let not_run = names(&stopped, "not_run");
-        assert_eq!(not_run, ["digits: cd-1", "digits: pcd", "digits: ucd-lmi-gibbs", "digits: ucd-gibbs"]);
+        assert_eq!(not_run, labels[4..].iter().map(|label| format!("digits: {label}")).collect::<Vec<_>>());
         assert!(stopped.report.text().contains("Still to come were: digits: cd-1, digits: pcd"));
-        assert_eq!(stopped.pictures.len(), 2 * 3);
+        assert_eq!(stopped.pictures.len(), 4 * 3);
         let early = quick(&at("digits: ucd-lmi: 3 updates"), None);
         assert!(matches!(early, Err(PaperError::Stopped)));
 

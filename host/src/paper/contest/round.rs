@@ -22,9 +22,7 @@ use crate::{
     train::{TrainConfig, Trainer},
 };
 
-/// Modes of a mark that are shown.
-pub(super) const STRIP: usize = 12;
-/// Pictures at the end.
+/// Pictures of each kind that are kept of a mark.
 const SHOWN: usize = 100;
 /// A generator learns if its distance is below this share of the ceiling's.
 pub(super) const LEARNT: f64 = 0.25;
@@ -57,7 +55,7 @@ pub struct Row {
     pub snapshot: Snapshot,
     /// By each judge.
     pub judged: Vec<Judged>,
-    /// Share of the hidden left half that the lowest of eight modes restores.
+    /// Share of the hidden left half that the lowest of several modes restores.
     pub restored: Option<Restored>,
     /// With the effort on the way, at the last mark too.
     pub likelihood: Option<Likelihood>,
@@ -90,7 +88,7 @@ pub struct Found {
     pub snapshots: Vec<Row>,
     /// In the end, with the effort for that, unless it failed.
     pub likelihood: Option<Likelihood>,
-    /// Whether its modes or its samples came nearer than a quarter of the ceiling's distance at the last mark.
+    /// Whether the distance of its modes or of its samples was below [`LEARNT`] of the ceiling's at the last mark.
     pub learns: bool,
 }
 
@@ -101,14 +99,8 @@ impl Found {
     }
 }
 
-/// Pictures of an arm, as rows of bits.
-#[derive(Clone, Debug)]
-pub(super) struct Shown {
-    /// Some modes of each mark, from the same random bits each time.
-    pub(super) strips: Vec<BitMatrix>,
-    /// Modes and samples of the last mark.
-    pub(super) last: Option<[BitMatrix; 2]>,
-}
+/// Pictures of a model at a mark, as rows of bits: modes, from the same random bits each time, and samples.
+pub(super) type Seen = [BitMatrix; 2];
 
 impl Round {
     /// Judges the real images and the noise; refuses what cannot be judged.
@@ -125,7 +117,7 @@ impl Round {
         Ok(Self { puzzle: puzzle.transpose()?, subject, judges })
     }
 
-    /// Trains an arm and judges it.
+    /// Trains an arm and judges it: what was found, and the pictures of each mark that was judged.
     pub(super) fn run(
         &self,
         name: String,
@@ -133,16 +125,14 @@ impl Round {
         pace: &Pace,
         efforts: Option<Efforts>,
         settings: &Settings<'_>,
-    ) -> Result<(Found, Shown), PaperError> {
-        let mut shown = Shown { strips: Vec::new(), last: None };
-        let mut look =
-            |trainer: &Trainer, snapshot: &Snapshot| self.look(&name, trainer, snapshot, efforts, settings, &mut shown);
+    ) -> Result<(Found, Vec<Seen>), PaperError> {
+        let mut look = |trainer: &Trainer, snapshot: &Snapshot| self.look(&name, trainer, snapshot, efforts, settings);
         let Subject { data, geometry, train: images, .. } = &self.subject;
         let trained = train(&name, &arm.config, images, *geometry, pace, settings, &mut look)?;
         if let Some(failed) = &trained.failed {
             settings.stages.note(&format!("{name}: failed: {failed}"));
         }
-        let snapshots: Vec<Row> = trained.looks.into_iter().map(|(_, row)| row).collect();
+        let (snapshots, seen): (Vec<Row>, Vec<Seen>) = trained.looks.into_iter().map(|(_, look)| look).unzip();
         let parameters = trained.trainer.parameters();
         let likelihood = efforts
             .filter(|_| trained.failed.is_none())
@@ -164,7 +154,7 @@ impl Round {
             likelihood,
             name,
         };
-        Ok((found, shown))
+        Ok((found, seen))
     }
 
     /// log Z and the bound on log p(v).
@@ -189,8 +179,7 @@ impl Round {
         snapshot: &Snapshot,
         efforts: Option<Efforts>,
         settings: &Settings<'_>,
-        shown: &mut Shown,
-    ) -> Result<Row, String> {
+    ) -> Result<(Row, Seen), String> {
         let text = |error: &dyn std::fmt::Display| format!("update {}: {error}", snapshot.updates);
         let model = trainer.parameters().dbm().map_err(|error| text(&error))?;
         let count = self.judges.iter().map(Judge::count).max().unwrap_or(0).max(SHOWN);
@@ -206,15 +195,15 @@ impl Round {
             let modes = puzzle.modes(&model, settings.seed).map_err(|error| text(&error))?;
             Ok::<_, String>(puzzle.share(&modes))
         });
+        let restored = restored.transpose()?;
         if let Some(Judged { modes, samples, .. }) = judged.first() {
             settings.stages.note(&format!(
                 "{name}: {} updates, {:.1} s: Fréchet distance of modes {:.2}, of samples {:.2}",
                 snapshot.updates, snapshot.seconds, modes.frechet, samples.frechet
             ));
         }
-        shown.strips.push(drawn.modes.subset(0..STRIP));
-        shown.last = Some([&drawn.modes, &drawn.visible].map(|rows| rows.subset(0..SHOWN)));
         let likelihood = efforts.map(|efforts| self.likelihood(trainer.parameters(), &efforts.on_the_way, settings));
-        Ok(Row { snapshot: *snapshot, judged, restored: restored.transpose()?, likelihood })
+        let seen = [&drawn.modes, &drawn.visible].map(|rows| rows.subset(0..SHOWN));
+        Ok((Row { snapshot: *snapshot, judged, restored, likelihood }, seen))
     }
 }

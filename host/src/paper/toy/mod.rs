@@ -18,7 +18,7 @@ pub mod widths;
 use serde::Serialize;
 
 use self::widths::Scale;
-use super::{Outcome, PaperError, Settings};
+use super::{Outcome, PaperError, Repeat, Settings};
 use crate::{batch::ChainWeights, eval::random::random_parameters, power_law::PowerLaw, with_model};
 
 /// The scales of the weights: the paper's toy study draws them from N(0, 1). The first one's figures stand first.
@@ -147,7 +147,7 @@ pub fn run(settings: &Settings<'_>) -> Result<Outcome, PaperError> {
         pictures: Vec::new(),
         configuration: serde_json::to_value(&plan)?,
         results: serde_json::to_value(&results)?,
-        by_clock: false,
+        repeat: Repeat::Command,
     })
 }
 

@@ -1,0 +1,162 @@
+//! What a comparison found, in tables.
+
+use super::{
+    Comparison,
+    findings::{log_p, modes, samples},
+    round::Found,
+};
+use crate::{
+    eval::judge::Quality,
+    paper::report::{Report, maybe, number},
+};
+
+fn quality(label: &str, quality: &Quality) -> Vec<String> {
+    let Quality { coverage, distinct, frechet, .. } = quality;
+    let numbers = [*frechet, coverage.precision, coverage.recall, coverage.coverage];
+    [label.to_owned()].into_iter().chain(numbers.map(number)).chain([distinct.to_string()]).collect()
+}
+
+/// Figures of the last mark, beside floor, ceiling and baselines.
+pub(super) fn last(report: &mut Report, comparison: &Comparison, found: &[&Found]) {
+    report.add("At the last mark:");
+    let head = [
+        "arm",
+        "verdict",
+        "updates",
+        "seconds",
+        "distance of modes",
+        "of samples",
+        "left half restored, %",
+        "of on, %",
+        "log Z",
+        "±",
+        "bound on log p(v)",
+    ];
+    let mut rows = Vec::new();
+    for arm in found {
+        let verdict = match (&arm.failed, arm.learns) {
+            (Some(_), _) => "failed",
+            (None, true) => "learns",
+            (None, false) => "does not learn",
+        };
+        let restored = arm.last().and_then(|row| row.restored);
+        let log_z = arm.likelihood.as_ref().map(|likelihood| likelihood.log_z.mean);
+        let figures = [
+            modes(arm),
+            samples(arm),
+            restored.map(|share| 100.0 * share.all),
+            restored.map(|share| 100.0 * share.on),
+            log_z.map(|mean| mean.estimate),
+            log_z.map(|mean| mean.standard_error),
+            log_p(arm),
+        ];
+        let first = [arm.label.to_owned(), verdict.to_owned(), arm.updates.to_string(), number(arm.seconds)];
+        rows.push(first.into_iter().chain(figures.map(maybe)).collect());
+    }
+    let none = String::new;
+    let baseline = |label: &str, figures: [Option<f64>; 4], log_p: Option<f64>| {
+        let first = [label.to_owned(), none(), none(), none()];
+        let last = [none(), none(), log_p.map_or_else(none, number)];
+        first.into_iter().chain(figures.map(|figure| figure.map_or_else(none, number))).chain(last).collect::<Vec<_>>()
+    };
+    let bounds = &comparison.bounds[0];
+    let base_rate = found.iter().find_map(|arm| Some(arm.likelihood.as_ref()?.base_rate.nats));
+    for (label, quality, log_p) in
+        [("floor: training images", &bounds.floor, None), ("ceiling: independent pixels", &bounds.ceiling, base_rate)]
+    {
+        rows.push(baseline(label, [Some(quality.frechet), Some(quality.frechet), None, None], log_p));
+    }
+    for (label, restored) in
+        [("nearest training image", comparison.restored_nearest), ("majority", comparison.restored_majority)]
+    {
+        if let Some(share) = restored {
+            rows.push(baseline(label, [None, None, Some(100.0 * share.all), Some(100.0 * share.on)], None));
+        }
+    }
+    report.table(&head, &rows);
+    if found.iter().any(|arm| arm.likelihood.is_some()) {
+        report.add(
+            "log Z by annealed importance sampling, with its standard error; where it is too low, and that is the usual error, \
+             the bound is too high.",
+        );
+    }
+    for (judge, bounds) in comparison.bounds.iter().enumerate() {
+        report.add(format_args!("By {}:", bounds.features));
+        let mut rows = Vec::new();
+        for (arm, judged) in found.iter().filter_map(|arm| Some((arm, &arm.last()?.judged[judge]))) {
+            rows.push(quality(&format!("{}, modes", arm.label), &judged.modes));
+            rows.push(quality(&format!("{}, samples", arm.label), &judged.samples));
+        }
+        rows.push(quality("floor: training images", &bounds.floor));
+        rows.push(quality("ceiling: independent pixels", &bounds.ceiling));
+        let head = ["pictures", "Fréchet distance", "precision", "recall", "coverage", "distinct"];
+        report.table(&head, &rows);
+        report.add(format_args!(
+            "{} pictures each. Precision counts the smaller half of the balls around test images: no share reaches 1, not even \
+             of real images.",
+            bounds.samples
+        ));
+    }
+}
+
+/// Figures of every mark.
+pub(super) fn marks(report: &mut Report, found: &[&Found]) {
+    let head = [
+        "arm",
+        "updates",
+        "seconds",
+        "modes",
+        "samples",
+        "recall of modes",
+        "distinct modes",
+        "left half restored, %",
+        "bound on log p(v)",
+        "τ clamped",
+        "τ free",
+        "T clamped",
+        "T free",
+        "capped, of",
+        "chains",
+    ];
+    let mut rows = Vec::new();
+    for (arm, row) in found.iter().flat_map(|arm| arm.snapshots.iter().map(move |row| (arm, row))) {
+        let (judged, phases) = (&row.judged[0], [&row.snapshot.positive, &row.snapshot.negative]);
+        let hits: usize = phases.iter().map(|phase| phase.cap_hits).sum();
+        let chains: usize = phases.iter().map(|phase| phase.chains + phase.cap_hits).sum();
+        let mut cells = vec![arm.label.to_owned(), row.snapshot.updates.to_string(), number(row.snapshot.seconds)];
+        let coverage = judged.modes.coverage;
+        cells.extend([judged.modes.frechet, judged.samples.frechet, coverage.recall].map(number));
+        cells.push(judged.modes.distinct.to_string());
+        cells.push(maybe(row.restored.map(|share| 100.0 * share.all)));
+        cells.push(maybe(row.likelihood.as_ref().map(|found| found.log_p.nats)));
+        cells.extend(phases.map(|phase| maybe(phase.mean_tau)));
+        cells.extend(phases.map(|phase| number(phase.mean_t)));
+        cells.extend([hits.to_string(), chains.to_string()]);
+        rows.push(cells);
+    }
+    report.add(
+        "Every mark. τ, T and the chains that were left out because their pair had not met at its cap, or their \
+         search had found no mode at its own, are of the updates since \
+         the mark before; where many were left out, the mean of τ is of those that met soon.",
+    );
+    report.table(&head, &rows);
+}
+
+/// What classes the pictures of the last mark are of, where the network sees classes.
+pub(super) fn classes(report: &mut Report, comparison: &Comparison, found: &[&Found]) {
+    let Some(real) = &comparison.bounds[0].floor.classes else { return };
+    let count = real.len();
+    report.add("Classes that the network sees, %:");
+    let cells = |label: String, shares: &Option<Vec<f64>>| {
+        let shares = shares.iter().flatten().map(|share| format!("{:.1}", 100.0 * share));
+        [label].into_iter().chain(shares).chain(std::iter::repeat("0.0".to_owned())).take(count + 1).collect::<Vec<_>>()
+    };
+    let mut rows = Vec::new();
+    for (arm, judged) in found.iter().filter_map(|arm| Some((arm, &arm.last()?.judged[0]))) {
+        rows.push(cells(format!("{}, modes", arm.label), &judged.modes.classes));
+        rows.push(cells(format!("{}, samples", arm.label), &judged.samples.classes));
+    }
+    rows.push(cells("floor: training images".to_owned(), &comparison.bounds[0].floor.classes));
+    let head = ["pictures".to_owned()].into_iter().chain((0..count).map(|class| class.to_string()));
+    report.table(&head.collect::<Vec<_>>(), &rows);
+}
