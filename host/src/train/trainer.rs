@@ -29,7 +29,7 @@ use super::{
 use crate::{
     bits::BitMatrix,
     checkpoint::{Checkpoint, TrainingState},
-    estimator::Phase,
+    estimator::{Estimator, Phase},
     parameters::Parameters,
     quantise::QuantiseError,
 };
@@ -176,14 +176,15 @@ impl Work {
     }
 
     /// What there is to say of the phases that ran, whose gradient this is, and of the weights and these biases.
-    fn diagnose(&self, gradient: &Gradient<'_>, biases: &[Vec<f32>]) -> Option<Diagnostics> {
+    fn diagnose(&self, config: &TrainConfig, gradient: &Gradient<'_>, biases: &[Vec<f32>]) -> Option<Diagnostics> {
         let [positive, negative] = [self.positive.projections()?, self.negative.projections()?];
-        let (dead, saturated) = self.activity.shares();
+        let (dead, saturated) = self.activity.shares().unzip();
+        let independent = !matches!(config.estimator, Estimator::Cd { .. });
         Some(Diagnostics {
             energy_gap: gradient.energy_gap(&self.engine.even_major(), biases),
             gradient_squared: positive.squared_difference(negative),
             variance_positive: positive.variance(),
-            variance_negative: negative.variance(),
+            variance_negative: independent.then(|| negative.variance()).flatten(),
             dead,
             saturated,
         })
@@ -262,7 +263,7 @@ impl Trainer {
             offsets.push(means.map(|(data, model)| config.centering_offsets.of(data, model)).collect());
             offsets.extend(widths[1..].iter().map(|&width| vec![0.5; width]));
         }
-        Self::pretrained(config, data, geometry, Start { parameters, offsets, seconds: 0.0 })
+        Self::pretrained(config, data, geometry, Start { parameters, offsets, seconds: 0.0 }).map(Some)
     }
 
     /// A new run of a machine with one hidden layer, whose hidden and visible units see these multiples of the weights:
@@ -406,7 +407,7 @@ impl Trainer {
         let rule = config.rule(*step);
         let gradient = Gradient::new(&work.positive, &work.negative, config.centering.map(|_| offsets.as_slice()));
         work.activity.take(&work.positive.means);
-        let diagnostics = diagnosed.then(|| work.diagnose(&gradient, biases)).flatten();
+        let diagnostics = diagnosed.then(|| work.diagnose(config, &gradient, biases)).flatten();
         shown.take();
         if !work.engine.ascend(&gradient, biases, velocity.as_mut(), rule) {
             return Err(TrainError::Diverged { step: *step + 1 });
