@@ -36,7 +36,7 @@ use crate::{
         Budget, CenteringOffsets, Init, Preset, Pretrain, Schedule, TrainConfig, Trainer,
         config::ConfigError,
         metrics::{check_usable, holds_metrics},
-        pretrain::{UPDATES, greedy},
+        pretrain::UPDATES,
         run::{Ending, RunOptions, RunReport, run as run_training},
     },
 };
@@ -409,14 +409,14 @@ fn begin(
     check_writable(output)?;
     check_usable(metrics).with_context(|| metrics.display().to_string())?;
     let shown = Counted::new("pretraining", updates * config.hidden.len() as u64);
-    let start = greedy(&config, updates, &data, geometry, &mut |_| {
+    let begun = Trainer::begin(config, data, geometry, &mut |_| {
         shown.advance(1);
         if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     drop(shown);
-    let start = start.context("stopped while pretraining: nothing was saved, so that a run must begin anew")?;
-    say(format_args!("pretrained in {:.1} s", start.seconds));
-    Ok(Trainer::pretrained(config, data, geometry, start)?)
+    let trainer = begun.context("stopped while pretraining: nothing was saved, so that a run must begin anew")?;
+    say(format_args!("pretrained in {:.1} s", trainer.seconds()));
+    Ok(trainer)
 }
 
 /// Keeps what a new run would replace: a checkpoint and the metrics of the run that made it. Other files are not the

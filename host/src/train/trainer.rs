@@ -246,10 +246,25 @@ impl Trainer {
     /// # Errors
     /// Settings or data that cannot be trained on; [`TrainError::Pretrain`].
     pub fn new(config: TrainConfig, data: BitMatrix, geometry: Geometry) -> Result<Self, TrainError> {
+        let begun = Self::begin(config, data, geometry, &mut |_| ControlFlow::Continue(()))?;
+        Ok(begun.expect("nobody stops it"))
+    }
+
+    /// [`new`](Self::new), which tells `updated` of each update of the pretraining, if there is one, and is stopped by it:
+    /// then there is no run.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn begin(
+        config: TrainConfig,
+        data: BitMatrix,
+        geometry: Geometry,
+        updated: &mut dyn FnMut(&UpdateReport) -> ControlFlow<()>,
+    ) -> Result<Option<Self>, TrainError> {
         Self::check(&config, &data, geometry)?;
         if let Some(Pretrain::Greedy { updates }) = config.pretrain {
-            let start = pretrain::greedy(&config, updates, &data, geometry, &mut |_| ControlFlow::Continue(()))?;
-            return Self::pretrained(config, data, geometry, start.expect("nobody stops it"));
+            let start = pretrain::greedy(&config, updates, &data, geometry, updated)?;
+            return start.map(|start| Self::pretrained(config, data, geometry, start)).transpose();
         }
         let widths = widths(&config, &data);
         let parameters = initial_parameters(&config, &widths, &data, geometry)?;
