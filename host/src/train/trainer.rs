@@ -240,8 +240,8 @@ impl Trainer {
         Ok(())
     }
 
-    /// A new run on these rows, pretrained if the settings say so. `geometry` says how a row makes up a picture; all zero if it does not. What a row has behind
-    /// the picture are [label units](crate::dataset::labels).
+    /// A new run on these rows, pretrained if the settings say so. `geometry` says how a row makes up a picture; all zero if
+    /// it does not. What a row has behind the picture are [label units](crate::dataset::labels).
     ///
     /// # Errors
     /// Settings or data that cannot be trained on; [`TrainError::Pretrain`].
@@ -390,8 +390,8 @@ impl Trainer {
     /// Draws a batch, runs both phases, and moves the parameters once.
     ///
     /// # Errors
-    /// [`TrainError::NoEstimate`] and [`TrainError::Quantise`], with the parameters as they were; [`TrainError::Diverged`], with parameters that must
-    /// be thrown away.
+    /// [`TrainError::NoEstimate`] and [`TrainError::Quantise`], with the parameters as they were; [`TrainError::Diverged`],
+    /// with parameters that must be thrown away.
     pub fn update(&mut self) -> Result<UpdateReport, TrainError> {
         self.update_timed(None)
     }
