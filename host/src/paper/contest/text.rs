@@ -105,15 +105,13 @@ fn introduction(report: &mut Report, contest: &Contest, plan: &Plan, results: &R
             bounds.collect::<Vec<_>>().join("; ")
         ));
     }
-    if plan.bits > 1 && results.comparisons.iter().any(|comparison| comparison.bounds.len() > 1) {
+    if plan.bits > 1 && plan.own_network && results.comparisons.iter().any(|comparison| comparison.bounds.len() > 1) {
         report.add(
             "The networks that come with the program see a pixel as on or off: in their figures only what is above half of the \
              grey levels counts. The means of blocks of pixels see grey values, and no shapes.",
         );
     }
-    if !results.not_run.is_empty() {
-        report.add(format_args!("**The experiment was stopped. Still to come were: {}.**", results.not_run.join(", ")));
-    }
+    report.not_run(&results.not_run);
 }
 
 /// What the arms are, and whom they were tuned for.
