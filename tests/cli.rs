@@ -7,7 +7,7 @@ use bitboltz::{
     estimator::{Estimator, SecondStart, StartPolicy, TransitionPolicy},
     npy::{self, Values},
     parameters::Parameters,
-    train::{CenteringOffsets, Pretrain, config::CAP},
+    train::{Budget, CenteringOffsets, Preset, Pretrain, Schedule, config::CAP},
 };
 use bitboltz_core::{coupling::Horizon, image::Geometry};
 use bitboltz_tests::command::{digits_model, line, png_size, save, small_data};
@@ -125,8 +125,22 @@ fn train_takes_every_setting() {
 
     // A rate that has fallen to zero is the end of the run.
     line(folder.path(), "train data.npy --hidden 4 --schedule cooldown --steps 2 -o l.safetensors").ok();
-    line(folder.path(), "train data.npy -o l.safetensors --resume --steps 3").misused(&["--steps", "schedule"]);
-    line(folder.path(), "train data.npy -o l.safetensors --resume --minutes 3").misused(&["--steps", "schedule"]);
+    line(folder.path(), "train data.npy -o l.safetensors --resume --steps 3").misused(&[
+        "--steps",
+        "at most 2, ",
+        "schedule",
+    ]);
+    // Minutes may end it earlier, and no later.
+    line(
+        folder.path(),
+        "train data.npy --hidden 4 --schedule cooldown --steps 400 --minutes 0.000001 -o l.safetensors",
+    )
+    .ok();
+    let state = || Checkpoint::load(&folder.path().join("l.safetensors")).unwrap().training.unwrap();
+    assert!(state().step < 400);
+    line(folder.path(), "train data.npy -o l.safetensors --resume --minutes 1").ok();
+    let (schedule, budget) = (Schedule::Cooldown { steps: 400 }, Budget { steps: Some(400), minutes: Some(1.0) });
+    assert_eq!((state().step, state().config.schedule, state().config.budget), (400, schedule, budget));
 
     line(folder.path(), "train data.npy --hidden 4 --estimator cd-2 --steps 2 -o c.safetensors").ok();
     // A run that was resumed with another estimator: it is the checkpoint's from there on.
@@ -158,6 +172,36 @@ fn train_takes_every_setting() {
     assert_eq!((estimator("--clamped-estimator cd-1"), clamped()), (Estimator::Cd { k: 1 }, None));
 }
 
+/// The rate of a recipe falls to zero at its end; where options keep it from that, they say so.
+#[test]
+fn presets_fall_as_they_say() {
+    let folder = tempfile::tempdir().unwrap();
+    small_data(folder.path());
+    let end = |steps| Schedule::Cooldown { steps };
+    for preset in Preset::ALL {
+        let recipe = preset != Preset::Published;
+        for (options, schedule, told) in [
+            ("--steps 2", end(2), false),
+            ("--steps 2 --minutes 1", end(2), false),
+            ("--minutes 0.000001", Schedule::Sqrt, true),
+            ("--steps 2 --gamma 0.5", end(2), false),
+            ("--steps 2 --schedule sqrt", Schedule::Sqrt, false),
+            ("--steps 2 --schedule sqrt --gamma 0.5", Schedule::Sqrt, false),
+        ] {
+            let options = format!("--preset {} --hidden 4 --batch 4 {options}", preset.name());
+            let outcome = line(folder.path(), &format!("train data.npy {options} -o {}.safetensors", preset.name()));
+            outcome.ok();
+            let path = folder.path().join(format!("{}.safetensors", preset.name()));
+            let config = Checkpoint::load(&path).unwrap().training.unwrap().config;
+            assert_eq!(config.schedule, if recipe { schedule } else { Schedule::Sqrt }, "{options}");
+            let gamma = if options.contains("gamma") { 0.5 } else { preset.config().gamma };
+            assert_eq!(config.gamma, gamma, "{options}");
+            let said = outcome.stderr.contains("not fall to zero as in the preset");
+            assert_eq!(said, told && recipe, "{options}: {}", outcome.stderr);
+        }
+    }
+}
+
 #[test]
 fn train_can_begin_layer_by_layer() {
     let folder = tempfile::tempdir().unwrap();
@@ -174,6 +218,11 @@ fn train_can_begin_layer_by_layer() {
     let [pretrained, plain] = [pretrained, plain].map(|checkpoint| checkpoint.training.unwrap());
     assert_eq!((pretrained.step, plain.step, plain.config.pretrain), (2, 2, None));
     assert_eq!(pretrained.config.pretrain, Some(Pretrain::Greedy { updates: 7 }));
+    // With a rate that falls to zero, as presets have it, each machine's falls too.
+    let preset = "train data.npy --preset digits --hidden 4,3 --batch 4 --steps 2";
+    line(folder.path(), &format!("{preset} {greedy} -o r.safetensors")).ok();
+    let config = Checkpoint::load(&folder.path().join("r.safetensors")).unwrap().training.unwrap().config;
+    assert_eq!(config.schedule, Schedule::Cooldown { steps: 2 });
     // It goes on, and what it began with is not learnt again.
     let resumed = line(folder.path(), "train data.npy --resume --steps 3 -o p.safetensors");
     resumed.ok();

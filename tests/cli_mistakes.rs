@@ -103,7 +103,6 @@ fn a_model_is_not_overwritten_by_what_is_made_from_it() {
 fn demo() {
     let folder = tempfile::tempdir().unwrap();
     line(folder.path(), "demo --steps 0").misused(&["--steps"]);
-    line(folder.path(), "demo --steps 3 --seconds 9").misused(&["--steps", "--seconds"]);
     line(folder.path(), "demo digits").misused(&["digits"]);
     assert_eq!(names(folder.path()), [""; 0]);
 }
@@ -134,7 +133,6 @@ fn train() {
         ("--lr 0", "--lr"),
         ("--gamma=-1", "--gamma"),
         ("--schedule cosine", "--schedule"),
-        ("--schedule cooldown --gamma 0.1", "--gamma"),
         ("--momentum 1", "--momentum"),
         ("--weight-decay=-1", "--weight-decay"),
         ("--centering 2", "--centering"),
@@ -286,7 +284,7 @@ fn a_mistyped_command_is_told_the_right_one() {
 
 /// Every command, and the options that its help must name.
 const OPTIONS: &[(&str, &str)] = &[
-    ("demo", "--out --seconds --steps --seed --json --threads"),
+    ("demo", "--out --steps --seed --json --threads"),
     ("data", "get --json"),
     ("data get", "<NAME>"),
     (

@@ -39,7 +39,7 @@ use crate::{
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct PosteriorMean {
-    /// Chains. At least one is run.
+    /// Chains. At least one is run, and none that would give no sample.
     pub restarts: u32,
     /// Gibbs sweeps of a chain before its first sample.
     pub burn_in: u32,
@@ -92,9 +92,11 @@ impl PosteriorMean {
         Ok(())
     }
 
-    /// The samples that each chain gives, as many as [`restarts`](Self::restarts).
+    /// The samples that each chain gives: of [`restarts`](Self::restarts) chains, or as many as there are samples if those
+    /// are fewer.
     pub fn shares(&self) -> impl Iterator<Item = u32> + use<> {
-        let (chains, samples) = (self.restarts.max(1), u32::from(self.samples));
+        let samples = u32::from(self.samples);
+        let chains = self.restarts.clamp(1, samples.max(1));
         (0..chains).map(move |chain| samples / chains + u32::from(chain < samples % chains))
     }
 }
@@ -107,13 +109,19 @@ mod tests {
     fn shares_add_up() {
         let shares = |restarts, samples| {
             let mean = PosteriorMean { restarts, samples, ..PosteriorMean::default() };
-            let mut found = [0; 8];
-            mean.shares().zip(&mut found).for_each(|(share, found)| *found = share);
-            found
+            let (mut found, mut count) = ([0; 8], 0);
+            mean.shares().for_each(|share| {
+                found[count] = share;
+                count += 1;
+            });
+            (count, found)
         };
-        assert_eq!(shares(8, 120), [15; 8]);
-        assert_eq!(shares(3, 8), [3, 3, 2, 0, 0, 0, 0, 0]);
-        assert_eq!(shares(0, 7), [7, 0, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(shares(4, 2), [1, 1, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(shares(8, 120), (8, [15; 8]));
+        assert_eq!(shares(3, 8), (3, [3, 3, 2, 0, 0, 0, 0, 0]));
+        assert_eq!(shares(0, 7), (1, [7, 0, 0, 0, 0, 0, 0, 0]));
+        // No chain searches and burns in for nothing.
+        assert_eq!(shares(4, 2), (2, [1, 1, 0, 0, 0, 0, 0, 0]));
+        assert_eq!(shares(4, 0), (1, [0; 8]));
+        assert_eq!(shares(u32::MAX, 3), (3, [1, 1, 1, 0, 0, 0, 0, 0]));
     }
 }

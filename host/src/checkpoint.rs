@@ -333,7 +333,7 @@ impl Checkpoint {
 
 /// A record of version 1 as one of this version: with the settings that there were none of, as they were without them.
 fn of_version_1(mut record: Value) -> Value {
-    if let Some(config) = record["training"]["config"].as_object_mut() {
+    if let Some(config) = record.pointer_mut("/training/config").and_then(Value::as_object_mut) {
         for setting in ["average", "clamped_estimator", "pretrain"] {
             config.insert(setting.to_owned(), Value::Null);
         }

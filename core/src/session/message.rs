@@ -72,7 +72,7 @@ pub enum Request<'a> {
         seed: u64,
         /// Number of the chain.
         chain: u64,
-        /// Chains, each from a local mode searched from random bits.
+        /// Chains, each from a local mode searched from random bits; no more than `samples` are run.
         restarts: u16,
         /// Gibbs sweeps of a chain before its first sample.
         burn_in: u16,

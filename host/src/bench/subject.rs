@@ -90,7 +90,8 @@ pub(super) use with_chain_model;
 /// The parameters of a new run with layers of these widths. Nothing of them depends on its data.
 pub(super) fn fresh(subject: &Subject, widths: &[usize]) -> Result<Parameters, BenchError> {
     let shape = Shape::new(widths).map_err(crate::train::TrainError::from)?;
-    let config = TrainConfig { hidden: widths[1..].to_vec(), seed: subject.seed, ..TrainConfig::default() };
+    let config =
+        TrainConfig { hidden: widths[1..].to_vec(), seed: subject.seed, momentum: 0.0, ..TrainConfig::default() };
     Ok(Trainer::new(config, BitMatrix::zeros(1, shape.width(0)), Geometry::default())?.parameters().clone())
 }
 
@@ -207,7 +208,7 @@ pub fn trainer(
             // Before the data: they may be large, and wrong widths should be called wrong at once.
             Shape::new(widths).map_err(crate::train::TrainError::from)?;
             let (data, name) = images(subject, visible)?;
-            let config = settle(TrainConfig { hidden, ..TrainConfig::default() });
+            let config = settle(TrainConfig { hidden, momentum: 0.0, ..TrainConfig::default() });
             return Ok((Trainer::new(config, data, Geometry::default())?, name));
         }
         Source::File(path) => {
@@ -227,7 +228,7 @@ pub fn trainer(
         None => {
             let offsets = std::iter::once(bit_means(&data)).chain(widths[1..].iter().map(|&width| vec![0.5; width]));
             (
-                TrainConfig { hidden: widths[1..].to_vec(), ..TrainConfig::default() },
+                TrainConfig { hidden: widths[1..].to_vec(), momentum: 0.0, ..TrainConfig::default() },
                 0,
                 None,
                 None,

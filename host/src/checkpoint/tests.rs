@@ -11,7 +11,7 @@ fn parameters() -> Parameters {
 
 fn training() -> TrainingState {
     TrainingState {
-        config: TrainConfig { hidden: vec![2, 1], ..TrainConfig::default() },
+        config: TrainConfig { hidden: vec![2, 1], momentum: 0.0, ..TrainConfig::default() },
         data: Fingerprint { rows: 7, width: 4, crc: 99 },
         step: 12,
         seconds: 3.5,
@@ -247,16 +247,35 @@ fn the_parameters_that_learn_are_kept_beside_their_average() {
 fn files_of_version_1_open_with_the_later_settings_off() {
     const LATER: [&str; 7] =
         ["average", "schedule", "momentum", "weight_decay", "centering_offsets", "clamped_estimator", "pretrain"];
-    let path = Path::new("m.safetensors");
-    let checkpoint = Checkpoint { parameters: parameters(), training: Some(training()) };
-    let bytes = checkpoint.to_bytes(path).unwrap();
-    let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
-    let mut record: Value = serde_json::from_str(&metadata.metadata().as_ref().unwrap()[METADATA_KEY]).unwrap();
-    record["version"] = 1.into();
-    let config = record["training"]["config"].as_object_mut().unwrap();
-    LATER.iter().for_each(|field| assert!(config.remove(*field).is_some(), "{field}"));
-    let file = SafeTensors::deserialize(&bytes).unwrap();
-    let metadata = HashMap::from([(METADATA_KEY.to_owned(), record.to_string())]);
-    let old = safetensors::serialize(file.tensors(), Some(metadata)).unwrap();
-    assert_eq!(open(&old).unwrap(), checkpoint);
+    // A checkpoint as a file of version 1, with its record changed.
+    let old = |checkpoint: &Checkpoint, change: &dyn Fn(&mut Value)| {
+        let bytes = checkpoint.to_bytes(Path::new("m.safetensors")).unwrap();
+        let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
+        let mut record: Value = serde_json::from_str(&metadata.metadata().as_ref().unwrap()[METADATA_KEY]).unwrap();
+        record["version"] = 1.into();
+        change(&mut record);
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let metadata = HashMap::from([(METADATA_KEY.to_owned(), record.to_string())]);
+        safetensors::serialize(file.tensors(), Some(metadata)).unwrap()
+    };
+    let trained = Checkpoint { parameters: parameters(), training: Some(training()) };
+    let without_later = |record: &mut Value| {
+        let config = record["training"]["config"].as_object_mut().unwrap();
+        LATER.iter().for_each(|field| assert!(config.remove(*field).is_some(), "{field}"));
+    };
+    assert_eq!(open(&old(&trained, &without_later)).unwrap(), trained);
+    // A model without a run has no settings.
+    let model = Checkpoint { parameters: parameters(), training: None };
+    assert_eq!(open(&old(&model, &|_| ())).unwrap(), model);
+    // Records that are none of any version.
+    let changes: [&dyn Fn(&mut Value); 4] = [
+        &|record| record["training"] = 5.into(),
+        &|record| record["training"] = Value::Array(Vec::new()),
+        &|record| record["training"]["config"] = "none".into(),
+        &|record| drop(record.as_object_mut().unwrap().remove("training")),
+    ];
+    for (at, change) in changes.into_iter().enumerate() {
+        let error = open(&old(&trained, change)).unwrap_err();
+        assert!(matches!(error, CheckpointError::Metadata { .. }), "{at}: {error}");
+    }
 }

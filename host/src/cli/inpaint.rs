@@ -25,7 +25,8 @@ use crate::{
     npy, with_model,
 };
 
-/// Hide a part of images and restore it: the known pixels are clamped, and local mode search finds the rest.
+/// Hide a part of images and restore it: the known pixels are clamped, and the rest is the lowest local mode that was
+/// found, or the mean of samples (--mean).
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  bitboltz inpaint m.safetensors digits --mask half-left -o grid.png\n  \
                         bitboltz inpaint m.bbz mnist --mask random:0.5 -n 1000 --npy restored.npy --json")]
@@ -252,4 +253,29 @@ pub(super) fn write_grid(
         grid.push(restored.image(i))?;
     }
     Ok(grid.write(path)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args as _, FromArgMatches as _};
+
+    use super::*;
+
+    /// What the help tells as defaults, as if it were given.
+    #[test]
+    fn the_numbers_told_are_the_libraries_defaults() {
+        let options = |arguments: &[&str]| {
+            let command = Options::augment_args(clap::Command::new("inpaint"));
+            let given = ["inpaint", "digits", "--mask", "half-left"].iter().chain(arguments);
+            Options::from_arg_matches(&command.try_get_matches_from(given).unwrap()).unwrap()
+        };
+        let PosteriorMean { restarts, burn_in, samples, .. } = PosteriorMean::default();
+        let Options { restarts: told, burn_in: told_burn_in, mean, .. } = options(&["--mean"]);
+        assert_eq!((u32::from(told), u32::from(told_burn_in), mean), (restarts, burn_in, Some(samples)));
+        let Inpaint { restarts, sweeps, .. } = Inpaint::default();
+        let Options { restarts: told, sweeps: told_sweeps, mean, .. } = options(&[]);
+        assert_eq!((u32::from(told), u32::from(told_sweeps), mean), (restarts, sweeps, None));
+        let mut command = Options::augment_args(clap::Command::new("inpaint"));
+        assert!(command.render_long_help().to_string().contains(&format!("[without a number: {samples}]")));
+    }
 }

@@ -110,26 +110,26 @@ struct Settings {
     /// Visible units of a pixel: 1, or 2 to 8 bit planes.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8), conflicts_with = "resume")]
     bits: u8,
-    /// Settings that other options still override: the recipe of a data set, its number of updates included, over which
-    /// the learning rate falls to zero; or those of the paper (learning rate 0.01, gamma 0.001, batch 1000, no centering,
-    /// no marginalisation).
+    /// Settings that other options still override: the recipe of a data set, its number of updates included, at whose end
+    /// the learning rate falls to zero (see --schedule); or those of the paper (learning rate 0.01, gamma 0.001, no
+    /// momentum, batch 1000, no centering, no marginalisation).
     #[arg(long, value_name = "NAME", conflicts_with = "resume", value_parser = preset())]
     preset: Option<Preset>,
     /// Data vectors, and free chains, of an update [default: 25].
     #[arg(long, conflicts_with = "resume")]
     batch: Option<usize>,
-    /// Learning rate of the first update [default: 0.05].
+    /// Learning rate of the first update [default: 0.005].
     #[arg(long, conflicts_with = "resume", value_parser = positive)]
     lr: Option<f64>,
-    /// How the learning rate falls: sqrt, to lr / sqrt(1 + gamma t) at update t; or cooldown, over the last third of
-    /// --steps to zero
-    /// [default: sqrt].
+    /// How the learning rate falls: sqrt, to lr / sqrt(1 + gamma t) at update t; or cooldown, the same and over the last
+    /// third of --steps also to zero. A data set's --preset takes cooldown, but with --minutes alone, which do not say how
+    /// many updates the run has, it too takes sqrt [default: sqrt].
     #[arg(long, value_enum, conflicts_with = "resume")]
     schedule: Option<Fall>,
-    /// How fast it falls with sqrt; 0 for a constant rate [default: 0.0003].
+    /// How fast it falls; 0 for a constant rate [default: 0.0003].
     #[arg(long, conflicts_with = "resume")]
     gamma: Option<f64>,
-    /// Keep this share of each step's direction in the next one (heavy ball) [default: 0].
+    /// Keep this share of each step's direction in the next one (heavy ball) [default: 0.9].
     #[arg(long, value_name = "SHARE", conflicts_with = "resume")]
     momentum: Option<f64>,
     /// Take this times half of the sum of the squared weights off the log-likelihood [default: 0].
@@ -242,15 +242,12 @@ impl Settings {
             (true, true) => Budget { steps: None, minutes: Some(MINUTES) },
         };
         // A recipe's rate that falls over its updates falls over those that are given in their place, but not over minutes.
-        let fall = self.schedule.unwrap_or(match (base.schedule, budget.steps, self.gamma) {
-            (Schedule::Cooldown { .. }, Some(_), None) => Fall::Cooldown,
+        let fall = self.schedule.unwrap_or(match (base.schedule, budget.steps) {
+            (Schedule::Cooldown { .. }, Some(_)) => Fall::Cooldown,
             _ => Fall::Sqrt,
         });
         let schedule = match (fall, budget.steps) {
             (Fall::Sqrt, _) => Schedule::Sqrt,
-            (Fall::Cooldown, _) if self.gamma.is_some() => {
-                return Err(Usage("--gamma: --schedule cooldown has none".to_owned()));
-            }
             (Fall::Cooldown, Some(steps)) => Schedule::Cooldown { steps },
             (Fall::Cooldown, None) => {
                 let why = "the rate falls to zero there, and minutes would make it depend on the machine";
@@ -281,6 +278,12 @@ impl Settings {
         };
         self.estimator.apply(&mut config)?;
         Ok(config)
+    }
+
+    /// Whether the run lacks its recipe's last third: minutes do not say over how many updates the rate should fall.
+    fn lacks_cooldown(&self, config: &TrainConfig) -> bool {
+        let recipe = self.preset.filter(|_| self.schedule.is_none()).map(Preset::config);
+        recipe.is_some_and(|recipe| recipe.schedule != Schedule::Sqrt) && config.schedule == Schedule::Sqrt
     }
 }
 
@@ -334,7 +337,10 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         Some(checkpoint) => {
             let mut trainer = Trainer::resume(checkpoint, data).with_context(|| args.output.display().to_string())?;
             if given != Budget::default() {
-                trainer.set_budget(given);
+                let TrainConfig { schedule, budget: Budget { steps, .. }, .. } = *trainer.config();
+                // A rate that falls to zero ends the run there: minutes may end it earlier, and no later.
+                let end = if schedule == Schedule::Sqrt { None } else { steps };
+                trainer.set_budget(Budget { steps: given.steps.or(end), ..given });
                 trainer.config().check().map_err(impossible)?;
             }
             trainer
@@ -355,6 +361,11 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         trainer.config().estimator,
         trainer.config().clamped_estimator.map_or(String::new(), |clamped| format!(", clamped {clamped}"))
     ));
+    if args.settings.lacks_cooldown(trainer.config()) {
+        say(
+            "the learning rate does not fall to zero as in the preset: --minutes do not say over how many updates, --steps would",
+        );
+    }
     let options = RunOptions {
         checkpoint: &args.output,
         metrics: Some(&metrics),

@@ -26,6 +26,8 @@
 //! Restored: left half from the right one, 1,000 digits that were not trained on, lowest of 8 local modes. Majority gets
 //! 0.891, 0.023, the nearest of the 4,000 digits 0.907, 0.568. Distances: bits of 784.
 
+use std::borrow::Cow;
+
 use bitboltz_core::{coupling::Horizon, weights::WeightKind};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -163,10 +165,10 @@ impl Default for TrainConfig {
             estimator: Estimator::UCD_LMI.with_horizon(Horizon { cap: CAP, ..Horizon::default() }),
             clamped_estimator: None,
             batch: 25,
-            learning_rate: 0.05,
+            learning_rate: 0.005,
             schedule: Schedule::Sqrt,
             gamma: 0.0003,
-            momentum: 0.0,
+            momentum: 0.9,
             weight_decay: 0.0,
             centering: Some(0.01),
             centering_offsets: CenteringOffsets::Data,
@@ -186,7 +188,21 @@ impl TrainConfig {
     /// The published settings: rate 0.01 / √(1 + 0.001 t), batch 1000, orthogonal weights, zero biases, no centering,
     /// bits in all statistics.
     pub fn paper_defaults() -> Self {
-        Self { learning_rate: 0.01, gamma: 0.001, batch: 1000, centering: None, marginalise: false, ..Self::default() }
+        Self {
+            learning_rate: 0.01,
+            gamma: 0.001,
+            momentum: 0.0,
+            batch: 1000,
+            centering: None,
+            marginalise: false,
+            ..Self::default()
+        }
+    }
+
+    /// The same in so many updates, over the last third of which the rate falls to zero.
+    pub fn cooldown(self, steps: u64) -> Self {
+        let budget = Budget { steps: Some(steps), minutes: None };
+        Self { schedule: Schedule::Cooldown { steps }, budget, ..self }
     }
 
     /// How the update of a step, counted from 0, moves the parameters.
@@ -208,7 +224,6 @@ impl TrainConfig {
     /// # Errors
     /// The first field that does not.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let fail = |field, expected| Err(ConfigError { field, expected });
         let positive = |x: f64| x.is_finite() && x > 0.0;
         if self.hidden.is_empty() || self.hidden.contains(&0) {
             return fail("hidden", "at least one layer, each of at least one unit");
@@ -225,7 +240,8 @@ impl TrainConfig {
         if let Schedule::Cooldown { steps } = self.schedule
             && !(steps > 0 && self.budget.steps.is_some_and(|budget| budget <= steps))
         {
-            return fail("budget.steps", "at most the updates in which the schedule falls to zero");
+            let expected = format!("at most {steps}, the updates in which the schedule's rate falls to zero");
+            return fail("budget.steps", expected);
         }
         if !(0.0..1.0).contains(&self.momentum) {
             return fail("momentum", "a number of at least 0, below 1");
@@ -271,24 +287,26 @@ impl TrainConfig {
 
 fn check_estimator(field: &'static str, estimator: Estimator) -> Result<(), ConfigError> {
     match estimator {
-        Estimator::Ucd { horizon, .. } if horizon.k > horizon.m || horizon.lag == 0 => {
-            Err(ConfigError { field, expected: "k ≤ m and lag ≥ 1" })
-        }
+        Estimator::Ucd { horizon, .. } if horizon.k > horizon.m || horizon.lag == 0 => fail(field, "k ≤ m and lag ≥ 1"),
         Estimator::Cd { k: 0 } | Estimator::Pcd { k: 0 } | Estimator::MeanField { k: 0 } => {
-            Err(ConfigError { field, expected: "cd-K, pcd-K or mean-field-K with K ≥ 1" })
+            fail(field, "cd-K, pcd-K or mean-field-K with K ≥ 1")
         }
         _ => Ok(()),
     }
 }
 
+fn fail(field: &'static str, expected: impl Into<Cow<'static, str>>) -> Result<(), ConfigError> {
+    Err(ConfigError { field, expected: expected.into() })
+}
+
 /// A setting that cannot be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{field}: expected {expected}")]
 pub struct ConfigError {
     /// Field of [`TrainConfig`].
     pub field: &'static str,
     /// What it must be.
-    pub expected: &'static str,
+    pub expected: Cow<'static, str>,
 }
 
 /// An estimator as a checkpoint records it: the name that commands take, and the rest.

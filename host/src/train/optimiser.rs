@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 pub enum Schedule {
     /// As in the paper: that of step t, counted from 0, is the first one / √(1 + gamma · t).
     Sqrt,
-    /// Not at all for two thirds of the steps, then to zero in a straight line: that of step t is the first one ·
-    /// min(1, 3 (1 − t / steps)). Far from its end a run gains by large steps, at its end by small ones.
+    /// The same, but over the last third of the steps also to zero in a straight line: times min(1, 3 (1 − t / steps)). Far
+    /// from its end a run gains by large steps, at its end by small ones.
     Cooldown {
         /// Updates of the whole run.
         steps: u64,
@@ -22,11 +22,11 @@ pub enum Schedule {
 impl Schedule {
     /// The rate of step `step`, where that of the first step is `rate`.
     pub fn at(&self, step: u64, rate: f64, gamma: f64) -> f32 {
-        let rate = match *self {
-            Self::Sqrt => rate / (1.0 + gamma * step as f64).sqrt(),
-            Self::Cooldown { steps } => rate * (3.0 * (1.0 - step.min(steps) as f64 / steps as f64)).min(1.0),
+        let left = match *self {
+            Self::Sqrt => 1.0,
+            Self::Cooldown { steps } => (3.0 * (1.0 - step.min(steps) as f64 / steps as f64)).min(1.0),
         };
-        rate as f32
+        (rate * left / (1.0 + gamma * step as f64).sqrt()) as f32
     }
 }
 
@@ -42,7 +42,8 @@ mod tests {
 
     #[test]
     fn the_rate_falls_to_zero_over_the_last_third() {
-        let at = |step| Schedule::Cooldown { steps: 600 }.at(step, 0.5, 0.001);
+        let at = |step| Schedule::Cooldown { steps: 600 }.at(step, 0.5, 0.0);
         assert_eq!((at(0), at(400), at(500), at(599), at(600), at(700)), (0.5, 0.5, 0.25, 0.0025, 0.0, 0.0));
+        assert_eq!(Schedule::Cooldown { steps: 3600 }.at(3000, 0.06, 0.001), 0.015);
     }
 }

@@ -4,10 +4,9 @@
 //! A recipe says how many updates to make, not how many minutes: its learning rate falls to zero over the run, and the
 //! same updates are the same model on every machine.
 
-use super::{
-    config::{Budget, TrainConfig},
-    optimiser::Schedule,
-};
+use bitboltz_core::weights::WeightKind;
+
+use super::config::TrainConfig;
 
 /// A set of settings with a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,15 +37,11 @@ impl Preset {
 
     /// The settings. Recipes have a budget, in updates.
     pub fn config(self) -> TrainConfig {
-        let recipe = |steps| TrainConfig {
-            schedule: Schedule::Cooldown { steps },
-            budget: Budget { steps: Some(steps), minutes: None },
-            ..TrainConfig::default()
-        };
+        // Chains on 8-bit weights are quicker, their models as good, and what was learnt is then what a device runs.
+        let recipe = TrainConfig { chain_weights: WeightKind::I8, ..TrainConfig::default() };
         match self {
-            Self::Digits => recipe(30_000),
-            Self::Mnist => recipe(300_000),
-            Self::FashionMnist => recipe(300_000),
+            Self::Digits => recipe.cooldown(40_000),
+            Self::Mnist | Self::FashionMnist => recipe.cooldown(300_000),
             Self::Published => TrainConfig::paper_defaults(),
         }
     }

@@ -31,7 +31,7 @@ use bitboltz_core::{
 
 use super::{
     config::{Budget, TrainConfig},
-    rows::bit_means,
+    optimiser::Schedule,
     seeds::{Purpose, stream_for},
     trainer::{TrainError, Trainer, UpdateReport},
 };
@@ -74,14 +74,11 @@ pub fn greedy(
     let count = config.hidden.len();
     let mut machines = Vec::new();
     let mut offsets = Vec::new();
-    if config.centering.is_some() {
-        offsets.push(bit_means(data));
-    }
     let mut below = data.clone();
     for machine in 0..count {
         let named = |source| TrainError::Pretrain { machine: machine + 1, source: Box::new(source) };
         let factors = factors(machine, count);
-        let mut trainer = Trainer::scaled(settings(config, machine), below, factors).map_err(named)?;
+        let mut trainer = Trainer::scaled(settings(config, machine, updates), below, factors).map_err(named)?;
         for _ in 0..updates {
             if updated(&trainer.update().map_err(named)?).is_break() {
                 return Ok(None);
@@ -93,7 +90,9 @@ pub fn greedy(
         } else {
             BitMatrix::zeros(0, 0)
         };
-        offsets.extend(training.into_iter().flat_map(|training| training.offsets.into_iter().skip(1)));
+        // The lowest machine's visible layer is that of the deep one; that of another is a hidden layer that is there already.
+        let known = usize::from(machine > 0);
+        offsets.extend(training.into_iter().flat_map(|training| training.offsets.into_iter().skip(known)));
         machines.push(parameters);
     }
     let parameters = compose(&machines, geometry);
@@ -110,8 +109,13 @@ fn factors(machine: usize, count: usize) -> [f32; 2] {
     }
 }
 
-/// The settings of a machine of the stack of a run.
-fn settings(config: &TrainConfig, machine: usize) -> TrainConfig {
+/// The settings of a machine of the stack of a run, with so many updates. A rate that falls to zero over the run falls to
+/// zero over these.
+fn settings(config: &TrainConfig, machine: usize, updates: u64) -> TrainConfig {
+    let schedule = match config.schedule {
+        Schedule::Sqrt => Schedule::Sqrt,
+        Schedule::Cooldown { .. } => Schedule::Cooldown { steps: updates },
+    };
     TrainConfig {
         data_set: None,
         hidden: vec![config.hidden[machine]],
@@ -121,7 +125,8 @@ fn settings(config: &TrainConfig, machine: usize) -> TrainConfig {
         bias_from_data: config.bias_from_data && machine == 0,
         pretrain: None,
         seed: mix(config.seed.wrapping_add(GOLDEN.wrapping_mul(machine as u64 + 1))),
-        budget: Budget::default(),
+        schedule,
+        budget: Budget { steps: Some(updates), minutes: None },
         ..config.clone()
     }
 }
@@ -175,7 +180,10 @@ mod tests {
     use crate::{
         dataset::{self, Encoding, Split},
         eval::random::random_parameters,
-        train::config::Pretrain,
+        train::{
+            config::{CenteringOffsets, Init, Pretrain},
+            rows::bit_means,
+        },
     };
 
     fn go(_: &UpdateReport) -> ControlFlow<()> {
@@ -189,12 +197,43 @@ mod tests {
     #[test]
     fn one_hidden_layer_is_plain_training() {
         let config = TrainConfig { hidden: vec![5], batch: 10, ..TrainConfig::default() };
-        let start = greedy(&config, 30, &data(), Geometry::default(), &mut go).unwrap().unwrap();
-        let mut plain = Trainer::new(settings(&config, 0), data(), Geometry::default()).unwrap();
-        (0..30).for_each(|_| _ = plain.update().unwrap());
-        assert_eq!(&start.parameters, plain.parameters());
-        assert_eq!(start.offsets[0], bit_means(&data()));
-        assert_eq!(start.offsets[1], plain.checkpoint().training.unwrap().offsets[1]);
+        let model = TrainConfig { centering_offsets: CenteringOffsets::Model, ..config.clone() };
+        let falling = TrainConfig {
+            schedule: Schedule::Cooldown { steps: 9 },
+            budget: Budget { steps: Some(9), minutes: None },
+            ..config.clone()
+        };
+        let starts = [config, model, falling].map(|config| {
+            let start = greedy(&config, 30, &data(), Geometry::default(), &mut go).unwrap().unwrap();
+            let mut plain = Trainer::new(settings(&config, 0, 30), data(), Geometry::default()).unwrap();
+            (0..30).for_each(|_| _ = plain.update().unwrap());
+            assert_eq!(&start.parameters, plain.parameters());
+            assert_eq!(start.offsets, plain.checkpoint().training.unwrap().offsets);
+            start
+        });
+        assert!(starts[1..].iter().all(|other| other.parameters != starts[0].parameters));
+    }
+
+    /// The offsets of a deep machine are those of the machine that each of its layers was learnt in first.
+    #[test]
+    fn offsets_follow_the_means_that_they_are_named_after() {
+        let data = BitMatrix::from_words(2, 6, vec![0b000_111, 0b000_111]).unwrap();
+        for (centering_offsets, near) in [(CenteringOffsets::Data, true), (CenteringOffsets::Model, false)] {
+            let config = TrainConfig {
+                hidden: vec![5, 4, 3],
+                batch: 10,
+                // So small that the model's means stay at a half.
+                learning_rate: 1e-6,
+                init: Init::Normal { std: 0.0 },
+                centering: Some(0.1),
+                centering_offsets,
+                ..TrainConfig::default()
+            };
+            let start = greedy(&config, 100, &data, Geometry::default(), &mut go).unwrap().unwrap();
+            assert!(start.offsets.iter().map(Vec::len).eq([6, 5, 4, 3]));
+            let far = start.offsets[0].iter().zip(bit_means(&data)).map(|(offset, mean)| (offset - mean).abs());
+            assert!(far.clone().all(|far| (far < 0.01) == near), "{centering_offsets:?} {:?}", start.offsets[0]);
+        }
     }
 
     #[test]

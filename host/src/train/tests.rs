@@ -29,7 +29,15 @@ fn data() -> BitMatrix {
 }
 
 fn small(estimator: Estimator) -> TrainConfig {
-    TrainConfig { hidden: vec![4, 3], estimator, batch: 40, seed: 3, ..TrainConfig::default() }
+    TrainConfig {
+        hidden: vec![4, 3],
+        estimator,
+        batch: 40,
+        learning_rate: 0.05,
+        momentum: 0.0,
+        seed: 3,
+        ..TrainConfig::default()
+    }
 }
 
 /// All means, then all pairs.
@@ -122,6 +130,14 @@ fn every_setting_improves_the_exact_likelihood() {
         TrainConfig { chain_weights: WeightKind::I8, marginalise: false, ..small(mean_field) },
         TrainConfig { clamped_estimator: Some(mean_field), ..base.clone() },
         TrainConfig { pretrain: Some(Pretrain::Greedy { updates: 20 }), ..small(mean_field) },
+        TrainConfig {
+            schedule: Schedule::Cooldown { steps: 400 },
+            budget: Budget { steps: Some(400), minutes: None },
+            pretrain: Some(Pretrain::Greedy { updates: 20 }),
+            centering_offsets: CenteringOffsets::Model,
+            learning_rate: 0.1,
+            ..base.clone()
+        },
         TrainConfig {
             batch: 40,
             learning_rate: 0.05,

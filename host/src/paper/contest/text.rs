@@ -120,7 +120,7 @@ fn arms_table(report: &mut Report, plan: &Plan, results: &Results) {
         return;
     }
     report.add(format_args!(
-        "Rate, γ, batch and the rest were tuned for {} alone, and every other arm has them too unless the table says \
+        "Rate, γ, momentum, batch and the rest were tuned for {} alone, and every other arm has them too unless the table says \
          otherwise: an arm may do better with its own.",
         arms::TUNED
     ));
@@ -137,6 +137,7 @@ fn arms_table(report: &mut Report, plan: &Plan, results: &Results) {
             config.batch.to_string(),
             number(config.learning_rate),
             number(config.gamma),
+            number(config.momentum),
             config.centering.map_or("no".to_owned(), number),
             yes(config.marginalise),
             match config.pretrain {
@@ -154,6 +155,7 @@ fn arms_table(report: &mut Report, plan: &Plan, results: &Results) {
         "batch",
         "rate",
         "γ",
+        "momentum",
         "centering",
         "marginalised",
         "pretraining",
