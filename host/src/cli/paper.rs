@@ -21,8 +21,8 @@ use crate::{
 /// The same seed gives the same numbers, on any number of threads. Models are trained for minutes, though, and how many
 /// updates these hold is up to the machine: --replay does as many as an earlier run did.
 ///
-/// Ctrl-C ends the training in progress: what was finished before is written, with a list of what was not. A second Ctrl-C
-/// ends the program at once, and nothing is written.
+/// Ctrl-C ends the training in progress: what was found before is written, with a list of what was not. A second Ctrl-C
+/// ends the program at once, and nothing is written; so does the first one where nothing is trained (toy, --model).
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  bitboltz paper toy --out toy --quick\n  \
                         bitboltz paper toy --out toy --model mnist.safetensors\n  \
@@ -125,7 +125,8 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     });
     let models = models.collect::<anyhow::Result<Vec<_>>>()?;
     let replay = args.replay.as_ref().map(|path| Replay::load(path, name.name())).transpose()?;
-    let stop = name.trains().then(stop_flag).transpose()?;
+    // Who trains nothing has nothing to save half-way.
+    let stop = (name.trains() && models.is_empty()).then(stop_flag).transpose()?;
     let usual = Settings::new(&Bars);
     let mut settings = Settings {
         quick: args.quick,

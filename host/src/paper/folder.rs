@@ -44,6 +44,30 @@ pub enum FolderError {
 const RESULTS: &str = "results.json";
 
 impl Folder {
+    /// Refuses a folder that holds something else. One that is not there is not made.
+    ///
+    /// # Errors
+    /// [`FolderError`].
+    pub fn check(path: &Path, experiment: &'static str) -> Result<(), FolderError> {
+        let io = |source| FolderError::Io { path: path.to_owned(), source };
+        let entries = match std::fs::read_dir(path) {
+            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries.map_err(io)?,
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            names.push(entry.map_err(io)?.file_name().to_string_lossy().into_owned());
+        }
+        // What a killed process left beside its files may go.
+        names.retain(|name| !(name.starts_with(".bitboltz-") && name.ends_with(".part")));
+        names.sort();
+        let earlier = earlier(path, experiment);
+        match names.into_iter().find(|name| !earlier.iter().flatten().any(|own| own == name)) {
+            Some(found) => Err(FolderError::Foreign { path: path.to_owned(), experiment, found }),
+            None => Ok(()),
+        }
+    }
+
     /// A new folder, an empty one, or one with an earlier run of this experiment, whose files will be replaced.
     ///
     /// # Errors
@@ -51,17 +75,7 @@ impl Folder {
     pub fn open(path: &Path, experiment: &'static str) -> Result<Self, FolderError> {
         let io = |source| FolderError::Io { path: path.to_owned(), source };
         std::fs::create_dir_all(path).map_err(io)?;
-        let mut names = Vec::new();
-        for entry in std::fs::read_dir(path).map_err(io)? {
-            names.push(entry.map_err(io)?.file_name().to_string_lossy().into_owned());
-        }
-        // What a killed process left beside its files may go.
-        names.retain(|name| !(name.starts_with(".bitboltz-") && name.ends_with(".part")));
-        names.sort();
-        let earlier = earlier(path, experiment);
-        if let Some(found) = names.into_iter().find(|name| !earlier.iter().flatten().any(|own| own == name)) {
-            return Err(FolderError::Foreign { path: path.to_owned(), experiment, found });
-        }
+        Self::check(path, experiment)?;
         // Found now, not after an hour.
         tempfile::Builder::new().prefix(".bitboltz-").suffix(".part").tempfile_in(path).map_err(io)?;
         Ok(Self { path: path.to_owned(), experiment })
@@ -121,6 +135,8 @@ mod tests {
     fn own_files_are_replaced_and_others_refused() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("new/toy");
+        Folder::check(&path, "toy").unwrap();
+        assert!(!root.path().join("new").exists());
         let results = br#"{"experiment": "toy", "files": ["report.md"]}"#.to_vec();
         let files = [("report.md".to_owned(), b"one".to_vec()), (RESULTS.to_owned(), results)];
         assert_eq!(Folder::open(&path, "toy").unwrap().write(&files).unwrap().len(), 2);
@@ -134,6 +150,7 @@ mod tests {
         assert!(error.contains("report.md") && error.contains("mnist"), "{error}");
         std::fs::write(path.join("thesis.tex"), "").unwrap();
         assert!(Folder::open(&path, "toy").unwrap_err().to_string().contains("thesis.tex"));
+        assert!(matches!(Folder::check(&path, "toy"), Err(FolderError::Foreign { .. })));
         let file = path.join("report.md");
         assert!(matches!(Folder::open(&file, "toy"), Err(FolderError::Io { .. })));
         assert_eq!(std::fs::read(file).unwrap(), b"one");

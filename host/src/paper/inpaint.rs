@@ -4,7 +4,7 @@ use bitboltz_core::{image::Geometry, inpaint::Inpaint, posterior::PosteriorMean}
 use serde::Serialize;
 
 use super::{
-    Outcome, PaperError, Picture, Repeat, Settings,
+    Outcome, PaperError, Picture, Ready, Repeat, Settings,
     contest::arms,
     pictures::{grid, images},
     report::{Report, number},
@@ -18,7 +18,7 @@ use crate::{
     grid::Grid,
     inpainting::Restored,
     model_file::ModelFile,
-    train::TrainConfig,
+    train::{TrainConfig, Trainer},
     with_model,
 };
 
@@ -32,6 +32,8 @@ const SHOWN: usize = 12;
 /// What is run.
 #[derive(Clone, Debug, Serialize)]
 struct Plan {
+    /// Whether it is the small version.
+    quick: bool,
     /// Data sets, one for each model.
     data: Vec<String>,
     /// How models are trained, if they are trained here.
@@ -95,75 +97,107 @@ struct Found {
 struct Results {
     trainings: Vec<Training>,
     restored: Vec<Found>,
+    /// Models and masks that were still to come when the experiment, or the one that it replays, was stopped.
+    not_run: Vec<String>,
 }
 
-/// Runs the experiment.
+/// What is written as the work goes on.
+struct Written {
+    report: Report,
+    results: Results,
+    pictures: Vec<Picture>,
+}
+
+/// Finds out whether the experiment can be run.
 ///
 /// # Errors
-/// [`PaperError`]; data sets that are not there and models that do not fit them are found before any work.
-pub fn run(settings: &Settings<'_>) -> Result<Outcome, PaperError> {
-    let images = if settings.quick { 50 } else { 1000 };
-    let pace = settings.pace(MINUTES).map(Pace::end_only);
+/// [`PaperError`]: data sets that are not there, models that do not fit them; an earlier run of something else.
+pub(super) fn prepare<'a>(settings: &'a Settings<'_>) -> Result<Ready<'a>, PaperError> {
+    let trains = settings.models.is_empty();
+    let subjects: Vec<Subject> = if trains {
+        let data = settings.data.as_ref().map_or_else(|| DATA.map(str::to_owned).to_vec(), |data| vec![data.clone()]);
+        data.iter().map(|data| Subject::load(data, 1)).collect::<Result<_, _>>()?
+    } else {
+        settings.models.iter().map(|(name, file)| of_model(name, file, settings)).collect::<Result<_, _>>()?
+    };
     let mut config = arms::defaults()[0].config.clone();
     settings.adapt(&mut config);
-    let (mut results, mut pictures) = (Results::default(), Vec::new());
-    let mut report = Report::new("Hidden pixels restored");
-    let trains = settings.models.is_empty();
-    let (searches, means) = (Inpaint::default().restarts, Means::usual());
-    let plan = if trains {
-        let data = settings.data.as_ref().map_or_else(|| DATA.map(str::to_owned).to_vec(), |data| vec![data.clone()]);
-        let subjects: Vec<Subject> = data.iter().map(|data| Subject::load(data, 1)).collect::<Result<_, _>>()?;
-        let plan = Plan { data, config: Some(config.clone()), pace, images, searches, means };
-        introduction(&mut report, &plan, settings);
-        for subject in subjects {
-            let Some(pace) = settings.pace_of(&subject.data, plan.pace.as_ref()) else { continue };
-            let Subject { data, geometry, train: rows, .. } = &subject;
-            let trained = match train(data, &config, rows, *geometry, &pace, settings, &mut |_, _| Ok(())) {
-                Err(PaperError::Stopped) if !results.restored.is_empty() => {
-                    report.add(format_args!("**The experiment was stopped before the model of {data} was trained.**"));
-                    break;
-                }
-                trained => trained?,
-            };
-            let training = Training {
-                name: data.clone(),
-                marks: trained.marks,
-                updates: trained.trainer.step(),
-                seconds: trained.trainer.seconds(),
-                failed: trained.failed,
-            };
-            report.section(data);
-            report.add(training.sentence());
-            let worked = training.failed.is_none();
-            results.trainings.push(training);
-            if worked {
-                let model = ModelFile::Checkpoint(Box::new(trained.trainer.checkpoint()));
-                restore(&model, None, &subject, &plan, settings, (&mut report, &mut results, &mut pictures))?;
-            }
+    if trains {
+        let mut any = false;
+        for subject in &subjects {
+            Trainer::check(&config, &subject.train, subject.geometry)?;
+            any |= settings.known(&subject.data, &config)?;
         }
-        if results.trainings.is_empty() {
+        if !any {
             return Err(PaperError::NothingToReplay);
         }
-        plan
-    } else {
-        let subjects: Vec<Subject> =
-            settings.models.iter().map(|(name, file)| of_model(name, file, settings)).collect::<Result<_, _>>()?;
-        let data = subjects.iter().map(|subject| subject.data.clone()).collect();
-        let plan = Plan { data, config: None, pace, images, searches, means };
-        introduction(&mut report, &plan, settings);
-        for (subject, (name, file)) in subjects.iter().zip(&settings.models) {
-            report.section(&format!("{}: {name}", subject.data));
-            restore(file, Some(name), subject, &plan, settings, (&mut report, &mut results, &mut pictures))?;
-        }
-        plan
+    }
+    let plan = Plan {
+        quick: settings.quick,
+        data: subjects.iter().map(|subject| subject.data.clone()).collect(),
+        config: trains.then_some(config),
+        pace: settings.pace(MINUTES).map(Pace::end_only),
+        images: if settings.quick { 50 } else { 1000 },
+        searches: Inpaint::default().restarts,
+        means: Means::usual(),
     };
+    Ok(Box::new(move || measure(&plan, &subjects, settings)))
+}
+
+fn measure(plan: &Plan, subjects: &[Subject], settings: &Settings<'_>) -> Result<Outcome, PaperError> {
+    let report = Report::new("Hidden pixels restored");
+    let mut written = Written { report, results: Results::default(), pictures: Vec::new() };
+    introduction(&mut written.report, plan);
+    match &plan.config {
+        Some(config) => {
+            for subject in subjects {
+                let Subject { data, geometry, train: rows, .. } = subject;
+                let pace = settings.pace_of(data, plan.pace.as_ref()).filter(|_| !settings.stopped());
+                let trained =
+                    pace.map(|pace| train(data, config, rows, *geometry, &pace, settings, &mut |_, _| Ok(Some(()))));
+                let trained = match trained {
+                    None | Some(Err(PaperError::Stopped)) => {
+                        written.results.not_run.push(data.clone());
+                        continue;
+                    }
+                    Some(trained) => trained?,
+                };
+                let training = Training {
+                    name: data.clone(),
+                    marks: trained.marks,
+                    updates: trained.trainer.step(),
+                    seconds: trained.trainer.seconds(),
+                    failed: trained.failed,
+                };
+                written.report.section(data);
+                written.report.add(training.sentence());
+                let worked = training.failed.is_none();
+                written.results.trainings.push(training);
+                if worked {
+                    let model = ModelFile::Checkpoint(Box::new(trained.trainer.checkpoint()));
+                    restore(&model, None, subject, plan, settings, &mut written)?;
+                }
+            }
+        }
+        None => {
+            for (subject, (name, file)) in subjects.iter().zip(&settings.models) {
+                written.report.section(&format!("{}: {name}", subject.data));
+                restore(file, Some(name), subject, plan, settings, &mut written)?;
+            }
+        }
+    }
+    let Written { mut report, results, pictures } = written;
+    if results.trainings.is_empty() && results.restored.is_empty() {
+        return Err(PaperError::Stopped);
+    }
+    report.not_run(&results.not_run);
     Ok(Outcome {
         report,
         plots: Vec::new(),
         pictures,
-        configuration: serde_json::to_value(&plan)?,
+        configuration: serde_json::to_value(plan)?,
         results: serde_json::to_value(&results)?,
-        repeat: if trains { Repeat::of(plan.pace.as_ref()) } else { Repeat::Command },
+        repeat: if plan.config.is_some() { Repeat::of(plan.pace.as_ref()) } else { Repeat::Command },
     })
 }
 
@@ -198,9 +232,9 @@ impl Training {
     }
 }
 
-fn introduction(report: &mut Report, plan: &Plan, settings: &Settings<'_>) {
+fn introduction(report: &mut Report, plan: &Plan) {
     let budget = Pace::budget(plan.pace.as_ref());
-    let models = match (&plan.config, settings.quick) {
+    let models = match (&plan.config, plan.quick) {
         (None, _) => "The models come from files.".to_owned(),
         (Some(_), false) => format!("The models are trained with the defaults of `bitboltz train`, each {budget}."),
         (Some(config), true) => {
@@ -224,7 +258,7 @@ fn restore(
     subject: &Subject,
     plan: &Plan,
     settings: &Settings<'_>,
-    (report, results, pictures): (&mut Report, &mut Results, &mut Vec<Picture>),
+    Written { report, results, pictures }: &mut Written,
 ) -> Result<(), PaperError> {
     let Subject { data, geometry, train, test } = subject;
     let test = test.subset(0..plan.images);
@@ -233,6 +267,10 @@ fn restore(
     let number_of = results.restored.len() + 1;
     let progress = settings.stages.begin(&format!("{data}: hidden pixels"), masks.len() as u64);
     for mask in &masks {
+        if settings.stopped() {
+            results.not_run.push(format!("{data}: {mask}"));
+            continue;
+        }
         let puzzle = Puzzle::new(mask, *geometry, test.clone(), settings.seed)?;
         let filled = with_model!(file, model => puzzle.fill(&model, train, settings.seed))?;
         let kind = puzzle.mask.split([':', ',']).next().unwrap_or_default();
@@ -241,6 +279,9 @@ fn restore(
         progress(1);
     }
     drop(progress);
+    if found.is_empty() {
+        return Ok(());
+    }
     let better = |of: fn(&ByMask) -> Restored| found.iter().filter(|mask| of(mask).all > mask.nearest.all).count();
     let (modes_beat_nearest, means_beat_nearest) = (better(|mask| mask.modes), better(|mask| mask.means));
     let found = Found {
@@ -253,7 +294,7 @@ fn restore(
         means_beat_nearest,
     };
     table(report, &found);
-    for (picture, by_mask) in pictures[pictures.len() - masks.len()..].iter().zip(&found.masks) {
+    for (picture, by_mask) in pictures[pictures.len() - found.masks.len()..].iter().zip(&found.masks) {
         let caption = format!("{data}, {}: original, masked, modes, means, nearest", by_mask.mask);
         report.picture(&picture.name, &caption);
     }
@@ -300,4 +341,52 @@ fn table(report: &mut Report, found: &Found) {
     };
     let head = ["hidden", "units", "modes", "means", "majority", "nearest"];
     report.table(&head, &found.masks.iter().map(row).collect::<Vec<_>>());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+    use super::*;
+    use crate::stages::Stages;
+
+    /// Stops the experiment after so many steps of a stage.
+    struct StopAfter {
+        stage: &'static str,
+        steps: u64,
+        done: AtomicU64,
+        stop: AtomicBool,
+    }
+
+    impl Stages for StopAfter {
+        fn begin(&self, what: &str, _total: u64) -> Box<dyn Fn(u64) + Sync + '_> {
+            let mine = what == self.stage;
+            Box::new(move |steps| {
+                let done = self.done.fetch_add(if mine { steps } else { 0 }, Ordering::Relaxed);
+                if mine && done + steps >= self.steps {
+                    self.stop.store(true, Ordering::Relaxed);
+                }
+            })
+        }
+    }
+
+    fn quick(stage: &'static str, steps: u64) -> Result<Outcome, PaperError> {
+        let stages = StopAfter { stage, steps, done: AtomicU64::new(0), stop: AtomicBool::new(false) };
+        let data = Some("digits".to_owned());
+        let settings = Settings { quick: true, data, stop: &stages.stop, ..Settings::new(&stages) };
+        prepare(&settings)?()
+    }
+
+    #[test]
+    fn what_a_stop_leaves_out_is_listed() {
+        assert!(matches!(quick("digits", 5), Err(PaperError::Stopped)));
+        let outcome = quick("digits: hidden pixels", 2).unwrap();
+        let found = &outcome.results["restored"][0];
+        assert_eq!((found["masks"].as_array().unwrap().len(), outcome.pictures.len()), (2, 2));
+        let not_run: Vec<&str> =
+            outcome.results["not_run"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+        assert_eq!(not_run.len(), 4);
+        assert!(outcome.report.text().contains(&format!("was stopped: {}.", not_run.join(", "))));
+        assert_eq!(outcome.results["trainings"][0]["updates"], 40);
+    }
 }

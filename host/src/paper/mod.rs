@@ -31,7 +31,12 @@ pub mod summary;
 pub mod toy;
 pub mod training;
 
-use std::{io, path::PathBuf, sync::atomic::AtomicBool, time::Instant};
+use std::{
+    io,
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Instant,
+};
 
 use bitboltz_core::coupling::Horizon;
 use thiserror::Error;
@@ -39,7 +44,7 @@ use thiserror::Error;
 use self::{
     folder::{Folder, FolderError},
     plot::Plot,
-    replay::Replay,
+    replay::{Replay, ReplayError},
     report::Report,
     results::Provenance,
     training::Pace,
@@ -131,7 +136,8 @@ pub struct Settings<'a> {
     pub minutes: Option<f64>,
     /// An earlier run, whose numbers of updates are repeated.
     pub replay: Option<Replay>,
-    /// Set by another thread or a signal handler: training ends after the present update.
+    /// Set by another thread or a signal handler: training ends after the present update, other work after the present
+    /// step.
     pub stop: &'a AtomicBool,
     /// Where progress is shown.
     pub stages: &'a (dyn Stages + Sync),
@@ -167,6 +173,22 @@ impl<'a> Settings<'a> {
     fn pace_of(&self, name: &str, pace: Option<&Pace>) -> Option<Pace> {
         let earlier = || Some(Pace::Updates(self.replay.as_ref()?.marks(name)?.to_vec()));
         pace.cloned().or_else(earlier)
+    }
+
+    /// Whether the work is to end.
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Whether the model of that name will be trained: `false` if there is a replay without it.
+    ///
+    /// # Errors
+    /// [`PaperError::Replay`], if the earlier run trained it with other settings.
+    fn known(&self, name: &str, config: &TrainConfig) -> Result<bool, PaperError> {
+        match &self.replay {
+            Some(replay) => replay.check(name, config),
+            None => Ok(true),
+        }
     }
 
     /// Adds the seed to that of a configuration, and makes it small in the small version.
@@ -233,6 +255,9 @@ impl Repeat {
     }
 }
 
+/// An experiment whose data sets, networks and settings were found to be there and to fit; what is left is the work.
+type Ready<'a> = Box<dyn FnOnce() -> Result<Outcome, PaperError> + 'a>;
+
 /// Why there is no result.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -285,6 +310,9 @@ pub enum PaperError {
     /// Stopped before anything was finished.
     #[error("stopped before the first model was trained; nothing was written")]
     Stopped,
+    /// The earlier run trained in another way.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
     /// The earlier run trained none of the models of this version.
     #[error("the earlier run trained no model that this version of the experiment knows")]
     NothingToReplay,
@@ -300,20 +328,25 @@ impl From<FeaturesError> for PaperError {
 /// was called.
 ///
 /// # Errors
-/// [`PaperError`]; what cannot be is refused before the work starts. Nothing is written before everything is there.
+/// [`PaperError`]; what cannot be is refused before the work starts and before there is a folder. Nothing is written before
+/// everything is there.
 pub fn run(
     name: Name,
     settings: &Settings<'_>,
     out: &std::path::Path,
     command: &str,
 ) -> Result<Vec<PathBuf>, PaperError> {
-    let folder = Folder::open(out, name.name())?;
+    Folder::check(out, name.name())?;
     let start = Instant::now();
-    let outcome = match name {
-        Name::Toy => toy::run(settings)?,
-        Name::Inpaint => inpaint::run(settings)?,
-        Name::Mnist | Name::Fashion | Name::Images8 | Name::Cifar10 | Name::Ablation => contest::run(name, settings)?,
+    let work: Ready<'_> = match name {
+        Name::Toy => Box::new(|| toy::run(settings)),
+        Name::Inpaint => inpaint::prepare(settings)?,
+        Name::Mnist | Name::Fashion | Name::Images8 | Name::Cifar10 | Name::Ablation => {
+            contest::prepare(name, settings)?
+        }
     };
+    let folder = Folder::open(out, name.name())?;
+    let outcome = work()?;
     let provenance = Provenance::new(name.name(), command, out, settings, start.elapsed());
     let mut files: Vec<(String, Vec<u8>)> = Vec::new();
     for plot in &outcome.plots {

@@ -3,7 +3,11 @@
 use std::{io, path::Path};
 
 use serde::Deserialize;
+use serde_json::Value;
 use thiserror::Error;
+
+use super::PaperError;
+use crate::train::TrainConfig;
 
 /// An earlier run.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -20,16 +24,30 @@ pub struct Replay {
     pub features: Option<String>,
     /// Names of trained models that took part.
     models: Vec<String>,
+    #[serde(default)]
+    configuration: Configuration,
     /// What was trained.
     #[serde(default)]
-    trainings: Vec<Marks>,
+    trainings: Vec<Training>,
+}
+
+/// What was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+struct Configuration {
+    /// The settings of all training runs, where they have none of their own.
+    #[serde(default)]
+    config: Value,
 }
 
 /// A training run of it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-struct Marks {
+struct Training {
     name: String,
     marks: Vec<u64>,
+    config: Option<Value>,
+    /// Whether it was stopped after its last mark.
+    #[serde(default)]
+    stopped: bool,
 }
 
 /// Why a file cannot be replayed.
@@ -62,6 +80,20 @@ pub enum ReplayError {
         /// What was there.
         found: String,
     },
+    /// A model was trained with other settings than this version trains it with.
+    #[error(
+        "replay of {name}: expected {field} {expected}, as this version trains it, found {found} in the earlier run"
+    )]
+    Settings {
+        /// The training run.
+        name: String,
+        /// The first setting that differs.
+        field: String,
+        /// What it is now, as JSON.
+        expected: Value,
+        /// What it was.
+        found: Value,
+    },
 }
 
 impl Replay {
@@ -91,11 +123,46 @@ impl Replay {
         Ok(replay)
     }
 
+    fn training(&self, name: &str) -> Option<&Training> {
+        self.trainings.iter().find(|training| training.name == name && !training.marks.is_empty())
+    }
+
     /// The marks of a training run; `None` if the earlier experiment did not come to it.
     pub fn marks(&self, name: &str) -> Option<&[u64]> {
-        let found = self.trainings.iter().find(|training| training.name == name);
-        found.map(|training| &training.marks[..]).filter(|marks| !marks.is_empty())
+        self.training(name).map(|training| &training.marks[..])
     }
+
+    /// Whether the earlier experiment was stopped between the marks of this training run and its end.
+    pub fn was_stopped(&self, name: &str) -> bool {
+        self.training(name).is_some_and(|training| training.stopped)
+    }
+
+    /// Whether the earlier experiment came to a training run.
+    ///
+    /// # Errors
+    /// [`ReplayError::Settings`], if it was trained in another way than with this configuration.
+    pub fn check(&self, name: &str, config: &TrainConfig) -> Result<bool, PaperError> {
+        let Some(training) = self.training(name) else { return Ok(false) };
+        let earlier = training.config.as_ref().unwrap_or(&self.configuration.config);
+        match difference("config", &serde_json::to_value(config)?, earlier) {
+            None => Ok(true),
+            Some((field, expected, found)) => {
+                Err(ReplayError::Settings { name: name.to_owned(), field, expected, found }.into())
+            }
+        }
+    }
+}
+
+/// The first field in which two values differ, and what it holds in each.
+fn difference(field: &str, one: &Value, other: &Value) -> Option<(String, Value, Value)> {
+    let (Value::Object(ones), Value::Object(others)) = (one, other) else {
+        return (one != other).then(|| (field.to_owned(), one.clone(), other.clone()));
+    };
+    let names = ones.keys().chain(others.keys().filter(|name| !ones.contains_key(*name)));
+    names.into_iter().find_map(|name| {
+        let of = |fields: &serde_json::Map<String, Value>| fields.get(name).cloned().unwrap_or_default();
+        difference(&format!("{field}.{name}"), &of(ones), &of(others))
+    })
 }
 
 #[cfg(test)]
@@ -130,5 +197,35 @@ mod tests {
             assert!(words.iter().all(|word| error.contains(word)), "{error}");
         }
         assert!(matches!(Replay::load(folder.path(), "mnist"), Err(ReplayError::Io { .. })));
+    }
+
+    #[test]
+    fn other_settings_are_refused_by_name() {
+        let config = TrainConfig { learning_rate: 0.01, ..TrainConfig::default() };
+        let replay = |own: Value, all: Value| -> Replay {
+            serde_json::from_value(serde_json::json!({
+                "experiment": "mnist", "seed": 0, "quick": true, "data": null, "features": null, "models": [],
+                "configuration": { "config": all }, "trainings": [{ "name": "pcd", "marks": [2], "config": own }],
+            }))
+            .unwrap()
+        };
+        let recorded = serde_json::to_value(&config).unwrap();
+        assert!(replay(recorded.clone(), Value::Null).check("pcd", &config).unwrap());
+        assert!(replay(Value::Null, recorded.clone()).check("pcd", &config).unwrap());
+        assert!(!replay(Value::Null, Value::Null).check("cd-1", &config).unwrap());
+        assert!(replay(Value::Null, Value::Null).check("pcd", &config).is_err());
+        let other = TrainConfig { learning_rate: 0.05, ..config.clone() };
+        let error = replay(recorded.clone(), Value::Null).check("pcd", &other).unwrap_err().to_string();
+        assert!(error.contains("pcd: expected config.learning_rate 0.05") && error.contains("found 0.01"), "{error}");
+        let mut more = recorded.clone();
+        more["estimator"]["horizon"]["cap"] = 7.into();
+        let error = replay(more, Value::Null).check("pcd", &config).unwrap_err().to_string();
+        assert!(error.contains("config.estimator.horizon.cap 1000") && error.contains("found 7"), "{error}");
+        // A setting that one of the two versions does not have.
+        let mut less = recorded;
+        let removed = less.as_object_mut().unwrap().remove("marginalise");
+        assert_eq!(removed, Some(true.into()));
+        let error = replay(less, Value::Null).check("pcd", &config).unwrap_err().to_string();
+        assert!(error.contains("config.marginalise true") && error.contains("found null"), "{error}");
     }
 }

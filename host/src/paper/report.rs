@@ -50,6 +50,16 @@ impl Report {
         self.add(table);
     }
 
+    /// What was not run, if there is such a thing.
+    pub fn not_run(&mut self, names: &[String]) {
+        if !names.is_empty() {
+            self.add(format_args!(
+                "**Not run, since this experiment, or the one that it replays, was stopped: {}.**",
+                names.join(", ")
+            ));
+        }
+    }
+
     /// All of it.
     pub fn text(&self) -> &str {
         &self.text

@@ -73,23 +73,22 @@ impl Subject {
         Ok(self)
     }
 
-    /// Who judges pictures of this data set: the network that was asked for or its own, else blocks of pixels.
+    /// Who looks at pictures of this data set: the network that was asked for or its own, else blocks of pixels.
     ///
     /// # Errors
-    /// A network that is not there or does not take the pictures; too few pictures.
-    pub fn judge(&self, settings: &Settings<'_>, count: usize) -> Result<Judge, PaperError> {
-        let extractor = match &settings.features {
+    /// A network that is not there or does not take the pictures.
+    pub fn extractor(&self, settings: &Settings<'_>) -> Result<Extractor, PaperError> {
+        Ok(match &settings.features {
             Some(source) => Extractor::open(source, self.geometry)?,
             None => Extractor::of_data(&self.data, self.geometry)?,
-        };
-        self.judge_by(extractor, settings, count)
+        })
     }
 
-    /// [`judge`](Self::judge) by this one.
+    /// A judge of so many pictures, or of as many as there are training images.
     ///
     /// # Errors
-    /// Too few pictures.
-    pub fn judge_by(&self, by: Extractor, settings: &Settings<'_>, count: usize) -> Result<Judge, PaperError> {
+    /// Too few pictures; a network that fails.
+    pub fn judge(&self, by: Extractor, settings: &Settings<'_>, count: usize) -> Result<Judge, PaperError> {
         let count = count.min(self.train.rows());
         Ok(Judge::new(by, self.geometry, &self.train, &self.test, count, settings.seed)?)
     }
@@ -122,7 +121,8 @@ mod tests {
         assert_eq!((planes.test.cols(), planes.geometry.bits), (6272, 8));
         let labelled = Subject::of_model("digits", digits.geometry, 794).unwrap();
         assert_eq!(labelled.test.cols(), 794);
-        let judge = digits.judge(&Settings::new(&Quiet), 10_000).unwrap();
+        let settings = Settings::new(&Quiet);
+        let judge = digits.judge(digits.extractor(&settings).unwrap(), &settings, 10_000).unwrap();
         assert_eq!((judge.count(), judge.extractor().dims()), (4000, 64));
     }
 
@@ -137,7 +137,7 @@ mod tests {
         let size = Subject::of_model("digits", small, 16).unwrap_err().to_string();
         assert!(size.contains("4 × 4 × 1") && size.contains("28 × 28 × 1"), "{size}");
         let settings = Settings { features: Some("none.onnx".to_owned()), ..Settings::new(&Quiet) };
-        let error = Subject::load("digits", 1).unwrap().judge(&settings, 100).unwrap_err().to_string();
+        let error = Subject::load("digits", 1).unwrap().extractor(&settings).unwrap_err().to_string();
         assert!(error.contains("none.onnx"), "{error}");
     }
 }

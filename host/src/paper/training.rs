@@ -5,7 +5,7 @@
 //! mark, the number of updates at which a model was looked at, is in `results.json`, and a [replay](super::replay) stops
 //! at the same marks: an update does not depend on the clock, and so the same seed gives the same numbers.
 
-use std::{ops::ControlFlow, sync::atomic::Ordering};
+use std::ops::ControlFlow;
 
 use bitboltz_core::image::Geometry;
 use serde::Serialize;
@@ -153,7 +153,7 @@ impl Tally {
     }
 }
 
-/// A training run that came to its end, or failed.
+/// A training run that came to its end, failed, or was stopped after its first mark.
 #[derive(Debug)]
 pub struct Trained<T> {
     /// What was found at each mark.
@@ -162,15 +162,20 @@ pub struct Trained<T> {
     pub marks: Vec<u64>,
     /// Why it failed, if it did. That is a result, not an error.
     pub failed: Option<String>,
+    /// Whether it was stopped before its last mark was looked at.
+    pub stopped: bool,
     /// The model in its last state, which must not be used if the run failed.
     pub trainer: Trainer,
 }
 
+/// What was found at a mark: nothing if it was stopped meanwhile; why the model cannot be looked at.
+pub type Look<T> = Result<Option<T>, String>;
+
 /// Trains a model on `data`, and calls `look` at every mark of `pace`. An update or a look that fails ends the run, and so
-/// does pretraining. `name` is shown.
+/// does pretraining; a look that was stopped gives nothing. `name` is shown.
 ///
 /// # Errors
-/// [`PaperError::Train`], if the run cannot even begin; [`PaperError::Stopped`].
+/// [`PaperError::Train`], if the run cannot even begin; [`PaperError::Stopped`], before the first mark was looked at.
 pub fn train<T>(
     name: &str,
     config: &TrainConfig,
@@ -178,22 +183,19 @@ pub fn train<T>(
     geometry: Geometry,
     pace: &Pace,
     settings: &Settings<'_>,
-    look: &mut dyn FnMut(&Trainer, &Snapshot) -> Result<T, String>,
+    look: &mut dyn FnMut(&Trainer, &Snapshot) -> Look<T>,
 ) -> Result<Trained<T>, PaperError> {
     let (mut trainer, failed) = begin(name, config, data, geometry, settings)?;
-    if failed.is_some() {
-        return Ok(Trained { looks: Vec::new(), marks: vec![1], failed, trainer });
-    }
     let (mut looks, mut marks) = (Vec::new(), Vec::new());
+    if failed.is_some() {
+        return Ok(Trained { looks, marks: vec![1], failed, stopped: false, trainer });
+    }
     let mut way = 0;
     for index in 0..pace.len() {
         let progress = settings.stages.begin(name, pace.length());
         progress(way);
         let mut tallies = [Tally::default(); 2];
-        while !pace.reached(index, &trainer) {
-            if settings.stop.load(Ordering::Relaxed) {
-                return Err(PaperError::Stopped);
-            }
+        while !settings.stopped() && !pace.reached(index, &trainer) {
             match trainer.update() {
                 Ok(UpdateReport { positive, negative, .. }) => {
                     tallies.iter_mut().zip([positive, negative]).for_each(|(tally, phase)| tally.add(&phase));
@@ -201,7 +203,7 @@ pub fn train<T>(
                 Err(error) => {
                     // The failed update is the next one.
                     marks.push(trainer.step() + 1);
-                    return Ok(Trained { looks, marks, failed: Some(reason(&error)), trainer });
+                    return Ok(Trained { looks, marks, failed: Some(reason(&error)), stopped: false, trainer });
                 }
             }
             let now = pace.way(&trainer).min(pace.length());
@@ -211,13 +213,20 @@ pub fn train<T>(
         drop(progress);
         let [positive, negative] = tallies.map(|tally| tally.means());
         let snapshot = Snapshot { updates: trainer.step(), seconds: trainer.seconds(), positive, negative };
-        marks.push(snapshot.updates);
-        match look(&trainer, &snapshot) {
-            Ok(found) => looks.push((snapshot, found)),
-            Err(failed) => return Ok(Trained { looks, marks, failed: Some(failed), trainer }),
+        match if settings.stopped() { Ok(None) } else { look(&trainer, &snapshot) } {
+            Ok(Some(found)) => {
+                marks.push(snapshot.updates);
+                looks.push((snapshot, found));
+            }
+            Ok(None) if looks.is_empty() => return Err(PaperError::Stopped),
+            Ok(None) => return Ok(Trained { looks, marks, failed: None, stopped: true, trainer }),
+            Err(failed) => {
+                marks.push(snapshot.updates);
+                return Ok(Trained { looks, marks, failed: Some(failed), stopped: false, trainer });
+            }
         }
     }
-    Ok(Trained { looks, marks, failed: None, trainer })
+    Ok(Trained { looks, marks, failed: None, stopped: false, trainer })
 }
 
 /// A trainer before its first update, pretrained if the settings say so: its clock has run since then. Where pretraining
@@ -236,7 +245,7 @@ fn begin(
     let progress = settings.stages.begin(&format!("{name}: pretraining"), updates * config.hidden.len() as u64);
     let start = greedy(&config, updates, &data, geometry, &mut |_| {
         progress(1);
-        if settings.stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if settings.stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     drop(progress);
     match start {
@@ -266,7 +275,7 @@ fn reason(error: &TrainError) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use bitboltz_core::coupling::Horizon;
 
@@ -282,7 +291,7 @@ mod tests {
     }
 
     fn run(config: &TrainConfig, pace: &Pace, settings: &Settings<'_>) -> Result<Trained<u64>, PaperError> {
-        train("m", config, &data(), Geometry::default(), pace, settings, &mut |trainer, _| Ok(trainer.step()))
+        train("m", config, &data(), Geometry::default(), pace, settings, &mut |trainer, _| Ok(Some(trainer.step())))
     }
 
     #[test]
@@ -324,7 +333,7 @@ mod tests {
         let again = run(&hopeless, &Pace::Updates(found.marks), &settings).unwrap();
         assert_eq!(again.failed, found.failed);
         let mut refused = |_: &Trainer, snapshot: &Snapshot| match snapshot.updates {
-            1 => Ok(()),
+            1 => Ok(Some(())),
             _ => Err("no mode".to_owned()),
         };
         let pace = Pace::Updates(vec![1, 2, 3]);
@@ -364,6 +373,21 @@ mod tests {
         let settings = Settings { stop: &stop, ..Settings::new(&Quiet) };
         let found = run(&config(), &Pace::of_updates(40), &settings);
         assert!(matches!(found, Err(PaperError::Stopped)));
+        // After the second look, and in it.
+        for (at, marks) in [(2, vec![3, 5]), (3, vec![3, 5])] {
+            let stop = AtomicBool::new(false);
+            let settings = Settings { stop: &stop, ..Settings::new(&Quiet) };
+            let mut looks = 0;
+            let mut look = |trainer: &Trainer, _: &Snapshot| {
+                looks += 1;
+                stop.store(looks == at, Ordering::Relaxed);
+                Ok((looks < 3).then_some(trainer.step()))
+            };
+            let pace = Pace::of_updates(40);
+            let found = train("m", &config(), &data(), Geometry::default(), &pace, &settings, &mut look).unwrap();
+            assert!(found.stopped && found.failed.is_none());
+            assert_eq!((found.looks.iter().map(|look| look.1).collect(), found.marks), (marks.clone(), marks));
+        }
         let impossible = TrainConfig { batch: 0, ..config() };
         assert!(matches!(run(&impossible, &Pace::of_updates(1), &settings), Err(PaperError::Train(_))));
     }

@@ -38,8 +38,9 @@ pub const SEED: &str = "seed-1";
 pub const TUNED: &str = "ucd-lmi";
 /// The arm of [`techniques`] that the others are measured by.
 pub const ALL: &str = "all";
-/// At rate 0.005 (with momentum 0.9) estimators with persistent chains swing unless they begin with a pretrained machine.
-const PERSISTENT_RATE: f64 = 0.001;
+/// At the length of steps of the defaults (rate 0.05, or 0.005 with momentum 0.9) estimators with persistent chains swing,
+/// unless they begin with a pretrained machine. With this rate and without momentum they learn.
+const PERSISTENT_RATE: f64 = 0.01;
 /// Updates of each layer's machine before the classical method begins.
 const PRETRAINING: u64 = 600;
 
@@ -51,6 +52,11 @@ fn other_seed() -> Arm {
 /// The defaults, but for a clamped phase whose pairs can meet at any size.
 fn clamped_gibbs() -> TrainConfig {
     TrainConfig { clamped_estimator: Some(estimator("ucd-lmi-gibbs").estimator), ..ours() }
+}
+
+/// An estimator with persistent chains, at the rate for these.
+fn persistent(name: &str) -> TrainConfig {
+    TrainConfig { learning_rate: PERSISTENT_RATE, momentum: 0.0, ..estimator(name) }
 }
 
 /// The defaults of `bitboltz train`, alone.
@@ -65,7 +71,7 @@ pub fn estimators() -> Vec<Arm> {
         other_seed(),
         arm(
             "ucd-lmi-published",
-            "ucd-lmi with the published settings: batch 1000, rate 0.01, no centering, bits in all statistics",
+            "ucd-lmi with the published settings: batch 1000, rate 0.01, no momentum, no centering, bits in all statistics",
             TrainConfig::paper_defaults(),
         ),
         arm(
@@ -76,18 +82,19 @@ pub fn estimators() -> Vec<Arm> {
         arm("cd-1", "contrastive divergence, one Gibbs sweep from the data", estimator("cd-1")),
         arm(
             "pcd",
-            "persistent contrastive divergence, one Gibbs sweep; rate 0.001, since it swings at 0.005",
-            TrainConfig { learning_rate: PERSISTENT_RATE, ..estimator("pcd") },
+            "persistent contrastive divergence, one Gibbs sweep; rate 0.01 without momentum, since it swings with the longer \
+             steps of the others",
+            persistent("pcd"),
         ),
         arm(
             "mean-field",
-            "the classical method: mean fields given the data, persistent free chains of one Gibbs sweep; rate 0.001, \
-             since it swings at 0.005",
-            TrainConfig { learning_rate: PERSISTENT_RATE, ..estimator("mean-field") },
+            "the classical method: mean fields given the data, persistent free chains of one Gibbs sweep; rate 0.01 without \
+             momentum, since it swings with longer steps",
+            persistent("mean-field"),
         ),
         arm(
             "mean-field-greedy",
-            "the classical method with its pretraining, layer by layer, whose time counts",
+            "the classical method with its pretraining, layer by layer, whose time counts; the steps of the others",
             TrainConfig { pretrain: Some(Pretrain::Greedy { updates: PRETRAINING }), ..estimator("mean-field") },
         ),
         arm("ucd-lmi-gibbs", "local mode, one Gibbs sweep, coupled Gibbs", estimator("ucd-lmi-gibbs")),
@@ -109,16 +116,16 @@ pub fn techniques() -> Vec<Arm> {
         ),
         arm("no-local-mode", "off: chains start at random bits (ucd-mh)", estimator("ucd-mh")),
         arm(
+            "no-momentum",
+            "off: plain steps, with rate 0.05 for the same length of steps",
+            TrainConfig { momentum: 0.0, learning_rate: 0.05, ..ours() },
+        ),
+        arm(
             "published-batch",
-            "off: batch 1000 and rate 0.01 without momentum, all at once, as published",
+            "off: batch 1000, rate 0.01 and no momentum, all at once, as published",
             TrainConfig { batch: 1000, learning_rate: 0.01, momentum: 0.0, ..ours() },
         ),
         arm("clamped-gibbs", "on: coupled Gibbs in the clamped phase (ucd-lmi-gibbs)", clamped_gibbs()),
-        arm(
-            "no-momentum",
-            "off: rate 0.05 without momentum, for the same length of steps",
-            TrainConfig { momentum: 0.0, learning_rate: 0.05, ..ours() },
-        ),
         arm(
             "average",
             "on: the model is an average of weights, their mean age 0.05 of the run",

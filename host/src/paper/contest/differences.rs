@@ -9,8 +9,8 @@ use super::{
 };
 use crate::paper::report::{Report, maybe, number};
 
-/// How much worse an arm is than the reference: positive numbers speak against it. There are none if one of the two
-/// failed.
+/// How much worse an arm is than the reference: positive numbers speak against it. There are none unless both came to
+/// their end.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Difference {
     /// The data set.
@@ -19,8 +19,8 @@ pub struct Difference {
     pub arm: &'static str,
     /// What it is measured by.
     pub reference: &'static str,
-    /// Whether the arm or the reference failed.
-    pub failed: bool,
+    /// Whether both the arm and the reference came to their end.
+    pub finished: bool,
     /// How much farther away its modes are, in squared Fréchet distance.
     pub modes: Option<f64>,
     /// The same of its samples.
@@ -36,17 +36,17 @@ pub(super) fn of(found: &[&Found], reference: &str) -> Vec<Difference> {
     let Some(base) = found.iter().find(|arm| arm.label == reference) else { return Vec::new() };
     let others = found.iter().filter(|arm| arm.label != reference);
     let difference = |arm: &&Found| {
-        let failed = arm.failed.is_some() || base.failed.is_some();
-        let more = |figure: fn(&Found) -> Option<f64>| if failed { None } else { Some(figure(arm)? - figure(base)?) };
+        let finished = arm.finished() && base.finished();
+        let more = |figure: fn(&Found) -> Option<f64>| if finished { Some(figure(arm)? - figure(base)?) } else { None };
         Difference {
             data: arm.data.clone(),
             arm: arm.label,
             reference: base.label,
-            failed,
+            finished,
             modes: more(modes),
             samples: more(samples),
             nats: more(log_p).map(|gain| -gain),
-            updates: (!failed).then(|| arm.updates as f64 / base.updates.max(1) as f64),
+            updates: finished.then(|| arm.updates as f64 / base.updates.max(1) as f64),
         }
     };
     others.map(difference).collect()
@@ -63,14 +63,14 @@ pub(super) fn write(report: &mut Report, data: &str, differences: &[Difference])
         first.reference
     ));
     let row = |difference: &&Difference| {
-        let Difference { arm, failed, modes, samples, nats, updates, .. } = difference;
-        let label = if *failed { format!("{arm} (failed, or {} did)", first.reference) } else { (*arm).to_owned() };
+        let Difference { arm, finished, modes, samples, nats, updates, .. } = difference;
+        let label = if *finished { (*arm).to_owned() } else { format!("{arm} (one of the two has no end)") };
         [label].into_iter().chain([*modes, *samples, *nats, *updates].map(maybe)).collect()
     };
     let head = ["arm", "distance of modes", "distance of samples", "nats", "updates, times as many"];
     report.table(&head, &of_data.iter().map(row).collect::<Vec<_>>());
     if let Some(Difference { modes, samples, nats, .. }) =
-        of_data.iter().find(|other| other.arm == SEED && !other.failed)
+        of_data.iter().find(|other| other.arm == SEED && other.finished)
     {
         let size = |x: &Option<f64>| x.map_or("–".to_owned(), |x| number(x.abs()));
         report.add(format_args!(

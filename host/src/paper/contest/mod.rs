@@ -25,13 +25,15 @@ use self::{
     differences::Difference,
     round::{Found, LEARNT, Round, Seen},
 };
-use super::{Name, Outcome, PaperError, Repeat, Settings, subject::Subject, training::Pace};
+use super::{Name, Outcome, PaperError, Ready, Repeat, Settings, subject::Subject, training::Pace};
 use crate::{
     eval::{
         blocks::BlockMeans,
+        features::Embedded,
         judge::{Extractor, Judge, Quality},
     },
     inpainting::{Restored, majority, nearest},
+    train::Trainer,
 };
 
 /// A comparison.
@@ -142,6 +144,8 @@ pub struct Plan {
     pub restored: usize,
     /// None with more than 1 bit a pixel.
     pub likelihood: Option<Efforts>,
+    /// Whether the networks are those that come with the program, which see a pixel as on or off.
+    pub own_network: bool,
     /// An arm learns if the distance of its modes or of its samples is below this share of the ceiling's.
     pub learnt: f64,
 }
@@ -151,6 +155,7 @@ impl Plan {
         let black_and_white = contest.bits == 1;
         let mut plan = Self {
             quick: settings.quick,
+            own_network: settings.features.as_deref().is_none_or(|source| Embedded::of_name(source).is_some()),
             learnt: LEARNT,
             data: settings
                 .data
@@ -228,63 +233,86 @@ pub struct Results {
     pub not_run: Vec<String>,
 }
 
-/// Runs one of the comparisons.
+/// Finds out whether one of the comparisons can be run.
 ///
 /// # Errors
-/// [`PaperError`]; data sets and networks that are not there are found before any training.
-pub fn run(name: Name, settings: &Settings<'_>) -> Result<Outcome, PaperError> {
+/// [`PaperError`]: data sets, networks or settings that are not there or do not fit; an earlier run of something else.
+pub(super) fn prepare<'a>(name: Name, settings: &'a Settings<'_>) -> Result<Ready<'a>, PaperError> {
     let contest = Contest::of(name);
     let plan = Plan::new(&contest, settings);
-    let rounds: Vec<Round> = plan.data.iter().map(|data| open(data, &plan, settings)).collect::<Result<_, _>>()?;
+    let load = |data: &String| Subject::load(data, plan.bits);
+    let subjects: Vec<Subject> = plan.data.iter().map(load).collect::<Result<_, _>>()?;
+    let extractor = |subject: &Subject| subject.extractor(settings);
+    let extractors: Vec<Extractor> = subjects.iter().map(extractor).collect::<Result<_, _>>()?;
+    let mut any = false;
+    for subject in &subjects {
+        for arm in &plan.arms {
+            Trainer::check(&arm.config, &subject.train, subject.geometry)?;
+            any |= settings.known(&run_name(&subject.data, arm), &arm.config)?;
+        }
+    }
+    if !any {
+        return Err(PaperError::NothingToReplay);
+    }
+    let rounds = subjects.into_iter().zip(extractors).map(|(subject, first)| open(subject, first, &plan, settings));
+    let rounds: Vec<Round> = rounds.collect::<Result<_, _>>()?;
+    Ok(Box::new(move || measure(&contest, &plan, &rounds, settings)))
+}
+
+/// What a replay knows an arm by.
+fn run_name(data: &str, arm: &Arm) -> String {
+    format!("{data}: {}", arm.label)
+}
+
+fn measure(contest: &Contest, plan: &Plan, rounds: &[Round], settings: &Settings<'_>) -> Result<Outcome, PaperError> {
     let comparisons = rounds.iter().map(compare).collect();
     let mut results = Results { comparisons, trainings: Vec::new(), differences: Vec::new(), not_run: Vec::new() };
     let mut seen: Vec<Vec<Seen>> = Vec::new();
-    let mut stopped = false;
-    for round in &rounds {
+    for round in rounds {
         for arm in &plan.arms {
-            let name = format!("{}: {}", round.subject.data, arm.label);
-            let Some(pace) = settings.pace_of(&name, plan.pace.as_ref()) else { continue };
-            if !stopped {
-                match round.run(name.clone(), arm, &pace, plan.likelihood, settings) {
-                    Ok((found, pictures)) => {
-                        results.trainings.push(found);
-                        seen.push(pictures);
-                    }
-                    Err(PaperError::Stopped) => stopped = true,
-                    Err(error) => return Err(error),
+            let name = run_name(&round.subject.data, arm);
+            let pace = settings.pace_of(&name, plan.pace.as_ref()).filter(|_| !settings.stopped());
+            let run = pace.map(|pace| round.run(name.clone(), arm, &pace, plan.likelihood, settings));
+            match run {
+                Some(Ok((found, pictures))) => {
+                    results.trainings.push(found);
+                    seen.push(pictures);
                 }
-            }
-            if stopped {
-                results.not_run.push(name);
+                None | Some(Err(PaperError::Stopped)) => results.not_run.push(name),
+                Some(Err(error)) => return Err(error),
             }
         }
     }
     if results.trainings.is_empty() {
-        return Err(if stopped { PaperError::Stopped } else { PaperError::NothingToReplay });
+        return Err(PaperError::Stopped);
     }
     for Comparison { data, .. } in &results.comparisons {
         let found: Vec<&Found> = results.trainings.iter().filter(|arm| arm.data == *data).collect();
         results.differences.extend(differences::of(&found, contest.reference));
     }
-    let (report, plots, pictures) = text::write(&contest, &plan, &results, &rounds, &seen)?;
+    let (report, plots, pictures) = text::write(contest, plan, &results, rounds, &seen)?;
     Ok(Outcome {
         report,
         plots,
         pictures,
-        configuration: serde_json::to_value(&plan)?,
+        configuration: serde_json::to_value(plan)?,
         results: serde_json::to_value(&results)?,
         repeat: Repeat::of(plan.pace.as_ref()),
     })
 }
 
-fn open(data: &str, plan: &Plan, settings: &Settings<'_>) -> Result<Round, PaperError> {
-    let subject = Subject::load(data, plan.bits)?;
-    let first = subject.judge(settings, plan.samples)?;
-    let mut judges = vec![first];
-    if plan.bits > 1 && matches!(judges[0].extractor(), Extractor::Network(_)) {
+fn open(subject: Subject, first: Extractor, plan: &Plan, settings: &Settings<'_>) -> Result<Round, PaperError> {
+    let mut extractors = vec![first];
+    if plan.bits > 1 && matches!(extractors[0], Extractor::Network(_)) {
         // A network that sees black and white does not see what the lower planes are for.
-        let blocks = Extractor::Blocks(BlockMeans::new(subject.geometry));
-        judges.push(subject.judge_by(blocks, settings, plan.samples)?);
+        extractors.push(Extractor::Blocks(BlockMeans::new(subject.geometry)));
+    }
+    let mut judges = Vec::new();
+    for extractor in extractors {
+        if settings.stopped() {
+            return Err(PaperError::Stopped);
+        }
+        judges.push(subject.judge(extractor, settings, plan.samples)?);
     }
     Round::new(subject, judges, plan.restored, settings)
 }
@@ -337,7 +365,12 @@ mod tests {
 
     fn quick(stop_at: &StopAt, replay: Option<Replay>) -> Result<Outcome, PaperError> {
         let data = Some("digits".to_owned());
-        run(Name::Mnist, &Settings { quick: true, data, replay, stop: &stop_at.stop, ..Settings::new(stop_at) })
+        let settings = Settings { quick: true, data, replay, stop: &stop_at.stop, ..Settings::new(stop_at) };
+        prepare(Name::Mnist, &settings)?()
+    }
+
+    fn at(words: &'static str) -> StopAt {
+        StopAt { words, stop: AtomicBool::new(false) }
     }
 
     fn names(outcome: &Outcome, field: &str) -> Vec<String> {
@@ -345,32 +378,73 @@ mod tests {
         outcome.results[field].as_array().unwrap().iter().map(of).collect()
     }
 
+    /// The replay of what an experiment gave.
+    fn replay_of(results: &serde_json::Value) -> Replay {
+        let mut file = serde_json::json!({ "experiment": "mnist", "seed": 0, "quick": true, "data": "digits",
+                                           "features": null, "models": [] });
+        file["trainings"] = results["trainings"].clone();
+        serde_json::from_value(file).unwrap()
+    }
+
+    fn without_seconds(value: &serde_json::Value) -> serde_json::Value {
+        let mut value = value.clone();
+        match &mut value {
+            serde_json::Value::Object(fields) => {
+                fields.remove("seconds");
+                fields.values_mut().for_each(|inner| *inner = without_seconds(inner));
+            }
+            serde_json::Value::Array(values) => values.iter_mut().for_each(|inner| *inner = without_seconds(inner)),
+            _ => {}
+        }
+        value
+    }
+
     #[test]
     fn what_was_finished_before_a_stop_is_reported_and_can_be_replayed() {
-        let at = |words| StopAt { words, stop: AtomicBool::new(false) };
-        // The first mark of the fifth arm.
-        let labels: Vec<&str> = arms::estimators().iter().map(|arm| arm.label).collect();
-        let stopped = quick(&at("digits: cd-1: 3 updates"), None).unwrap();
-        assert_eq!(
-            names(&stopped, "trainings"),
-            labels[..4].iter().map(|label| format!("digits: {label}")).collect::<Vec<_>>()
+        let of = |arms: &[Arm]| arms.iter().map(|arm| run_name("digits", arm)).collect::<Vec<_>>();
+        let all = arms::estimators();
+        assert!(matches!(quick(&at("digits: ucd-lmi: 3 updates"), None), Err(PaperError::Stopped)));
+        // The first mark of the second arm: there is nothing of it.
+        let stopped = quick(&at("digits: seed-1: 3 updates"), None).unwrap();
+        assert_eq!((names(&stopped, "trainings"), names(&stopped, "not_run")), (of(&all[..1]), of(&all[1..])));
+        // Its third mark: the first two are there.
+        let stopped = quick(&at("digits: seed-1: 10 updates"), None).unwrap();
+        assert_eq!((names(&stopped, "trainings"), names(&stopped, "not_run")), (of(&all[..2]), of(&all[2..])));
+        let text = stopped.report.text();
+        assert!(text.contains("was stopped: digits: ucd-lmi-published, digits: ucd-lmi-clamped-gibbs"), "{text}");
+        assert!(
+            text.contains("seed-1 was stopped after 5 updates.") && text.contains("| seed-1 | stopped |"),
+            "{text}"
         );
-        let not_run = names(&stopped, "not_run");
-        assert_eq!(not_run, labels[4..].iter().map(|label| format!("digits: {label}")).collect::<Vec<_>>());
-        assert!(stopped.report.text().contains("Still to come were: digits: cd-1, digits: pcd"));
-        assert_eq!(stopped.pictures.len(), 4 * 3);
-        let early = quick(&at("digits: ucd-lmi: 3 updates"), None);
-        assert!(matches!(early, Err(PaperError::Stopped)));
+        let arm = &stopped.results["trainings"][1];
+        assert_eq!((&arm["marks"], &arm["stopped"]), (&serde_json::json!([3, 5]), &true.into()));
+        assert_eq!((arm["snapshots"].as_array().unwrap().len(), &arm["updates"]), (2, &5.into()));
+        assert!(arm["likelihood"].is_null());
+        assert_eq!(stopped.pictures.len(), 2 * 3);
+        let again = quick(&at("never"), Some(replay_of(&stopped.results))).unwrap();
+        assert_eq!(without_seconds(&again.results), without_seconds(&stopped.results));
+    }
 
-        let replay = |name: &str| {
-            let trainings = serde_json::json!([{ "name": name, "marks": [2, 7] }]);
-            let rest = serde_json::json!({ "experiment": "mnist", "seed": 0, "quick": true, "data": "digits",
-                                           "features": null, "models": [], "trainings": trainings });
-            quick(&at("never"), Some(serde_json::from_value(rest).unwrap()))
+    #[test]
+    fn a_replay_of_other_settings_or_arms_is_refused() {
+        let config = |change: fn(&mut crate::train::TrainConfig)| {
+            let stages = at("never");
+            let settings = Settings { quick: true, ..Settings::new(&stages) };
+            let mut arm = arms::estimators().into_iter().find(|arm| arm.label == "pcd").unwrap();
+            settings.adapt(&mut arm.config);
+            change(&mut arm.config);
+            arm.config
         };
-        let again = replay("digits: pcd").unwrap();
-        assert_eq!((names(&again, "trainings"), names(&again, "not_run").len()), (vec!["digits: pcd".to_owned()], 0));
+        let replay = |name: &str, config: crate::train::TrainConfig| {
+            let trainings = serde_json::json!([{ "name": name, "marks": [2, 7], "config": config }]);
+            quick(&at("never"), Some(replay_of(&serde_json::json!({ "trainings": trainings }))))
+        };
+        let again = replay("digits: pcd", config(|_| ())).unwrap();
+        assert_eq!(names(&again, "trainings"), ["digits: pcd"]);
+        assert_eq!(names(&again, "not_run").len(), arms::estimators().len() - 1);
         assert_eq!(again.results["trainings"][0]["updates"], 7);
-        assert!(matches!(replay("digits: a later arm"), Err(PaperError::NothingToReplay)));
+        assert!(matches!(replay("digits: a later arm", config(|_| ())), Err(PaperError::NothingToReplay)));
+        let error = replay("digits: pcd", config(|config| config.batch = 9)).err().unwrap().to_string();
+        assert!(error.contains("digits: pcd: expected config.batch 25") && error.contains("found 9"), "{error}");
     }
 }

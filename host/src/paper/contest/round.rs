@@ -15,7 +15,7 @@ use crate::{
     paper::{
         PaperError, Settings,
         subject::Subject,
-        training::{Pace, Snapshot, train},
+        training::{Look, Pace, Snapshot, train},
     },
     parameters::Parameters,
     sampling::local_modes,
@@ -84,15 +84,22 @@ pub struct Found {
     pub seconds: f64,
     /// Why it failed, if it did.
     pub failed: Option<String>,
+    /// Whether it was stopped, before its last mark or before the likelihood in the end. Then it compares with no other.
+    pub stopped: bool,
     /// At each mark that was judged.
     pub snapshots: Vec<Row>,
-    /// In the end, with the effort for that, unless it failed.
+    /// In the end, with the effort for that, unless it failed or was stopped.
     pub likelihood: Option<Likelihood>,
     /// Whether the distance of its modes or of its samples was below [`LEARNT`] of the ceiling's at the last mark.
     pub learns: bool,
 }
 
 impl Found {
+    /// Whether it came to its end, and compares with others that did.
+    pub fn finished(&self) -> bool {
+        self.failed.is_none() && !self.stopped
+    }
+
     /// The last mark that was judged.
     pub fn last(&self) -> Option<&Row> {
         self.snapshots.last()
@@ -134,9 +141,13 @@ impl Round {
         }
         let (snapshots, seen): (Vec<Row>, Vec<Seen>) = trained.looks.into_iter().map(|(_, look)| look).unzip();
         let parameters = trained.trainer.parameters();
-        let likelihood = efforts
-            .filter(|_| trained.failed.is_none())
-            .map(|efforts| self.likelihood(parameters, &efforts.at_the_end, settings));
+        let mut stopped = trained.stopped || settings.replay.as_ref().is_some_and(|earlier| earlier.was_stopped(&name));
+        let effort = efforts.filter(|_| trained.failed.is_none() && !stopped).map(|efforts| efforts.at_the_end);
+        stopped |= effort.is_some() && settings.stopped();
+        let likelihood = effort.filter(|_| !stopped).map(|effort| self.likelihood(parameters, &effort, settings));
+        // Updates after the last mark of a stopped run show in nothing.
+        let end = snapshots.last().filter(|_| stopped).map(|row: &Row| (row.snapshot.updates, row.snapshot.seconds));
+        let (updates, seconds) = end.unwrap_or((trained.trainer.step(), trained.trainer.seconds()));
         let ceiling = self.judges[0].ceiling.frechet;
         let near = |row: &Row| row.judged[0].modes.frechet.min(row.judged[0].samples.frechet) < LEARNT * ceiling;
         let found = Found {
@@ -146,10 +157,11 @@ impl Round {
             config: arm.config.clone(),
             layers: parameters.shape().widths().collect(),
             marks: trained.marks,
-            updates: trained.trainer.step(),
-            seconds: trained.trainer.seconds(),
+            updates,
+            seconds,
             learns: snapshots.last().is_some_and(near),
             failed: trained.failed,
+            stopped,
             snapshots,
             likelihood,
             name,
@@ -172,6 +184,7 @@ impl Round {
         likelihood::measure(parameters, train, &test.subset(0..effort.rows), &effort_of_all, settings.stages)
     }
 
+    /// Judges a model; `None` if it was stopped meanwhile.
     fn look(
         &self,
         name: &str,
@@ -179,17 +192,23 @@ impl Round {
         snapshot: &Snapshot,
         efforts: Option<Efforts>,
         settings: &Settings<'_>,
-    ) -> Result<(Row, Seen), String> {
+    ) -> Look<(Row, Seen)> {
         let text = |error: &dyn std::fmt::Display| format!("update {}: {error}", snapshot.updates);
         let model = trainer.parameters().dbm().map_err(|error| text(&error))?;
         let count = self.judges.iter().map(Judge::count).max().unwrap_or(0).max(SHOWN);
         let drawn = local_modes(&model, count, 1, settings.seed).map_err(|error| text(&error))?;
         let mut judged = Vec::new();
         for judge in &self.judges {
+            if settings.stopped() {
+                return Ok(None);
+            }
             let quality =
                 |rows: &BitMatrix| judge.quality(&rows.subset(0..judge.count())).map_err(|error| text(&error));
             let (modes, samples) = (quality(&drawn.modes)?, quality(&drawn.visible)?);
             judged.push(Judged { features: judge.extractor().name(), modes, samples });
+        }
+        if settings.stopped() {
+            return Ok(None);
         }
         let restored = self.puzzle.as_ref().map(|puzzle| {
             let modes = puzzle.modes(&model, settings.seed).map_err(|error| text(&error))?;
@@ -202,8 +221,11 @@ impl Round {
                 snapshot.updates, snapshot.seconds, modes.frechet, samples.frechet
             ));
         }
+        if settings.stopped() {
+            return Ok(None);
+        }
         let likelihood = efforts.map(|efforts| self.likelihood(trainer.parameters(), &efforts.on_the_way, settings));
         let seen = [&drawn.modes, &drawn.visible].map(|rows| rows.subset(0..SHOWN));
-        Ok((Row { snapshot: *snapshot, judged, restored, likelihood }, seen))
+        Ok(Some((Row { snapshot: *snapshot, judged, restored, likelihood }, seen)))
     }
 }

@@ -34,10 +34,11 @@ pub(super) fn last(report: &mut Report, comparison: &Comparison, found: &[&Found
     ];
     let mut rows = Vec::new();
     for arm in found {
-        let verdict = match (&arm.failed, arm.learns) {
-            (Some(_), _) => "failed",
-            (None, true) => "learns",
-            (None, false) => "does not learn",
+        let verdict = match (&arm.failed, arm.stopped, arm.learns) {
+            (Some(_), ..) => "failed",
+            (None, true, _) => "stopped",
+            (None, false, true) => "learns",
+            (None, false, false) => "does not learn",
         };
         let restored = arm.last().and_then(|row| row.restored);
         let log_z = arm.likelihood.as_ref().map(|likelihood| likelihood.log_z.mean);

@@ -105,15 +105,13 @@ fn introduction(report: &mut Report, contest: &Contest, plan: &Plan, results: &R
             bounds.collect::<Vec<_>>().join("; ")
         ));
     }
-    if plan.bits > 1 && results.comparisons.iter().any(|comparison| comparison.bounds.len() > 1) {
+    if plan.bits > 1 && plan.own_network && results.comparisons.iter().any(|comparison| comparison.bounds.len() > 1) {
         report.add(
             "The networks that come with the program see a pixel as on or off: in their figures only what is above half of the \
              grey levels counts. The means of blocks of pixels see grey values, and no shapes.",
         );
     }
-    if !results.not_run.is_empty() {
-        report.add(format_args!("**The experiment was stopped. Still to come were: {}.**", results.not_run.join(", ")));
-    }
+    report.not_run(&results.not_run);
 }
 
 /// What the arms are, and whom they were tuned for.
@@ -122,7 +120,7 @@ fn arms_table(report: &mut Report, plan: &Plan, results: &Results) {
         return;
     }
     report.add(format_args!(
-        "Rate, γ, batch and the rest were tuned for {} alone, and every other arm has them too unless the table says \
+        "Rate, γ, momentum, batch and the rest were tuned for {} alone, and every other arm has them too unless the table says \
          otherwise: an arm may do better with its own.",
         arms::TUNED
     ));
@@ -139,6 +137,7 @@ fn arms_table(report: &mut Report, plan: &Plan, results: &Results) {
             config.batch.to_string(),
             number(config.learning_rate),
             number(config.gamma),
+            number(config.momentum),
             config.centering.map_or("no".to_owned(), number),
             yes(config.marginalise),
             match config.pretrain {
@@ -156,6 +155,7 @@ fn arms_table(report: &mut Report, plan: &Plan, results: &Results) {
         "batch",
         "rate",
         "γ",
+        "momentum",
         "centering",
         "marginalised",
         "pretraining",
