@@ -65,8 +65,8 @@ pub(super) struct Args {
     /// The checkpoint to write (.safetensors).
     #[arg(short, long)]
     output: PathBuf,
-    /// Continue the run of the output file. Its settings are kept, and its limits unless others are given; both count
-    /// from its beginning. --estimator, --clamped-estimator, --k, --m, --lag, --y0 and --cap may be changed: from here
+    /// Continue the run of the output file. Its settings are kept, and its limits unless others are given (with --schedule
+    /// cooldown its --steps stay, whatever --minutes); both count from its beginning. --estimator, --clamped-estimator, --k, --m, --lag, --y0 and --cap may be changed: from here
     /// on, and in the checkpoint; the run is then no longer the one that it would have been without the stop.
     #[arg(long)]
     resume: bool,
