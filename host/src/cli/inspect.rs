@@ -89,8 +89,9 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     if args.json {
         let training =
             training.map(|t| json!({"step": t.step, "seconds": t.seconds, "config": t.config, "data": t.data}));
-        let image =
-            image.map(|(crc, scale, shifts)| json!({"crc": format!("{crc:08x}"), "scale": scale, "shifts": shifts}));
+        let image = image.map(
+            |(crc, scale, shifts)| json!({"crc": format!("{crc:08x}"), "scale": f64::from(scale), "shifts": shifts}),
+        );
         return print_json(
             out,
             &json!({"file": args.file, "widths": widths, "weights": kind.name(), "picture": picture(geometry),
