@@ -6,7 +6,7 @@ use std::{fs, io, net::TcpListener, path::Path, process::Stdio};
 use bitboltz::{
     npy,
     parameters::Parameters,
-    train::{Init, TrainConfig, config::CAP},
+    train::{CenteringOffsets, Init, Schedule, TrainConfig, config::CAP},
 };
 use bitboltz_core::image::Geometry;
 use bitboltz_tests::command::{bitboltz, digits_model, line, run, save, small_data};
@@ -289,9 +289,10 @@ const OPTIONS: &[(&str, &str)] = &[
     ("data get", "<NAME>"),
     (
         "train",
-        "<DATA> --output --resume --hidden --bits --preset --estimator --clamped-estimator --k --m --lag --y0 --cap --batch --lr --schedule \
-         --gamma --momentum --weight-decay --centering --centering-offsets --average --marginalise --init --bias-from-data --pretrain --pretrain-updates --seed --steps --minutes --threshold --checkpoint-every \
-         --metrics --grids --grid-every --json --threads",
+        "<DATA> --output --resume --hidden --bits --preset --estimator --clamped-estimator --k --m --lag --y0 --cap --batch \
+         --lr --schedule --gamma --momentum --weight-decay --centering --centering-offsets --average --marginalise \
+         --chain-weights --init --labels --bias-from-data --pretrain --pretrain-updates --seed --steps --minutes \
+         --threshold --checkpoint-every --metrics --grids --grid-every --json --threads",
     ),
     ("sample", "<MODEL> --count --modes --samples --sweeps --seed --output --npy --json"),
     (
@@ -354,11 +355,20 @@ fn help_teaches() {
     let TrainConfig { hidden, batch, learning_rate, gamma, centering, marginalise, estimator, init, .. } =
         TrainConfig::default();
     assert_eq!((&hidden[..], init), (&[500, 500][..], Init::Orthogonal));
+    let TrainConfig { schedule, momentum, weight_decay, average, centering_offsets, chain_weights, .. } =
+        TrainConfig::default();
+    assert_eq!((schedule, centering_offsets), (Schedule::Sqrt, CenteringOffsets::Data));
     for (option, default) in [
         ("--hidden", "500,500".to_owned()),
         ("--batch", batch.to_string()),
         ("--lr", learning_rate.to_string()),
+        ("--schedule", "sqrt".to_owned()),
         ("--gamma", gamma.to_string()),
+        ("--momentum", momentum.to_string()),
+        ("--weight-decay", weight_decay.to_string()),
+        ("--average", average.unwrap_or(0.0).to_string()),
+        ("--centering-offsets", "data".to_owned()),
+        ("--chain-weights", chain_weights.name().to_owned()),
         ("--centering", centering.unwrap().to_string()),
         ("--marginalise", marginalise.to_string()),
         ("--estimator", estimator.to_string()),

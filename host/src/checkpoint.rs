@@ -2,11 +2,11 @@
 //!
 //! `weight.l` has shape \[width(l + 1), width(l)\] and `bias.l` shape \[width(l)\], all `f32`; the core's layout is the
 //! transpose. A checkpoint of this program also holds `offset.l` (what the gradient is centered by); if the model is an
-//! average, `raw.weight.l` and `raw.bias.l` (the parameters that learn); with momentum, `velocity.weight.l` and `velocity.bias.l`;
-//! while a run has
-//! persistent chains, `chains` (\[chains, words of a state\], `u32`: the bits of each layer from the lowest unit on, in
-//! whole words); and, under the metadata key `bitboltz`, JSON with the picture's geometry and the training record. Files without that open too: the
-//! geometry is then guessed. Tensors with other names are ignored.
+//! average, `raw.weight.l` and `raw.bias.l` (the parameters that learn); with momentum, `velocity.weight.l` and
+//! `velocity.bias.l`; while a run has persistent chains, `chains` (\[chains, words of a state\], `u32`: the bits of each
+//! layer from the lowest unit on, in whole words); and, under the metadata key `bitboltz`, JSON with the picture's geometry
+//! and the training record. Files without that open too: the geometry is then guessed. Tensors with other names are
+//! ignored.
 
 use std::{
     collections::HashMap,

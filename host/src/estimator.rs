@@ -16,6 +16,7 @@
 //! blocks of chains through the [engine](crate::batch), with the same draws.
 
 mod probability;
+mod text;
 
 use std::{fmt, str::FromStr};
 
@@ -34,9 +35,11 @@ use bitboltz_core::{
     state::{Clamp, State},
     transition::Transition,
 };
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use self::probability::Probability;
+use self::text::EstimatorText;
 use crate::chain::PairBuffer;
 
 /// Where x_0 and y_0 come from.
@@ -72,8 +75,9 @@ pub enum SecondStart {
     Independent,
 }
 
-/// An estimator of the expectations in the gradient.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// An estimator of the expectations in the gradient. Records hold its name and, beside it, what the name does not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "EstimatorText", try_from = "EstimatorText")]
 pub enum Estimator {
     /// K Gibbs sweeps from the data.
     Cd {

@@ -90,9 +90,10 @@ impl<W: TileWeight> ChainWeights<W> {
         self.scale = scale;
     }
 
-    /// Both orientations of connection l, to write: a row of upper columns for each lower unit, and its transpose.
-    pub fn orientations_mut(&mut self) -> impl Iterator<Item = (&mut Tiles<W>, &mut Tiles<W>)> {
-        self.up.iter_mut().zip(&mut self.down)
+    /// Both orientations of each connection, to write: a row for each unit of the even one of its layers, and its transpose.
+    pub fn even_odd_mut(&mut self) -> impl Iterator<Item = (&mut Tiles<W>, &mut Tiles<W>)> {
+        let both = self.up.iter_mut().zip(&mut self.down).enumerate();
+        both.map(|(l, (up, down))| if l.is_multiple_of(2) { (up, down) } else { (down, up) })
     }
 
     /// Connection `l`: a row of upper columns for each lower unit.

@@ -104,8 +104,10 @@ fn blended(a: &[f64], b: &[f64], blend: impl Fn(f64, f64) -> f64) -> Vec<f64> {
 /// The gap between the phases' energies; the share of the gradient that is noise; units that are dead and saturated.
 fn in_brief(found: &Diagnostics) -> String {
     let noise = found.noise().map_or_else(String::new, |noise| format!(" noise {noise:.2}"));
-    let units = format!("dead {:.1} % saturated {:.1} %", 100.0 * found.dead, 100.0 * found.saturated);
-    format!(" gap {:+.1}{noise} {units}", found.energy_gap)
+    let units = found.dead.zip(found.saturated).map_or_else(String::new, |(dead, saturated)| {
+        format!(" dead {:.1} % saturated {:.1} %", 100.0 * dead, 100.0 * saturated)
+    });
+    format!(" gap {:+.1}{noise}{units}", found.energy_gap)
 }
 
 /// Share of the budget that is spent, 0 without one.
@@ -139,9 +141,10 @@ impl Progress for Shown {
             }
         };
         let hits = report.positive.cap_hits + report.negative.cap_hits;
+        let unsettled = report.positive.unsettled;
         self.diagnostics = report.diagnostics.or(self.diagnostics);
         let line = format!(
-            "update {} {:.1}/s tau {:.2}{} sweeps {:.1}+{:.1} error {:.2} %{}{}",
+            "update {} {:.1}/s tau {:.2}{} sweeps {:.1}+{:.1} error {:.2} %{}{}{}",
             report.step,
             1.0 / smooth.seconds,
             smooth.tau,
@@ -150,7 +153,8 @@ impl Progress for Shown {
             smooth.sweeps[1],
             100.0 * smooth.error,
             self.diagnostics.as_ref().map_or_else(String::new, in_brief),
-            if hits > 0 { format!(" ({hits} chains hit their cap)") } else { String::new() }
+            if hits > 0 { format!(" ({hits} chains hit their cap)") } else { String::new() },
+            if unsettled > 0 { format!(" ({unsettled} mean fields did not settle)") } else { String::new() }
         );
         self.smooth = Some(smooth);
         if self.terminal {

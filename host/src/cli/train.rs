@@ -36,7 +36,7 @@ use crate::{
         Budget, CenteringOffsets, Init, Preset, Pretrain, Schedule, TrainConfig, Trainer,
         config::ConfigError,
         metrics::{check_usable, holds_metrics},
-        pretrain::{UPDATES, greedy},
+        pretrain::UPDATES,
         run::{Ending, RunOptions, RunReport, run as run_training},
     },
 };
@@ -46,12 +46,11 @@ const MINUTES: f64 = 10.0;
 
 /// Train a model on a data set.
 ///
-/// Ends when the first limit of --steps and --minutes is reached (if neither is given, that of --preset, or 10 minutes), or at
-/// Ctrl-C; the
-/// checkpoint is written in each case, and every --checkpoint-every seconds on the way. --resume continues the run of the
-/// output file, bit for bit; give it the same DATA. Without --resume the run begins anew: a checkpoint that the output
-/// file holds already is kept beside it with .old at the end of its name, and so are its metrics; what those two held
-/// before is replaced.
+/// Ends when the first limit of --steps and --minutes is reached (if neither is given, that of --preset, or 10 minutes),
+/// or at Ctrl-C; the checkpoint is written in each case, and every --checkpoint-every seconds on the way. --resume
+/// continues the run of the output file, bit for bit; give it the same DATA. Without --resume the run begins anew: a
+/// checkpoint that the output file holds already is kept beside it with .old at the end of its name, and so are its
+/// metrics; what those two held before is replaced.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  bitboltz train digits --hidden 500,500 --minutes 2 -o m.safetensors\n  \
                         bitboltz train mnist --preset mnist -o mnist.safetensors --grids grids\n  \
@@ -162,8 +161,8 @@ struct Settings {
     #[arg(long, conflicts_with = "resume")]
     bias_from_data: bool,
     /// Learn a start before the machine itself is trained: greedy is the classical way, layer by layer, each by
-    /// contrastive divergence (cd-1) with the settings given here. Its time counts for --minutes, its updates do not for
-    /// --steps. Nothing is saved until it is done: if it is stopped, it begins anew.
+    /// contrastive divergence (cd-1) with the settings given here. Its time counts for --minutes, which do not cut it short;
+    /// its updates do not count for --steps. Nothing is saved until it is done: if it is stopped, it begins anew.
     #[arg(long, value_enum, value_name = "HOW", conflicts_with = "resume")]
     pretrain: Option<PretrainArg>,
     /// Updates of each layer in --pretrain.
@@ -401,14 +400,14 @@ fn begin(
     check_writable(output)?;
     check_usable(metrics).with_context(|| metrics.display().to_string())?;
     let shown = Counted::new("pretraining", updates * config.hidden.len() as u64);
-    let start = greedy(&config, updates, &data, geometry, &mut |_| {
+    let begun = Trainer::begin(config, data, geometry, &mut |_| {
         shown.advance(1);
         if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     drop(shown);
-    let start = start.context("stopped while pretraining: nothing was saved, so that a run must begin anew")?;
-    say(format_args!("pretrained in {:.1} s", start.seconds));
-    Ok(Trainer::pretrained(config, data, geometry, start)?)
+    let trainer = begun.context("stopped while pretraining: nothing was saved, so that a run must begin anew")?;
+    say(format_args!("pretrained in {:.1} s", trainer.seconds()));
+    Ok(trainer)
 }
 
 /// Keeps what a new run would replace: a checkpoint and the metrics of the run that made it. Other files are not the

@@ -12,8 +12,9 @@
 //! the parameters began is soon forgotten: the first quarter of the updates has the weight 4^−p, at a = 0.1 one of 262,144.
 //!
 //! An update passes over its weights once; another pass at each would not be free. The parameters of neighbouring updates
-//! are nearly the same, so θ_s is taken at the first [`EVERY`] updates and then at every so manieth, which stands for all since the one
-//! before: avg ← avg + (1 − ((t − gap)/t)^p) (θ_t − avg), gap = 1 or [`EVERY`]. Between, the average stays as it is.
+//! are nearly the same, so θ_s is taken at the first [`EVERY`] updates and then at every so manieth, which stands for all
+//! since the one before: avg ← avg + (1 − ((t − gap)/t)^p) (θ_t − avg), gap = 1 or [`EVERY`]. Between, the average stays as
+//! it is.
 
 use rayon::prelude::*;
 

@@ -1,30 +1,8 @@
 //! Everything that a training run depends on, apart from its data.
 //!
-//! The defaults were chosen on the first 4,000 binarised MNIST digits with 784-500-500, rate 0.05, γ 0.001, centering,
-//! conditional means, orthogonal weights and zero biases, except where the table says otherwise. One seed, so small
-//! differences mean nothing; CPU seconds of one machine, both threads added up, before there was the [engine](crate::batch):
-//! the same time holds more updates now.
-//!
-//! | setting | CPU s | updates | distinct of 1,000 modes | half restored: all, on | mode → nearest data | data → nearest mode |
-//! |---|---|---|---|---|---|---|
-//! | batch 25 | 60 | 7,675 | 991 | 0.914, 0.578 | 43.0 | 53.7 |
-//! | batch 50 | 60 | 3,919 | 998 | 0.916, 0.574 | 44.2 | 54.3 |
-//! | batch 100 | 60 | 2,217 | 983 | 0.914, 0.623 | 43.8 | 54.8 |
-//! | batch 100, rate 0.1 | 60 | 2,267 | 870 | 0.899, 0.577 | 47.0 | 57.8 |
-//! | batch 100, rate 0.02 | 60 | 1,907 | 997 | 0.915, 0.564 | 45.3 | 56.7 |
-//! | batch 50, rate 0.02 | 60 | 3,643 | 988 | 0.916, 0.508 | 46.6 | 55.9 |
-//! | batch 100, γ 0.01 | 60 | 2,125 | 961 | 0.915, 0.572 | 44.0 | 55.5 |
-//! | batch 50, visible biases from the data | 60 | 3,490 | 1,000 | 0.914, 0.530 | 44.7 | 55.3 |
-//! | batch 50, bits in all statistics | 60 | 4,099 | 985 | 0.914, 0.501 | 42.6 | 54.7 |
-//! | batch 100, 784-256-256 | 60 | 4,501 | 994 | 0.915, 0.525 | 46.0 | 54.6 |
-//! | batch 25 | 120 | 14,488 | 996 | 0.914, 0.579 | 42.6 | 54.5 |
-//! | batch 50 | 120 | 7,607 | 999 | 0.916, 0.560 | 42.2 | 54.5 |
-//! | batch 100 | 120 | 3,658 | 992 | 0.915, 0.613 | 44.7 | 54.4 |
-//!
-//! The figures hardly separate the batch sizes; to the eye, batch 25 leaves the fewest modes that are fragments.
-//!
-//! Restored: left half from the right one, 1,000 digits that were not trained on, lowest of 8 local modes. Majority gets
-//! 0.891, 0.023, the nearest of the 4,000 digits 0.907, 0.568. Distances: bits of 784.
+//! Rate, schedule, batch and centering were chosen by how well models of binarised digits trained with them restore and
+//! cover images that they were not trained on; the tables of what was tried are in the folder `docs/evidence/recipes` of
+//! the repository, and [presets](super::preset) hold what served each data set best.
 
 use std::borrow::Cow;
 
@@ -33,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::optimiser::{Rule, Schedule};
-use crate::estimator::{Estimator, Phase, SecondStart, UnknownEstimator};
+use crate::estimator::{Estimator, Phase};
 
 /// Most steps for a pair to meet in training, unless told otherwise. Chains are recorded until they have met, two states
 /// a step, with a float for each hidden unit: at 784-500-500 a thousand steps are some megabytes for each of the 64
@@ -111,10 +89,9 @@ pub struct TrainConfig {
     /// Widths of the hidden layers, lowest first.
     pub hidden: Vec<usize>,
     /// The estimator of both phases, or of the free one alone.
-    #[serde(with = "estimator_as_text")]
     pub estimator: Estimator,
     /// The estimator of the clamped phase, if that has another one.
-    #[serde(with = "clamped_estimator_as_text")]
+    #[serde(deserialize_with = "Option::deserialize")]
     pub clamped_estimator: Option<Estimator>,
     /// Data rows of an update, and free chains.
     pub batch: usize,
@@ -157,7 +134,7 @@ pub struct TrainConfig {
 }
 
 impl Default for TrainConfig {
-    /// What was found to learn digits in about a minute: see the [table](self) above.
+    /// What was found to learn digits in about a minute.
     fn default() -> Self {
         Self {
             data_set: None,
@@ -309,85 +286,6 @@ pub struct ConfigError {
     pub expected: Cow<'static, str>,
 }
 
-/// An estimator as a checkpoint records it: the name that commands take, and the rest.
-#[derive(Serialize, Deserialize)]
-struct EstimatorText {
-    name: String,
-    /// `null` for those that couple no chains.
-    #[serde(deserialize_with = "Option::deserialize")]
-    horizon: Option<HorizonText>,
-    independent_start: bool,
-}
-
-#[derive(Serialize, Deserialize)]
-struct HorizonText {
-    k: u32,
-    m: u32,
-    lag: u32,
-    cap: u32,
-}
-
-impl From<Estimator> for EstimatorText {
-    fn from(estimator: Estimator) -> Self {
-        let (horizon, second) = match estimator {
-            Estimator::Ucd { horizon, second, .. } => (Some(horizon), second),
-            _ => (None, SecondStart::Same),
-        };
-        let horizon = horizon.map(|Horizon { k, m, lag, cap }| HorizonText { k, m, lag, cap });
-        Self { name: estimator.to_string(), horizon, independent_start: second == SecondStart::Independent }
-    }
-}
-
-#[derive(Debug, Error)]
-enum EstimatorTextError {
-    #[error(transparent)]
-    Unknown(#[from] UnknownEstimator),
-    #[error("estimator {name}: expected a horizon, found none")]
-    NoHorizon { name: String },
-}
-
-impl TryFrom<EstimatorText> for Estimator {
-    type Error = EstimatorTextError;
-
-    fn try_from(text: EstimatorText) -> Result<Self, EstimatorTextError> {
-        let second = if text.independent_start { SecondStart::Independent } else { SecondStart::Same };
-        match (text.name.parse::<Self>()?.with_second(second), text.horizon) {
-            (Self::Ucd { .. }, None) => Err(EstimatorTextError::NoHorizon { name: text.name }),
-            (estimator, None) => Ok(estimator),
-            (estimator, Some(HorizonText { k, m, lag, cap })) => Ok(estimator.with_horizon(Horizon { k, m, lag, cap })),
-        }
-    }
-}
-
-mod estimator_as_text {
-    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer, de::Error as _};
-
-    use super::{Estimator, EstimatorText};
-
-    pub(super) fn serialize<S: Serializer>(estimator: &Estimator, serializer: S) -> Result<S::Ok, S::Error> {
-        EstimatorText::from(*estimator).serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Estimator, D::Error> {
-        EstimatorText::deserialize(deserializer)?.try_into().map_err(D::Error::custom)
-    }
-}
-
-mod clamped_estimator_as_text {
-    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer, de::Error as _};
-
-    use super::{Estimator, EstimatorText};
-
-    pub(super) fn serialize<S: Serializer>(estimator: &Option<Estimator>, serializer: S) -> Result<S::Ok, S::Error> {
-        estimator.map(EstimatorText::from).serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Estimator>, D::Error> {
-        let text = Option::<EstimatorText>::deserialize(deserializer)?;
-        text.map(Estimator::try_from).transpose().map_err(D::Error::custom)
-    }
-}
-
 mod kind_as_text {
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
@@ -410,6 +308,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::estimator::SecondStart;
 
     #[test]
     fn configurations_survive_json() {

@@ -66,8 +66,7 @@ impl<W: IntegerWeight> Rounded<W> {
             weights.set_rounding(&rounding.shifts, &rounding.biases, rounding.scale);
             weights.dbm().map(|_| ())
         })?;
-        for (l, ((up, down), floats)) in weights.orientations_mut().zip(&self.floats).enumerate() {
-            let (same, transposed) = if l.is_multiple_of(2) { (up, down) } else { (down, up) };
+        for (l, ((same, transposed), floats)) in weights.even_odd_mut().zip(&self.floats).enumerate() {
             map_both(floats, same, transposed, rounding.weight(l));
         }
         Ok(())
@@ -76,8 +75,7 @@ impl<W: IntegerWeight> Rounded<W> {
     /// The floats in both orientations, and these biases.
     fn for_means(&mut self, biases: &[Vec<f32>]) -> &ChainWeights<f32> {
         let weights = self.for_means.get_or_insert_with(|| ChainWeights::zeros(self.runner.weights.shape()));
-        for (l, ((up, down), floats)) in weights.orientations_mut().zip(&self.floats).enumerate() {
-            let (same, transposed) = if l.is_multiple_of(2) { (up, down) } else { (down, up) };
+        for ((same, transposed), floats) in weights.even_odd_mut().zip(&self.floats) {
             map_both(floats, same, transposed, |weight| weight);
         }
         weights.set_rounding(&vec![0; biases.len() - 1], biases, Scale::ONE);
@@ -188,11 +186,9 @@ impl Engine {
     ) -> bool {
         let finite = match self {
             Self::F32(runner) => {
-                let orientations = runner.weights.orientations_mut().enumerate();
-                let orientations = orientations.map(|(l, (up, down))| {
-                    let (even_major, odd_major) = if l.is_multiple_of(2) { (up, down) } else { (down, up) };
-                    Orientations { even_major, odd_major: Some(odd_major) }
-                });
+                let orientations = runner.weights.even_odd_mut();
+                let orientations =
+                    orientations.map(|(even_major, odd_major)| Orientations { even_major, odd_major: Some(odd_major) });
                 let largest = gradient.ascend(orientations.collect(), biases, velocity, rule);
                 largest.iter().all(|largest| largest.is_finite())
             }

@@ -24,8 +24,8 @@
 //! | [`diagnostics`] | energy gap, noise of the gradient, dead and saturated units, now and then |
 //! | [`projections`] | the chains' spread along random directions |
 //!
-//! An update is a function of (configuration, data, step, parameters, their average and velocity, offsets, persistent chains) alone, whatever the number of threads:
-//! that is all a checkpoint needs for a run to continue bit for bit.
+//! An update is a function of (configuration, data, step, parameters, their average and velocity, offsets, persistent
+//! chains) alone, whatever the number of threads: that is all a checkpoint needs for a run to continue bit for bit.
 
 pub mod average;
 pub mod config;

@@ -57,9 +57,14 @@ pub struct PhaseSummary {
     pub tau_histogram: MeetingTimes,
     /// Mean sweeps of the local mode searches, or of the mean fields.
     pub search_sweeps: f64,
+    /// Mean fields that had not come to rest at their [cap](mean_field::UNTIL) of sweeps, and count as they were there. 0 in
+    /// metrics of older runs.
+    #[serde(default)]
+    pub unsettled: usize,
     /// Share of visible bits that differ from the mode of their conditional, over the first states that the chains
     /// showed; of every fourth chain, where the engine ran them. In the positive phase the bits are the data, so this is
-    /// the error of a reconstruction through a hidden sample.
+    /// the error of a reconstruction through a hidden sample, or through the means where the hidden layers are a mean
+    /// field.
     pub visible_error: f64,
 }
 
@@ -242,6 +247,7 @@ struct Totals {
     max_tau: Option<u32>,
     meeting: MeetingTimes,
     sweeps: u64,
+    unsettled: usize,
     /// Visible bits that differ, and the chains that were looked at.
     wrong: (u64, usize),
 }
@@ -271,6 +277,7 @@ impl Totals {
             max_tau: self.max_tau,
             tau_histogram: self.meeting,
             search_sweeps: mean(self.sweeps, self.chains),
+            unsettled: self.unsettled,
             visible_error: mean(self.wrong.0, self.wrong.1) / visible as f64,
         }
     }

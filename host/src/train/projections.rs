@@ -82,6 +82,16 @@ impl Projections {
         self.count(&numbers);
     }
 
+    /// Adds a chain that showed one state, of weight 1 and with values in all hidden layers: `values` gives those of a layer.
+    pub fn add_values<V: Iterator<Item = f32>>(&mut self, visible: &[u32], values: impl Fn(usize) -> V) {
+        let mut numbers = vec![[0.0; DIRECTIONS]; self.means.len()];
+        let hidden = self.signs.iter().enumerate().skip(1);
+        let hidden = hidden.map(|(layer, signs)| project(signs, values(layer).enumerate()));
+        let layers: Vec<Each<f32>> = std::iter::once(project_bits(&self.signs[0], visible)).chain(hidden).collect();
+        self.products(&layers, 1.0, &mut numbers);
+        self.count(&numbers);
+    }
+
     /// The projection of each layer of a state: its bits in the even ones, weight × value in the odd ones.
     fn layers(&self, words: &[u32], mut odd: impl FnMut(usize, &[Each<f32>]) -> Each<f32>) -> Vec<Each<f32>> {
         let layers = self.signs.iter().enumerate();

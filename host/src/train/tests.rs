@@ -136,7 +136,7 @@ fn every_setting_improves_the_exact_likelihood() {
             pretrain: Some(Pretrain::Greedy { updates: 20 }),
             centering_offsets: CenteringOffsets::Model,
             learning_rate: 0.1,
-            ..base.clone()
+            ..small(lmi_gibbs)
         },
         TrainConfig {
             batch: 40,
@@ -476,7 +476,7 @@ fn the_variance_over_chains_is_that_of_batches() {
 fn every_so_manieth_update_is_diagnosed() {
     let config = TrainConfig { centering: None, ..small("ucd-lmi-gibbs".parse().unwrap()) };
     let mut trainer = Trainer::new(config, data(), Geometry::default()).unwrap();
-    for step in 1..=2 * diagnostics::EVERY {
+    for step in 1..=2 * diagnostics::EVERY + 1 {
         let before = trainer.parameters().clone();
         let report = trainer.update().unwrap();
         for phase in [report.positive, report.negative] {
@@ -497,8 +497,24 @@ fn every_so_manieth_update_is_diagnosed() {
         let gap = -moved.map(|(a, b)| a * (b - a)).sum::<f64>() / f64::from(report.learning_rate);
         assert!((found.energy_gap - gap).abs() < 1e-3 && gap != 0.0, "{} {gap}", found.energy_gap);
         assert!(found.noise().unwrap() > 0.0);
-        // The first update's batch is all that is known of the hidden units.
-        assert!(found.dead + found.saturated < 1.0);
+        // The first batches tell nothing of the hidden units' shares.
+        assert_eq!(found.dead.is_some(), step == 2 * diagnostics::EVERY + 1, "{step}");
+        assert!(found.dead.zip(found.saturated).is_none_or(|(dead, saturated)| dead + saturated < 1.0));
+    }
+}
+
+/// The two phases of CD-K share their rows: the parts of their noise do not add up, so none is told. Those of mean fields
+/// and chains do.
+#[test]
+fn noise_is_told_where_the_phases_are_independent() {
+    for (name, told) in [("cd-1", false), ("cd-3", false), ("pcd", true), ("mean-field", true), ("ucd-lmi", true)] {
+        for hidden in [vec![5], vec![4, 3], vec![3, 3, 2]] {
+            let config = TrainConfig { hidden, ..small(name.parse().unwrap()) };
+            let mut trainer = Trainer::new(config, data(), Geometry::default()).unwrap();
+            let found = trainer.update().unwrap().diagnostics.unwrap();
+            assert!(found.variance_positive.is_some_and(|variance| variance > 0.0), "{name}");
+            assert_eq!((found.variance_negative.is_some(), found.noise().is_some()), (told, told), "{name}");
+        }
     }
 }
 

@@ -29,7 +29,7 @@ use super::{
 use crate::{
     bits::BitMatrix,
     checkpoint::{Checkpoint, TrainingState},
-    estimator::Phase,
+    estimator::{Estimator, Phase},
     parameters::Parameters,
     quantise::QuantiseError,
 };
@@ -176,14 +176,15 @@ impl Work {
     }
 
     /// What there is to say of the phases that ran, whose gradient this is, and of the weights and these biases.
-    fn diagnose(&self, gradient: &Gradient<'_>, biases: &[Vec<f32>]) -> Option<Diagnostics> {
+    fn diagnose(&self, config: &TrainConfig, gradient: &Gradient<'_>, biases: &[Vec<f32>]) -> Option<Diagnostics> {
         let [positive, negative] = [self.positive.projections()?, self.negative.projections()?];
-        let (dead, saturated) = self.activity.shares();
+        let (dead, saturated) = self.activity.shares().unzip();
+        let independent = !matches!(config.estimator, Estimator::Cd { .. });
         Some(Diagnostics {
             energy_gap: gradient.energy_gap(&self.engine.even_major(), biases),
             gradient_squared: positive.squared_difference(negative),
             variance_positive: positive.variance(),
-            variance_negative: negative.variance(),
+            variance_negative: independent.then(|| negative.variance()).flatten(),
             dead,
             saturated,
         })
@@ -239,16 +240,31 @@ impl Trainer {
         Ok(())
     }
 
-    /// A new run on these rows, pretrained if the settings say so. `geometry` says how a row makes up a picture; all zero if it does not. What a row has behind
-    /// the picture are [label units](crate::dataset::labels).
+    /// A new run on these rows, pretrained if the settings say so. `geometry` says how a row makes up a picture; all zero if
+    /// it does not. What a row has behind the picture are [label units](crate::dataset::labels).
     ///
     /// # Errors
     /// Settings or data that cannot be trained on; [`TrainError::Pretrain`].
     pub fn new(config: TrainConfig, data: BitMatrix, geometry: Geometry) -> Result<Self, TrainError> {
+        let begun = Self::begin(config, data, geometry, &mut |_| ControlFlow::Continue(()))?;
+        Ok(begun.expect("nobody stops it"))
+    }
+
+    /// [`new`](Self::new), which tells `updated` of each update of the pretraining, if there is one, and is stopped by it:
+    /// then there is no run.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn begin(
+        config: TrainConfig,
+        data: BitMatrix,
+        geometry: Geometry,
+        updated: &mut dyn FnMut(&UpdateReport) -> ControlFlow<()>,
+    ) -> Result<Option<Self>, TrainError> {
         Self::check(&config, &data, geometry)?;
         if let Some(Pretrain::Greedy { updates }) = config.pretrain {
-            let start = pretrain::greedy(&config, updates, &data, geometry, &mut |_| ControlFlow::Continue(()))?;
-            return Self::pretrained(config, data, geometry, start.expect("nobody stops it"));
+            let start = pretrain::greedy(&config, updates, &data, geometry, updated)?;
+            return start.map(|start| Self::pretrained(config, data, geometry, start)).transpose();
         }
         let widths = widths(&config, &data);
         let parameters = initial_parameters(&config, &widths, &data, geometry)?;
@@ -262,7 +278,7 @@ impl Trainer {
             offsets.push(means.map(|(data, model)| config.centering_offsets.of(data, model)).collect());
             offsets.extend(widths[1..].iter().map(|&width| vec![0.5; width]));
         }
-        Self::pretrained(config, data, geometry, Start { parameters, offsets, seconds: 0.0 })
+        Self::pretrained(config, data, geometry, Start { parameters, offsets, seconds: 0.0 }).map(Some)
     }
 
     /// A new run of a machine with one hidden layer, whose hidden and visible units see these multiples of the weights:
@@ -374,8 +390,8 @@ impl Trainer {
     /// Draws a batch, runs both phases, and moves the parameters once.
     ///
     /// # Errors
-    /// [`TrainError::NoEstimate`] and [`TrainError::Quantise`], with the parameters as they were; [`TrainError::Diverged`], with parameters that must
-    /// be thrown away.
+    /// [`TrainError::NoEstimate`] and [`TrainError::Quantise`], with the parameters as they were; [`TrainError::Diverged`],
+    /// with parameters that must be thrown away.
     pub fn update(&mut self) -> Result<UpdateReport, TrainError> {
         self.update_timed(None)
     }
@@ -406,7 +422,7 @@ impl Trainer {
         let rule = config.rule(*step);
         let gradient = Gradient::new(&work.positive, &work.negative, config.centering.map(|_| offsets.as_slice()));
         work.activity.take(&work.positive.means);
-        let diagnostics = diagnosed.then(|| work.diagnose(&gradient, biases)).flatten();
+        let diagnostics = diagnosed.then(|| work.diagnose(config, &gradient, biases)).flatten();
         shown.take();
         if !work.engine.ascend(&gradient, biases, velocity.as_mut(), rule) {
             return Err(TrainError::Diverged { step: *step + 1 });

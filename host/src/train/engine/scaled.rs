@@ -33,7 +33,7 @@ impl Scaled {
     /// Gives the chains the weights and these biases as they are now.
     pub(super) fn refresh(&mut self, biases: &[Vec<f32>]) {
         let [up_factor, down_factor] = self.factors;
-        for (up, down) in self.runner.weights.orientations_mut() {
+        for (up, down) in self.runner.weights.even_odd_mut() {
             map_both(&self.floats, up, down, |weight| up_factor * weight);
             let ratio = down_factor / up_factor;
             down.tiles_mut().for_each(|tile| tile.as_flattened_mut().iter_mut().for_each(|weight| *weight *= ratio));
@@ -67,7 +67,7 @@ mod tests {
             scaled.refresh(parameters.biases());
             let weights = &mut scaled.runner.weights;
             assert_eq!(weights.bias(1)[..9], parameters.biases()[1]);
-            let (up, down) = weights.orientations_mut().next().unwrap();
+            let (up, down) = weights.even_odd_mut().next().unwrap();
             let number = |i: usize, j: usize| parameters.weights()[0][i * 9 + j];
             for (i, j) in (0..70).flat_map(|i| (0..9).map(move |j| (i, j))) {
                 assert_eq!((up.get(i, j), down.get(j, i)), (factors[0] * number(i, j), factors[1] * number(i, j)));

@@ -25,8 +25,18 @@ use crate::{
 pub const UNTIL: FixedPoint = FixedPoint { tolerance: 1e-3, cap: 50 };
 
 /// Finds the mean field of each row of the plan, and averages their statistics into `moments`. Where means have not come
-/// to rest at the cap they count as they are.
+/// to rest at the cap they count as they are, and are [counted](PhaseSummary::unsettled).
 pub fn run(weights: &ChainWeights<f32>, plan: &PhasePlan<'_>, data: &BitMatrix, moments: &mut Moments) -> PhaseSummary {
+    run_until(&UNTIL, weights, plan, data, moments)
+}
+
+fn run_until(
+    until: &FixedPoint,
+    weights: &ChainWeights<f32>,
+    plan: &PhasePlan<'_>,
+    data: &BitMatrix,
+    moments: &mut Moments,
+) -> PhaseSummary {
     let (shape, count) = (*weights.shape(), plan.rows.len());
     let visible: Vec<&[u32]> = plan.rows.iter().map(|&row| data.row(row)).collect();
     let mut laps = Laps::start(plan.timing);
@@ -37,7 +47,7 @@ pub fn run(weights: &ChainWeights<f32>, plan: &PhasePlan<'_>, data: &BitMatrix, 
             // Which rows are looked at must not depend on the blocks.
             let looked: Vec<usize> = range.clone().filter(|row| row % LOOK == 0).map(|row| row - range.start).collect();
             let visible = &visible[range];
-            let found = MeanFields::find(weights, visible.len(), |vector| visible[vector], &UNTIL);
+            let found = MeanFields::find(weights, visible.len(), |vector| visible[vector], until);
             let wrong = visible_errors(weights, visible, &found, &looked);
             (found, wrong)
         },
@@ -56,6 +66,7 @@ pub fn run(weights: &ChainWeights<f32>, plan: &PhasePlan<'_>, data: &BitMatrix, 
                 .for_each(|(layer, values)| found.copy_means(vector, layer, values, place));
             let report = PhaseReport { search_sweeps: found.sweeps(vector), tau: None };
             total.add(Some(report), if place % LOOK == 0 { wrong.next() } else { None });
+            total.unsettled += usize::from(!found.converged(vector));
             place += 1;
         }
     }
@@ -142,9 +153,32 @@ mod tests {
             }
 
             assert_eq!((summary.chains, summary.cap_hits, summary.max_tau), (75, 0, None));
+            assert_eq!(summary.unsettled, 0);
             let sweeps = rows.iter().map(|&row| f64::from(found[row].sweeps)).sum::<f64>() / 75.0;
             assert!((summary.search_sweeps - sweeps).abs() < 1e-9);
         }
+    }
+
+    /// Those that have not come to rest at the cap are counted, and all of them with one sweep here.
+    #[test]
+    fn mean_fields_that_do_not_settle_are_counted() {
+        let parameters = random_parameters(&[12, 9, 5], 0.5, 0.5, 7).unwrap();
+        let weights = ChainWeights::new(&parameters.dbm().unwrap());
+        let mut rng = stream(5, 0);
+        let data = BitMatrix::from_words(40, 12, (0..40).map(|_| rng.next_u32() & 0xFFF).collect()).unwrap();
+        let rows: Vec<usize> = (0..40).collect();
+        let (estimator, phase) = (Estimator::MeanField { k: 1 }, Phase::Positive);
+        let plan = PhasePlan { estimator, phase, marginalise: true, seed: 0, step: 0, rows: &rows, timing: None };
+        let mut found = Vec::new();
+        for cap in 1..=UNTIL.cap {
+            let until = FixedPoint { cap, ..UNTIL };
+            let summary = run_until(&until, &weights, &plan, &data, &mut Moments::new(parameters.shape()));
+            let fields = eval::mean_field::MeanFields::new(&parameters).each(&data, &until, |found| found, &|_| ());
+            let moving = fields.iter().filter(|found| !found.converged).count();
+            assert_eq!((summary.chains, summary.unsettled), (40, moving), "{cap}");
+            found.push(moving);
+        }
+        assert!(found[0] == 40 && found.last() == Some(&0) && found.iter().any(|n| (1..40).contains(n)), "{found:?}");
     }
 
     /// The visible error by the definition.
