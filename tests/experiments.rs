@@ -258,7 +258,7 @@ fn inpaint_trains_its_models_or_takes_them_from_files() {
             let beats = ["modes", "means"].map(|kind| u64::from(all(kind) > all("nearest")));
             (0..2).for_each(|kind| beaten[kind] += beats[kind]);
             // The value of most training images is off but for some pixels in the middle.
-            assert!(all("majority") > 0.7 && number(mask, "/nearest/on") > number(mask, "/majority/on"), "{mask}");
+            assert!(all("majority") > 0.6 && number(mask, "/nearest/on") > number(mask, "/majority/on"), "{mask}");
             // Half of 28 × 28 pixels of 50 images, or a quarter, or about a half.
             assert!((9800.0..=20_500.0).contains(&number(mask, "/hidden_units")), "{mask}");
         }

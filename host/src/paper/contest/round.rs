@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use super::{Arm, Effort, Efforts};
+use super::{
+    Arm,
+    plan::{Effort, Efforts},
+};
 use crate::{
     bits::BitMatrix,
     dataset::Mask,
@@ -90,7 +93,7 @@ pub struct Found {
     pub snapshots: Vec<Row>,
     /// In the end, with the effort for that, unless it failed or was stopped.
     pub likelihood: Option<Likelihood>,
-    /// Whether the distance of its modes or of its samples was below [`LEARNT`] of the ceiling's at the last mark.
+    /// Whether the distance of its modes or of its samples was below a quarter of the ceiling's at the last mark.
     pub learns: bool,
 }
 

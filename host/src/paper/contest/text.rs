@@ -1,7 +1,7 @@
 //! The report of a comparison, with its tables and pictures.
 
 use super::{
-    Contest, Plan, Results, arms, differences, findings, plots,
+    Contest, Plan, Results, differences, findings, plots,
     round::{Found, Round, Seen},
     tables,
 };
@@ -39,7 +39,7 @@ pub(super) fn write(
     let data = results.comparisons.iter().map(|comparison| comparison.data.as_str()).collect::<Vec<_>>().join(", ");
     let mut report = Report::new(&format!("{}: {data}", contest.title));
     introduction(&mut report, contest, plan, results);
-    arms_table(&mut report, plan, results);
+    arms_table(&mut report, contest, plan, results);
     let (mut all_plots, mut pictures) = (Vec::new(), Vec::new());
     for (comparison, round) in results.comparisons.iter().zip(rounds) {
         let both = results.trainings.iter().zip(seen).filter(|(arm, _)| arm.data == comparison.data);
@@ -70,7 +70,7 @@ fn introduction(report: &mut Report, contest: &Contest, plan: &Plan, results: &R
     report.add(contest.introduction);
     if plan.quick {
         report.add(
-            "**This is the small version: fewer and smaller layers, updates, chains and pictures than the settings above say. It \
+            "**This is the small version: smaller layers and batches, fewer updates, chains and pictures than the text says. It \
              shows that everything works, and nothing else.**",
         );
     }
@@ -115,14 +115,14 @@ fn introduction(report: &mut Report, contest: &Contest, plan: &Plan, results: &R
 }
 
 /// What the arms are, and whom they were tuned for.
-fn arms_table(report: &mut Report, plan: &Plan, results: &Results) {
+fn arms_table(report: &mut Report, contest: &Contest, plan: &Plan, results: &Results) {
     if plan.arms.len() < 2 {
         return;
     }
     report.add(format_args!(
         "Rate, γ, momentum, batch and the rest were tuned for {} alone, and every other arm has them too unless the table says \
          otherwise: an arm may do better with its own.",
-        arms::TUNED
+        contest.reference
     ));
     let yes = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
     let run: Vec<_> =

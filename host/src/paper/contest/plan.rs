@@ -1,0 +1,162 @@
+//! What is compared on which data, and how much is spent on it.
+
+use serde::Serialize;
+
+use super::{
+    arms::{self, Arm},
+    round::LEARNT,
+};
+use crate::{
+    eval::features::Embedded,
+    paper::{Name, Settings, training::Pace},
+};
+
+/// A comparison.
+pub(super) struct Contest {
+    pub(super) title: &'static str,
+    /// What it is about.
+    pub(super) introduction: &'static str,
+    /// Data sets, each a round.
+    pub(super) data: &'static [&'static str],
+    /// Bits a pixel.
+    pub(super) bits: u8,
+    pub(super) arms: Vec<Arm>,
+    /// Generated pictures of each kind that are judged at each mark. A search takes as long as the machine has weights.
+    pub(super) samples: usize,
+    /// Minutes of training for each arm, unless told otherwise.
+    pub(super) minutes: f64,
+    /// The arm that the others are measured by.
+    pub(super) reference: &'static str,
+}
+
+impl Contest {
+    pub(super) fn of(name: Name) -> Self {
+        let estimators = Self {
+            title: "Each estimator from the same start",
+            introduction: "Deep Boltzmann machines trained by each estimator, end to end and without pretraining unless an \
+                           arm says otherwise: the same data, initial weights, order of images, widths and minutes of \
+                           training.",
+            data: &["mnist"],
+            bits: 1,
+            arms: arms::estimators(),
+            samples: 10_000,
+            minutes: 10.0,
+            reference: arms::TUNED,
+        };
+        let planes = Self {
+            title: "8-bit pixels",
+            introduction: "Every pixel has all of its 8 bits, each a visible unit (bit planes, plain binary). Nothing of \
+                           the images is reduced.",
+            data: &["mnist", "fashion-mnist"],
+            bits: 8,
+            arms: arms::defaults(),
+            samples: 2500,
+            minutes: 30.0,
+            reference: arms::TUNED,
+        };
+        match name {
+            Name::Fashion => Self { data: &["fashion-mnist"], ..estimators },
+            Name::Ablation => Self {
+                title: "What each technique is worth",
+                introduction: "The defaults of `bitboltz train`, then each of their techniques off in turn, then others on in \
+                               turn: the same data, order of images, widths and minutes of training.",
+                arms: arms::techniques(),
+                reference: arms::ALL,
+                ..estimators
+            },
+            Name::Images8 => planes,
+            Name::Cifar10 => Self {
+                title: "Colour images",
+                introduction: "32 × 32 pixels of three colours with all of their 8 bits, each a visible unit (bit planes, \
+                               plain binary). Nothing of the images is reduced. What is small for the task are the hidden \
+                               layers and the time of training.",
+                data: &["cifar10"],
+                samples: 1000,
+                minutes: 60.0,
+                ..planes
+            },
+            _ => estimators,
+        }
+    }
+}
+
+/// How much is spent on log Z and log p(v).
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Effort {
+    /// Inverse temperatures.
+    pub betas: usize,
+    /// Chains.
+    pub chains: usize,
+    /// Test images, from the first on.
+    pub rows: usize,
+}
+
+/// Likelihoods that are measured.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Efforts {
+    /// At every mark: for a curve.
+    pub on_the_way: Effort,
+    /// In the end.
+    pub at_the_end: Effort,
+}
+
+/// What is run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Plan {
+    /// Whether it is the small version.
+    pub quick: bool,
+    /// Data sets.
+    pub data: Vec<String>,
+    /// Bits a pixel.
+    pub bits: u8,
+    /// When the models are looked at; `None` where an earlier run says it.
+    pub pace: Option<Pace>,
+    /// What is compared.
+    pub arms: Vec<Arm>,
+    /// Generated pictures of each kind that are judged; as many as there are training images where these are fewer.
+    pub samples: usize,
+    /// Test images whose left half is restored; none with more than 1 bit a pixel.
+    pub restored: usize,
+    /// None with more than 1 bit a pixel.
+    pub likelihood: Option<Efforts>,
+    /// Whether the networks are those that come with the program, which see a pixel as on or off.
+    pub own_network: bool,
+    /// An arm learns if the distance of its modes or of its samples is below this share of the ceiling's.
+    pub learnt: f64,
+}
+
+impl Plan {
+    pub(super) fn new(contest: &Contest, settings: &Settings<'_>) -> Self {
+        let black_and_white = contest.bits == 1;
+        let mut plan = Self {
+            quick: settings.quick,
+            own_network: settings.features.as_deref().is_none_or(|source| Embedded::of_name(source).is_some()),
+            learnt: LEARNT,
+            data: settings
+                .data
+                .as_ref()
+                .map_or_else(|| contest.data.iter().map(|&data| data.to_owned()).collect(), |data| vec![data.clone()]),
+            bits: contest.bits,
+            pace: settings.pace(contest.minutes),
+            arms: contest.arms.clone(),
+            samples: contest.samples,
+            restored: if black_and_white { 1000 } else { 0 },
+            likelihood: black_and_white.then_some(Efforts {
+                on_the_way: Effort { betas: 1000, chains: 50, rows: 1000 },
+                at_the_end: Effort { betas: 10_000, chains: 100, rows: 10_000 },
+            }),
+        };
+        if settings.quick {
+            plan.samples = 250;
+            plan.restored = plan.restored.min(100);
+            plan.likelihood = plan.likelihood.map(|_| Efforts {
+                on_the_way: Effort { betas: 20, chains: 5, rows: 50 },
+                at_the_end: Effort { betas: 50, chains: 10, rows: 250 },
+            });
+        }
+        for arm in &mut plan.arms {
+            settings.adapt(&mut arm.config);
+        }
+        plan
+    }
+}
