@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{PaperError, Settings, report::number};
 use crate::{
     bits::BitMatrix,
-    train::{Pretrain, TrainConfig, TrainError, Trainer, UpdateReport, pretrain::greedy},
+    train::{Pretrain, TrainConfig, TrainError, Trainer, UpdateReport},
 };
 
 /// Shares of a budget at which a model is looked at.
@@ -238,25 +238,22 @@ fn begin(
     geometry: Geometry,
     settings: &Settings<'_>,
 ) -> Result<(Trainer, Option<String>), PaperError> {
-    let (config, data) = (config.clone(), data.clone());
-    let Some(Pretrain::Greedy { updates }) = config.pretrain else {
-        return Ok((Trainer::new(config, data, geometry)?, None));
-    };
-    let progress = settings.stages.begin(&format!("{name}: pretraining"), updates * config.hidden.len() as u64);
-    let start = greedy(&config, updates, &data, geometry, &mut |_| {
-        progress(1);
+    let progress = config.pretrain.map(|Pretrain::Greedy { updates }| {
+        settings.stages.begin(&format!("{name}: pretraining"), updates * config.hidden.len() as u64)
+    });
+    let begun = Trainer::begin(config.clone(), data.clone(), geometry, &mut |_| {
+        progress.iter().for_each(|progress| progress(1));
         if settings.stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     drop(progress);
-    match start {
-        Ok(Some(start)) => Ok((Trainer::pretrained(config, data, geometry, start)?, None)),
-        Ok(None) => Err(PaperError::Stopped),
+    let (begun, failed) = match begun {
         Err(error @ TrainError::Pretrain { .. }) => {
-            let plain = TrainConfig { pretrain: None, ..config };
-            Ok((Trainer::new(plain, data, geometry)?, Some(reason(&error))))
+            let plain = TrainConfig { pretrain: None, ..config.clone() };
+            (Some(Trainer::new(plain, data.clone(), geometry)?), Some(reason(&error)))
         }
-        Err(error) => Err(error.into()),
-    }
+        begun => (begun?, None),
+    };
+    Ok((begun.ok_or(PaperError::Stopped)?, failed))
 }
 
 /// The error without its advice, which is about options of another command.
