@@ -41,7 +41,7 @@ impl Preset {
         let recipe = TrainConfig { chain_weights: WeightKind::I8, ..TrainConfig::default() };
         match self {
             Self::Digits => recipe.cooldown(40_000),
-            Self::Mnist | Self::FashionMnist => recipe.cooldown(300_000),
+            Self::Mnist | Self::FashionMnist => recipe.cooldown(250_000),
             Self::Published => TrainConfig::paper_defaults(),
         }
     }
