@@ -12,8 +12,10 @@ const ELSEWHERE: &[&str] = &[
     "cargo xtask qemu serve --image m.bbz --serial tcp:127.0.0.1:5555",
     "bitboltz device --port tcp:127.0.0.1:5555 inpaint digits --mask half-left -o device.png",
     "bitboltz data get mnist",
-    "bitboltz train mnist --minutes 5 -o mnist.safetensors",
-    "bitboltz train fashion-mnist --minutes 4 -o fashion.safetensors",
+    "bitboltz train mnist --preset mnist -o mnist.safetensors",
+    "bitboltz train fashion-mnist --preset fashion-mnist -o fashion.safetensors",
+    // Run by `experiments`.
+    "bitboltz paper mnist --quick --data digits --out estimators",
 ];
 
 /// The command lines of README.md's shell blocks, in order, without comments.
