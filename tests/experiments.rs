@@ -187,7 +187,7 @@ fn mnist_compares_estimators_and_a_replay_gives_the_same_figures() {
 #[test]
 fn ablation_says_what_each_technique_is_worth() {
     let folder = tempfile::tempdir().unwrap();
-    let report = check_files(folder.path(), "a", &quick(folder.path(), "ablation", "--out a"));
+    let report = check_files(folder.path(), "a", &quick(folder.path(), "ablation", "--out a --threads 1"));
     let found = results(&folder.path().join("a"));
     let labels = [
         "all",
@@ -244,9 +244,10 @@ fn pixels_of_eight_bits_are_judged_by_blocks_too() {
 fn inpaint_trains_its_models_or_takes_them_from_files() {
     let folder = tempfile::tempdir().unwrap();
     digits_model(folder.path());
-    let report = check_files(folder.path(), "a", &quick(folder.path(), "inpaint", "--out a"));
+    let report = check_files(folder.path(), "a", &quick(folder.path(), "inpaint", "--out a --threads 1"));
     assert!(report.contains("Trained for 40 updates"), "{report}");
-    let files = check_files(folder.path(), "b", &quick(folder.path(), "inpaint", "--out b --model m.safetensors"));
+    let files =
+        check_files(folder.path(), "b", &quick(folder.path(), "inpaint", "--out b --threads 1 --model m.safetensors"));
     assert!(files.contains("m.safetensors") && !files.contains("Trained for"), "{files}");
     for (out, report) in [("a", &report), ("b", &files)] {
         let found = &results(&folder.path().join(out))["restored"][0];
@@ -274,7 +275,7 @@ fn inpaint_trains_its_models_or_takes_them_from_files() {
     // A model that was trained for a moment knows more of digits than random weights do.
     let modes = |out: &str| number(&share(out, "modes"), "/all");
     assert!(modes("a") > modes("b"), "{} {}", modes("a"), modes("b"));
-    run(folder.path(), &["paper", "inpaint", "--out", "c", "--replay", "a/results.json"]).ok();
+    run(folder.path(), &["paper", "inpaint", "--out", "c", "--replay", "a/results.json", "--threads", "1"]).ok();
     assert!(timeless(folder.path(), "c") == timeless(folder.path(), "a"), "a replay gives other figures");
     line(folder.path(), "paper inpaint --out d --replay b/results.json").fails(&["b/results.json", "m.safetensors"]);
 }
