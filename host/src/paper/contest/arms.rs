@@ -96,8 +96,13 @@ pub fn estimators() -> Vec<Arm> {
         ),
         arm(
             "mean-field-greedy",
-            "the classical method with its pretraining, layer by layer, whose time counts; the steps of the others",
-            TrainConfig { pretrain: Some(Pretrain::Greedy { updates: PRETRAINING }), ..estimator("mean-field") },
+            "the classical method with its pretraining, layer by layer, whose time counts; rate 0.05 without momentum",
+            TrainConfig {
+                learning_rate: PLAIN_RATE,
+                momentum: 0.0,
+                pretrain: Some(Pretrain::Greedy { updates: PRETRAINING }),
+                ..estimator("mean-field")
+            },
         ),
         arm("ucd-lmi-gibbs", "local mode, one Gibbs sweep, coupled Gibbs", estimator("ucd-lmi-gibbs")),
         arm("ucd-gibbs", "random bits, coupled Gibbs", estimator("ucd-gibbs")),
