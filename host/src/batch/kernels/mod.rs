@@ -1,7 +1,8 @@
 //! The loops over tiles, fields and bits, and the one place that chooses an instruction set.
 //!
 //! [`portable`] is the algorithm, in safe Rust that is inlined into one function for each instruction set: `avx2` and
-//! `avx512` say what the compiler may use, and in which registers sums of columns are kept. All of them do the same
+//! `avx512` say what the compiler may use, in which registers sums of columns are kept, and by which instructions the
+//! [`Lanes`] do their work. All of them do the same
 //! operations in the same order, floats included, so their results are equal to the bit. The calls of such functions and
 //! of instructions are the only `unsafe` of the crate.
 
