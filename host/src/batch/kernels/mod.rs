@@ -1,9 +1,10 @@
 //! The loops over tiles, fields and bits, and the one place that chooses an instruction set.
 //!
 //! [`portable`] is the algorithm, in safe Rust that is inlined into one function for each instruction set: `avx2` and
-//! `avx512` say what the compiler may use, and in which registers sums of columns are kept. All of them do the same
-//! operations in the same order, floats included, so their results are equal to the bit. The calls of such functions and
-//! of instructions are the only `unsafe` of the crate.
+//! `avx512` say what the compiler may use, in which registers sums of columns are kept, and by which instructions squares
+//! are transposed and bits are packed and listed (`lanes`). All of them do the same operations in the same order, floats
+//! included, so their results are equal to the bit. The calls of such functions and of instructions are the only `unsafe`
+//! of the crate.
 
 #![allow(unsafe_code, reason = "calls of functions and instructions that not every machine has")]
 

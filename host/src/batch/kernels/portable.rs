@@ -246,7 +246,7 @@ pub(super) fn samples_in<F: TileField>(
 #[inline(always)]
 pub(super) fn exp_minus(a: f32) -> f32 {
     // 2^f for f within ±½: through the values at the zeros of the Chebyshev polynomial, at most 3.5 · 10⁻⁶ off.
-    const POWERS: [f32; 5] = [1.0, 0.693_121, 0.240_223_5, 0.055_921_976, 0.009_666_369];
+    const POWERS: [f32; 5] = [1.0, 0.693_121_1, 0.240_223_5, 0.055_921_976, 0.009_666_369];
     // The last bit of a float of this size is worth one.
     const WHOLE: f32 = 12_582_912.0;
     // Comparisons with NaN are false.
