@@ -7,18 +7,17 @@ use std::{
 };
 
 use anyhow::Context as _;
-use bitboltz_core::{image::Image, inpaint::Inpaint, model::DenseDbm, posterior::PosteriorMean};
+use bitboltz_core::image::Image;
 use serde_json::json;
 
 use super::{inpaint, pictures, print_json, say, train};
 use crate::{
     agreement::Agreement,
     atomic,
-    batch::TileWeight,
-    bits::BitMatrix,
     dataset::{self, Mask, Split},
+    eval::restoration::Puzzle,
     image::{self, AlignedBytes},
-    inpainting::{self, Restored},
+    inpainting::{majority, nearest, rounded},
     quantise::Quantised,
     sampling::{Samples, local_modes},
     train::{Preset, TrainConfig, Trainer, run::RunOptions},
@@ -60,7 +59,11 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let (data, geometry) = train::encode(&train_images, 1, 127)?;
     let (test, _) = train::encode(&test_images, 1, 127)?;
 
-    let recipe = args.steps.map_or_else(|| Preset::Digits.config(), |steps| Preset::Digits.config().cooldown(steps));
+    let recipe = Preset::Digits.config();
+    let recipe = match args.steps {
+        Some(steps) => recipe.cooldown(steps),
+        None => recipe,
+    };
     let data_set = Some("digits".to_owned());
     let config = TrainConfig { data_set, seed: args.seed, ..recipe };
     say(format_args!("training on {} digits, layers 784 and {:?}; Ctrl-C ends it early", data.rows(), config.hidden));
@@ -92,23 +95,22 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let integer = image.dbm::<i8>()?;
     let agreement = Agreement::measure(&model, &integer, &test, args.seed)?;
 
-    let hidden = Mask::HalfLeft.hidden(geometry.width.into(), geometry.height.into(), 1, 1, 0, args.seed)?;
-    let hidden = BitMatrix::from_rows(test.cols(), std::iter::repeat_n(&hidden, test.rows()))?;
-    let restored = inpainting::restore(&model, &test, &hidden, &Inpaint::default(), args.seed)?;
-    let share = |rows: &BitMatrix| Restored::new(&test, rows, &hidden);
+    let puzzle = Puzzle::new(&Mask::HalfLeft, geometry, test.clone(), args.seed)?;
+    let restored = puzzle.modes(&model, args.seed)?;
+    let means = |p: &[f32]| puzzle.share(&rounded(p, test.cols()));
     let shares = [
-        ("restored_f32", "this model, mean of samples", share(&mean(&model, &test, &hidden, args.seed)?)),
-        ("restored_i8", "the same with 8-bit weights", share(&mean(&integer, &test, &hidden, args.seed)?)),
-        ("restored_mode", "this model, lowest local mode", share(&restored)),
-        ("restored_majority", "per-pixel majority", share(&inpainting::majority(&data, &test, &hidden))),
-        ("restored_nearest", "nearest neighbour", share(&inpainting::nearest(&data, &test, &hidden))),
+        ("restored_f32", "this model, mean of samples", means(&puzzle.means(&model, args.seed)?)),
+        ("restored_i8", "the same with 8-bit weights", means(&puzzle.means(&integer, args.seed)?)),
+        ("restored_mode", "this model, lowest local mode", puzzle.share(&restored)),
+        ("restored_majority", "per-pixel majority", puzzle.baseline(majority, &data)),
+        ("restored_nearest", "nearest neighbour", puzzle.baseline(nearest, &data)),
     ];
     let shown = 0..SHOWN;
     inpaint::write_grid(
         &path("inpaint.png"),
         geometry,
         &test.subset(shown.clone()),
-        &[Mask::HalfLeft.hidden_pixels(geometry.width.into(), geometry.height.into(), 0, args.seed)?],
+        &puzzle.pixels,
         &pictures::decode(&restored.subset(shown), geometry)?,
     )?;
 
@@ -139,15 +141,4 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     writeln!(out, "{}, {}: for the other commands, and for a device", checkpoint.display(), image_path.display())?;
     writeln!(out, "all of it in {seconds:.0} s")?;
     Ok(())
-}
-
-/// What is more probable of each hidden pixel.
-fn mean<W: TileWeight>(
-    model: &DenseDbm<'_, W>,
-    images: &BitMatrix,
-    hidden: &BitMatrix,
-    seed: u64,
-) -> anyhow::Result<BitMatrix> {
-    let p = inpainting::marginals(model, images, hidden, &PosteriorMean::default(), seed)?;
-    Ok(inpainting::rounded(&p, images.cols()))
 }

@@ -114,6 +114,14 @@ impl Puzzle {
         Ok(restore(model, &self.images, &self.free, &Inpaint::default(), seed)?)
     }
 
+    /// Only the means, as [`Filled::means`].
+    ///
+    /// # Errors
+    /// [`RestorationError::Search`].
+    pub fn means<W: TileWeight>(&self, model: &DenseDbm<'_, W>, seed: u64) -> Result<Vec<f32>, RestorationError> {
+        Ok(marginals(model, &self.images, &self.free, &PosteriorMean::default(), seed)?)
+    }
+
     /// What a baseline ([`majority`] or [`nearest`]) restores of it.
     #[must_use]
     pub fn baseline(&self, fill: fn(&BitMatrix, &BitMatrix, &BitMatrix) -> BitMatrix, train: &BitMatrix) -> Restored {
@@ -133,7 +141,7 @@ impl Puzzle {
         let Self { images, free, .. } = self;
         Ok(Filled {
             modes: self.modes(model, seed)?,
-            means: marginals(model, images, free, &PosteriorMean::default(), seed)?,
+            means: self.means(model, seed)?,
             majority: majority(train, images, free),
             nearest: nearest(train, images, free),
         })

@@ -81,18 +81,6 @@ impl<W: IntegerWeight> Rounded<W> {
         weights.set_rounding(&vec![0; biases.len() - 1], biases, Scale::ONE);
         weights
     }
-
-    fn ascend(
-        &mut self,
-        gradient: &Gradient<'_>,
-        biases: &mut [Vec<f32>],
-        velocity: Option<&mut EvenMajor>,
-        rule: Rule,
-    ) -> bool {
-        let weights = self.floats.iter_mut().map(|even_major| Orientations { even_major, odd_major: None }).collect();
-        self.largest = gradient.ascend(weights, biases, velocity, rule);
-        self.largest.iter().all(|largest| largest.is_finite())
-    }
 }
 
 /// Chains on one of the weight types.
@@ -184,19 +172,29 @@ impl Engine {
         velocity: Option<&mut EvenMajor>,
         rule: Rule,
     ) -> bool {
-        let finite = match self {
-            Self::F32(runner) => {
-                let orientations = runner.weights.even_odd_mut();
-                let orientations =
-                    orientations.map(|(even_major, odd_major)| Orientations { even_major, odd_major: Some(odd_major) });
-                let largest = gradient.ascend(orientations.collect(), biases, velocity, rule);
-                largest.iter().all(|largest| largest.is_finite())
-            }
-            Self::I16(rounded) => rounded.ascend(gradient, biases, velocity, rule),
-            Self::I8(rounded) => rounded.ascend(gradient, biases, velocity, rule),
-            Self::Scaled(scaled) => scaled.ascend(gradient, biases, velocity, rule),
-        };
+        let largest = gradient.ascend(self.orientations_mut(), biases, velocity, rule);
+        let finite = largest.iter().all(|largest| largest.is_finite());
+        match self {
+            Self::F32(_) | Self::Scaled(_) => {}
+            // What the next rounding scales by.
+            Self::I16(rounded) => rounded.largest = largest,
+            Self::I8(rounded) => rounded.largest = largest,
+        }
         finite && biases.iter().flatten().all(|b| b.is_finite())
+    }
+
+    /// The float weights that learn, transposed as well where the chains read them as they are.
+    fn orientations_mut(&mut self) -> Vec<Orientations<'_>> {
+        let alone = |even_major| Orientations { even_major, odd_major: None };
+        match self {
+            Self::F32(runner) => {
+                let both = |(even_major, odd_major)| Orientations { even_major, odd_major: Some(odd_major) };
+                runner.weights.even_odd_mut().map(both).collect()
+            }
+            Self::I16(rounded) => rounded.floats.iter_mut().map(alone).collect(),
+            Self::I8(rounded) => rounded.floats.iter_mut().map(alone).collect(),
+            Self::Scaled(scaled) => vec![alone(&mut scaled.floats)],
+        }
     }
 
     /// The float weights, even-major.

@@ -4,7 +4,7 @@
 use bitboltz_core::fixed::Scale;
 use rayon::prelude::*;
 
-use super::{EvenMajor, Gradient, Orientations, Rule, Runner};
+use super::Runner;
 use crate::{
     batch::{blocks::map_both, tile::Tiles},
     parameters::Parameters,
@@ -39,18 +39,6 @@ impl Scaled {
             down.tiles_mut().for_each(|tile| tile.as_flattened_mut().iter_mut().for_each(|weight| *weight *= ratio));
         }
         self.runner.weights.set_rounding(&[0], biases, Scale::ONE);
-    }
-
-    /// Moves the weights and these biases. Returns whether the weights are still finite.
-    pub(super) fn ascend(
-        &mut self,
-        gradient: &Gradient<'_>,
-        biases: &mut [Vec<f32>],
-        velocity: Option<&mut EvenMajor>,
-        rule: Rule,
-    ) -> bool {
-        let weights = vec![Orientations { even_major: &mut self.floats, odd_major: None }];
-        gradient.ascend(weights, biases, velocity, rule).iter().all(|largest| largest.is_finite())
     }
 }
 
