@@ -208,10 +208,8 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         .and_then(|plan| plan.run(&subject, &Bars).map_err(|error| failures.push((SectionName::Coverage, error))).ok());
     let (generated, all) = found.unzip();
     let all = all.as_ref();
-    let frechet = all.filter(|_| wants(SectionName::Frechet)).and_then(|all| {
-        frechet::measure(all).map_err(|error| failures.push((SectionName::Frechet, error.into()))).ok()
-    });
-    let coverage = all.filter(|_| wants(SectionName::Coverage)).map(|all| coverage::measure(&subject, all));
+    let frechet = all.filter(|_| wants(SectionName::Frechet)).map(frechet::Section::new);
+    let coverage = all.filter(|_| wants(SectionName::Coverage)).map(|all| coverage::Section::new(&subject, all));
     let inpainting = section!(Inpainting, wants(SectionName::Inpainting), args.inpainting.measure(&subject, &Bars));
     let classification = section!(Classification, wants_classes, args.classification.measure(&subject, &Bars));
     let report = Report {

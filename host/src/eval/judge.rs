@@ -1,11 +1,20 @@
-//! A generator's figures, all in one: the same for every model that is compared on a data set.
+//! A generator's figures, beside what they have to be read beside.
 //!
-//! What generated pictures are compared with (test images), the floor (training images) and the ceiling (independent
-//! pixels) are those of [`generated`](super::generated); here they are looked at once, for many models.
+//! | pictures | what they are |
+//! |---|---|
+//! | test | real images that all others are compared with |
+//! | floor | real training images: what a perfect generator would get |
+//! | ceiling | independent pixels with the training images' means |
+//!
+//! These are looked at once, for any number of models. Floor, ceiling and what a model generates (local modes, samples a
+//! sweep later) are equally many, since every distance between sets depends on their sizes.
 
 use std::path::Path;
 
-use bitboltz_core::image::Geometry;
+use bitboltz_core::{
+    image::Geometry,
+    rng::{Rng as _, stream},
+};
 use serde::Serialize;
 use thiserror::Error;
 
@@ -13,13 +22,13 @@ use super::{
     blocks::BlockMeans,
     features::{Embedded, FeatureSet, Features, FeaturesError},
     frechet::{FrechetError, Gaussian},
-    generated::{GeneratedError, check, draw},
-    neighbours::{Balls, Coverage},
+    neighbours::{Balls, COVERAGE_NEIGHBOURS, Coverage},
     pixels,
 };
 use crate::{
     bits::BitMatrix,
     dataset::{EncodeError, Encoding, Images, labels::narrowed},
+    stages::Stages,
 };
 
 /// Who looks at pictures.
@@ -76,9 +85,9 @@ impl Extractor {
         }
     }
 
-    fn run(&self, images: &Images) -> Result<FeatureSet, FeaturesError> {
+    fn run(&self, images: &Images, stages: &dyn Stages) -> Result<FeatureSet, FeaturesError> {
         match self {
-            Self::Network(network) => network.run(images, &|_| {}),
+            Self::Network(network) => network.run(images, &*stages.begin("features", images.len() as u64)),
             Self::Blocks(blocks) => Ok(blocks.run(images)),
         }
     }
@@ -88,9 +97,27 @@ impl Extractor {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum JudgeError {
-    /// Too few of them, or too few training images.
-    #[error(transparent)]
-    Counts(#[from] GeneratedError),
+    /// Fewer vectors than dimensions have no covariance to speak of.
+    #[error(
+        "{what}: more than {} are needed for the covariance of {dims} features and for neighbours, found {found}",
+        dims.max(&COVERAGE_NEIGHBOURS)
+    )]
+    TooFew {
+        /// Which pictures.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// Features of a picture.
+        dims: usize,
+    },
+    /// There are not as many real images.
+    #[error("{samples} samples: as many training images are needed to compare with, found {train}")]
+    TooMany {
+        /// Samples asked for.
+        samples: usize,
+        /// Training images.
+        train: usize,
+    },
     /// The network refused them.
     #[error(transparent)]
     Features(#[from] FeaturesError),
@@ -125,10 +152,25 @@ pub struct Judge {
     test: FeatureSet,
     gaussian: Gaussian,
     balls: Balls,
+    /// The share of each class in the test images that the network sees, if it sees classes.
+    pub test_classes: Option<Vec<f64>>,
     /// Of training images.
     pub floor: Quality,
     /// Of independent pixels with the training images' means.
     pub ceiling: Quality,
+}
+
+/// Whether so many pictures can be compared by so many features; to be asked before any long work.
+///
+/// # Errors
+/// [`JudgeError::TooFew`], [`JudgeError::TooMany`].
+pub fn check(dims: usize, samples: usize, train: usize, test: usize) -> Result<(), JudgeError> {
+    for (what, found) in [("samples", samples), ("test images", test)] {
+        if found <= dims.max(COVERAGE_NEIGHBOURS) {
+            return Err(JudgeError::TooFew { what, found, dims });
+        }
+    }
+    if samples > train { Err(JudgeError::TooMany { samples, train }) } else { Ok(()) }
 }
 
 impl Judge {
@@ -144,9 +186,10 @@ impl Judge {
         test: &BitMatrix,
         count: usize,
         seed: u64,
+        stages: &dyn Stages,
     ) -> Result<Self, JudgeError> {
         check(extractor.dims(), count, train.rows(), test.rows())?;
-        let test = features(&extractor, geometry, test)?;
+        let test = features(&extractor, geometry, test, stages)?;
         let (gaussian, balls) = (Gaussian::fit(&test)?, Balls::new(&test));
         let none = Quality {
             frechet: 0.0,
@@ -154,9 +197,11 @@ impl Judge {
             distinct: 0,
             classes: None,
         };
-        let mut judge = Self { extractor, geometry, count, test, gaussian, balls, floor: none.clone(), ceiling: none };
-        judge.floor = judge.quality(&draw(train, count, seed))?;
-        judge.ceiling = judge.quality(&pixels::independent(train, count, seed))?;
+        let test_classes = test.class_shares(classes([&test]));
+        let (floor, ceiling) = (none.clone(), none);
+        let mut judge = Self { extractor, geometry, count, test, gaussian, balls, test_classes, floor, ceiling };
+        judge.floor = judge.quality(&draw(train, count, seed), stages)?;
+        judge.ceiling = judge.quality(&pixels::independent(train, count, seed), stages)?;
         Ok(judge)
     }
 
@@ -176,23 +221,45 @@ impl Judge {
     ///
     /// # Errors
     /// [`JudgeError`].
-    pub fn quality(&self, pictures: &BitMatrix) -> Result<Quality, JudgeError> {
-        let set = features(&self.extractor, self.geometry, pictures)?;
-        let classes = [&self.test, &set].into_iter().filter_map(|set| set.classes()?.iter().max()).max();
+    pub fn quality(&self, pictures: &BitMatrix, stages: &dyn Stages) -> Result<Quality, JudgeError> {
+        let set = features(&self.extractor, self.geometry, pictures, stages)?;
         Ok(Quality {
             frechet: self.gaussian.distance(&Gaussian::fit(&set)?)?,
             coverage: Coverage::measure(&self.test, &self.balls, &set),
             distinct: narrowed(pictures, self.geometry.units()).distinct_rows(),
-            classes: set.class_shares(classes.map_or(0, |class| class + 1)),
+            classes: set.class_shares(classes([&self.test, &set])),
         })
     }
 }
 
-fn features(extractor: &Extractor, geometry: Geometry, rows: &BitMatrix) -> Result<FeatureSet, JudgeError> {
+/// How many classes are seen in any of the sets.
+fn classes<const N: usize>(sets: [&FeatureSet; N]) -> usize {
+    sets.into_iter().filter_map(|set| set.classes()?.iter().max()).max().map_or(0, |class| class + 1)
+}
+
+fn features(
+    extractor: &Extractor,
+    geometry: Geometry,
+    rows: &BitMatrix,
+    stages: &dyn Stages,
+) -> Result<FeatureSet, JudgeError> {
     let pictures = narrowed(rows, geometry.units());
     let (width, height, channels) = (geometry.width.into(), geometry.height.into(), geometry.channels.into());
     let images = Encoding::new(geometry.bits)?.decode(&pictures, width, height, channels)?;
-    Ok(extractor.run(&images)?)
+    Ok(extractor.run(&images, stages)?)
+}
+
+/// `count` rows drawn without replacement, in random order: a data set may be sorted or repeat a pattern.
+/// (In MNIST even and odd training images differ: every sixth image was 3.2 away from the test images, random ones 0.5.)
+fn draw(rows: &BitMatrix, count: usize, seed: u64) -> BitMatrix {
+    let mut rng = stream(seed, 0);
+    let mut left: Vec<usize> = (0..rows.rows()).collect();
+    let words = (0..count).flat_map(|_| {
+        // A word times their number, shifted down, is a uniform index.
+        let index = (u64::from(rng.next_u32()) * left.len() as u64) >> 32;
+        rows.row(left.swap_remove(index as usize))
+    });
+    BitMatrix::from_words(count, rows.cols(), words.copied().collect()).expect("rows of the same length")
 }
 
 #[cfg(test)]
@@ -200,7 +267,6 @@ mod tests {
     use super::*;
     use crate::{
         dataset::{self, Split, labels::widened},
-        eval::generated::Generated,
         stages::Quiet,
     };
 
@@ -210,28 +276,42 @@ mod tests {
         Encoding::default().encode(&dataset::load("digits", split).unwrap()).unwrap().subset(0..rows)
     }
 
-    /// `bitboltz eval` compares in another way round, and must find the same.
     #[test]
-    fn figures_are_those_of_eval() {
-        let (train, test) = (bits(Split::Train, 500), bits(Split::Test, 300));
-        let network = Features::embedded(Embedded::Mnist, GEOMETRY).unwrap();
-        let noise = pixels::independent(&train, 200, 5);
-        let modes = train.subset(0..200);
-        let all = Generated::new(&network, GEOMETRY, [modes.clone(), noise.clone()], &train, &test, 3, &Quiet).unwrap();
-        let judge =
-            Judge::new(Extractor::of_data("digits", GEOMETRY).unwrap(), GEOMETRY, &train, &test, 200, 3).unwrap();
-        let real = Gaussian::fit(&all.test.features).unwrap();
-        let balls = Balls::new(&all.test.features);
-        let found = [judge.quality(&modes).unwrap(), judge.quality(&noise).unwrap()];
-        for ((_, pictures), found) in all.compared().iter().zip(found.iter().chain([&judge.floor, &judge.ceiling])) {
-            let frechet = real.distance(&Gaussian::fit(&pictures.features).unwrap()).unwrap();
-            let coverage = Coverage::measure(&all.test.features, &balls, &pictures.features);
-            assert_eq!((frechet, coverage), (found.frechet, found.coverage));
-            assert!((found.classes.as_ref().unwrap().iter().sum::<f64>() - 1.0).abs() < 1e-9);
+    fn rows_are_drawn_once_each() {
+        let values: Vec<u8> = (0..64 * 6).map(|at| ((at / 6) >> (at % 6) & 1) as u8).collect();
+        let rows = BitMatrix::from_u8(64, 6, &values).unwrap();
+        let all = draw(&rows, 64, 1);
+        assert_eq!(all.distinct_rows(), 64);
+        assert_ne!(all, rows);
+        assert_eq!(draw(&rows, 10, 1), all.subset(0..10));
+        assert_ne!(draw(&rows, 10, 2), all.subset(0..10));
+    }
+
+    /// Real images are near the floor, noise is near the ceiling.
+    #[test]
+    fn the_floor_is_near_and_the_ceiling_far() {
+        let (train, test) = (bits(Split::Train, 4000), bits(Split::Test, 1000));
+        let extractor = Extractor::of_data("digits", GEOMETRY).unwrap();
+        let judge = Judge::new(extractor, GEOMETRY, &train, &test, 1000, 0, &Quiet).unwrap();
+        let modes = train.subset(0..1000);
+        let near = [&judge.quality(&modes, &Quiet).unwrap(), &judge.floor];
+        let noise = judge.quality(&pixels::independent(&train, 1000, 9), &Quiet).unwrap();
+        for near in near {
+            assert!(near.frechet < 30.0, "{near:?}");
+            let Coverage { precision, recall, coverage } = near.coverage;
+            assert!(recall > 0.7 && coverage > 0.7 && precision > 0.3, "{near:?}");
         }
-        assert_eq!((found[0].distinct, found[1].distinct), (modes.distinct_rows(), 200));
+        for far in [&noise, &judge.ceiling] {
+            assert!(far.frechet > 500.0, "{far:?}");
+            let Coverage { precision, recall, coverage } = far.coverage;
+            assert!(recall < 0.05 && coverage < 0.1 && precision < 0.02, "{far:?}");
+        }
+        for classes in [&near[0].classes, &noise.classes, &judge.test_classes] {
+            assert!((classes.as_ref().unwrap().iter().sum::<f64>() - 1.0).abs() < 1e-9);
+        }
+        assert_eq!((near[0].distinct, noise.distinct), (modes.distinct_rows(), 1000));
         // Labels behind the picture change nothing.
-        assert_eq!(judge.quality(&widened(&modes, 10, true).unwrap()).unwrap(), found[0]);
+        assert_eq!(&judge.quality(&widened(&modes, 10, true).unwrap(), &Quiet).unwrap(), near[0]);
     }
 
     #[test]
@@ -239,7 +319,7 @@ mod tests {
         let (train, test) = (bits(Split::Train, 500), bits(Split::Test, 300));
         let extractor = Extractor::of_data("mine.npy", GEOMETRY).unwrap();
         assert_eq!((extractor.dims(), extractor.name().as_str()), (64, "means of 8 × 8 blocks of pixels"));
-        let judge = Judge::new(extractor, GEOMETRY, &train, &test, 200, 3).unwrap();
+        let judge = Judge::new(extractor, GEOMETRY, &train, &test, 200, 3, &Quiet).unwrap();
         assert!(judge.floor.frechet < judge.ceiling.frechet && judge.floor.classes.is_none());
     }
 
@@ -247,9 +327,11 @@ mod tests {
     fn what_cannot_be_judged_is_refused() {
         let (train, test) = (bits(Split::Train, 100), bits(Split::Test, 100));
         let extractor = || Extractor::of_data("digits", GEOMETRY).unwrap();
-        let few = Judge::new(extractor(), GEOMETRY, &train, &test, 64, 0).unwrap_err();
+        let few = Judge::new(extractor(), GEOMETRY, &train, &test, 64, 0, &Quiet).unwrap_err();
         assert!(few.to_string().contains("64 features"), "{few}");
-        Judge::new(extractor(), GEOMETRY, &train, &test, 101, 0).unwrap_err();
+        Judge::new(extractor(), GEOMETRY, &train, &test, 101, 0, &Quiet).unwrap_err();
+        assert!(check(64, 65, 65, 65).is_ok());
+        assert!(matches!(check(64, 100, 100, 64), Err(JudgeError::TooFew { what: "test images", .. })));
         let small = Geometry { width: 4, ..GEOMETRY };
         assert!(Extractor::of_data("mnist", small).is_err() && Extractor::open("none.onnx", small).is_err());
     }

@@ -12,12 +12,11 @@
 //! - [`base_rate`]: the model that every likelihood is compared with;
 //! - [`equilibrium`]: how far short runs are from a model's own distribution;
 //! - [`real`], [`softplus`]: models in real numbers, and sums of log(1 + exp(a));
-//! - [`generated`]: what a model generates, beside real images and noise;
-//! - [`features`]: what a network sees in them;
+//! - [`judge`]: a generator's figures, beside those of real images and of noise;
+//! - [`features`]: what a network sees in images;
 //! - [`frechet`], [`neighbours`]: how far features of two sets are apart, and how well they cover each other;
 //! - [`nearest`]: how far images are from being copies;
 //! - [`restoration`]: hidden pixels filled in, beside two baselines;
-//! - [`judge`]: a generator's figures, all in one;
 //! - [`blocks`]: features of images for which there is no network;
 //! - [`pixels`]: the generator that every other is compared with.
 
@@ -29,7 +28,6 @@ pub mod equilibrium;
 pub mod exact;
 pub mod features;
 pub mod frechet;
-pub mod generated;
 pub mod importance;
 pub mod judge;
 pub mod layout;

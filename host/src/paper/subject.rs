@@ -10,6 +10,7 @@ use crate::{
         labels::{label_units, with_labels},
     },
     eval::judge::{Extractor, Judge},
+    stages::Quiet,
 };
 
 /// A data set.
@@ -90,7 +91,7 @@ impl Subject {
     /// Too few pictures; a network that fails.
     pub fn judge(&self, by: Extractor, settings: &Settings<'_>, count: usize) -> Result<Judge, PaperError> {
         let count = count.min(self.train.rows());
-        Ok(Judge::new(by, self.geometry, &self.train, &self.test, count, settings.seed)?)
+        Ok(Judge::new(by, self.geometry, &self.train, &self.test, count, settings.seed, &Quiet)?)
     }
 }
 
@@ -111,7 +112,7 @@ fn geometry(data: &str, images: &Images, bits: u8) -> Result<Geometry, PaperErro
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{npy, stages::Quiet};
+    use crate::npy;
 
     #[test]
     fn data_sets_have_two_splits() {

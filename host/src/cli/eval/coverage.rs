@@ -1,20 +1,18 @@
 //! The section `coverage`: what generated images reach of the real ones, whether they are copies, and of which classes
 //! they are.
 
-use std::{
-    io::{self, Write},
-    time::Instant,
-};
+use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::Subject;
+use super::{Subject, generated::Generated};
 use crate::{
+    bits::BitMatrix,
     dataset::labels::narrowed,
     eval::{
-        generated::Generated,
+        judge::Quality,
         nearest::{self, Nearest},
-        neighbours::{Balls, Coverage},
+        neighbours::Coverage,
     },
 };
 
@@ -29,8 +27,6 @@ pub(super) struct Section {
     test_nearest: Nearest,
     /// By the network, as the other shares are.
     test_classes: Option<Vec<f64>>,
-    /// Wall time.
-    seconds: f64,
 }
 
 /// One kind of pictures.
@@ -48,29 +44,25 @@ struct Row {
     classes: Option<Vec<f64>>,
 }
 
-pub(super) fn measure(subject: &Subject, all: &Generated) -> Section {
-    let start = Instant::now();
-    let real = &all.test.features;
-    let balls = Balls::new(real);
-    let sets = all.compared().map(|(_, pictures)| &pictures.features);
-    let classes =
-        sets.into_iter().chain([real]).filter_map(|set| set.classes()?.iter().max()).max().map_or(0, |c| c + 1);
-    let train = narrowed(&subject.train, subject.file.geometry().units());
-    let nearest = |bits| Nearest::new(&nearest::distances(bits, &train));
-    let [modes, samples, floor, ceiling] = all.compared().map(|(name, pictures)| Row {
-        coverage: Coverage::measure(real, &balls, &pictures.features),
-        distinct: pictures.bits.distinct_rows(),
-        nearest: ["modes", "samples"].contains(&name).then(|| nearest(&pictures.bits)),
-        classes: pictures.features.class_shares(classes),
-    });
-    Section {
-        modes,
-        samples,
-        floor,
-        ceiling,
-        test_nearest: nearest(&all.test.bits),
-        test_classes: real.class_shares(classes),
-        seconds: start.elapsed().as_secs_f64(),
+impl Section {
+    pub(super) fn new(subject: &Subject, all: &Generated) -> Self {
+        let without_labels = |rows| narrowed(rows, subject.file.geometry().units());
+        let (train, test) = (without_labels(&subject.train), without_labels(&subject.test));
+        let nearest = |bits: &BitMatrix| Nearest::new(&nearest::distances(bits, &train));
+        let row = |quality: &Quality, bits: Option<&BitMatrix>| Row {
+            coverage: quality.coverage,
+            distinct: quality.distinct,
+            nearest: bits.map(nearest),
+            classes: quality.classes.clone(),
+        };
+        Self {
+            modes: row(&all.modes.1, Some(&all.modes.0)),
+            samples: row(&all.samples.1, Some(&all.samples.0)),
+            floor: row(&all.judge.floor, None),
+            ceiling: row(&all.judge.ceiling, None),
+            test_nearest: nearest(&test),
+            test_classes: all.judge.test_classes.clone(),
+        }
     }
 }
 
@@ -78,7 +70,7 @@ impl super::Section for Section {
     fn print(&self, out: &mut dyn Write) -> io::Result<()> {
         let rows =
             [("modes", &self.modes), ("samples", &self.samples), ("floor", &self.floor), ("ceiling", &self.ceiling)];
-        writeln!(out, "coverage, {:.1} s", self.seconds)?;
+        writeln!(out, "coverage")?;
         writeln!(out, "{:<10}{:>10}{:>10}{:>10}{:>10}", "", "precision", "recall", "coverage", "distinct")?;
         for (name, Row { coverage: Coverage { precision, recall, coverage }, distinct, .. }) in rows {
             writeln!(out, "{name:<10}{precision:>10.3}{recall:>10.3}{coverage:>10.3}{distinct:>10}")?;

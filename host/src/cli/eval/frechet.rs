@@ -4,10 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::eval::{
-    frechet::{FrechetError, Gaussian},
-    generated::{Generated, Pictures},
-};
+use super::generated::Generated;
 
 /// Squared Fréchet distances to the test images.
 #[derive(Serialize)]
@@ -18,15 +15,11 @@ pub(super) struct Section {
     ceiling: f64,
 }
 
-pub(super) fn measure(all: &Generated) -> Result<Section, FrechetError> {
-    let test = Gaussian::fit(&all.test.features)?;
-    let distance = |pictures: &Pictures| test.distance(&Gaussian::fit(&pictures.features)?);
-    Ok(Section {
-        modes: distance(&all.modes)?,
-        samples: distance(&all.samples)?,
-        floor: distance(&all.floor)?,
-        ceiling: distance(&all.ceiling)?,
-    })
+impl Section {
+    pub(super) fn new(all: &Generated) -> Self {
+        let [modes, samples, floor, ceiling] = all.compared().map(|(_, quality)| quality.frechet);
+        Self { modes, samples, floor, ceiling }
+    }
 }
 
 impl super::Section for Section {

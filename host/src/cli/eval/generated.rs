@@ -2,21 +2,17 @@
 
 use std::{
     io::{self, Write},
-    path::PathBuf,
-    str::FromStr,
     time::Instant,
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use serde::Serialize;
 
 use super::Subject;
 use crate::{
+    bits::BitMatrix,
     dataset::labels::narrowed,
-    eval::{
-        features::{Embedded, Features},
-        generated::{Generated, check},
-    },
+    eval::judge::{Extractor, Judge, Quality, check},
     sampling::local_modes,
     stages::Stages,
     with_model,
@@ -33,30 +29,34 @@ pub(super) struct Options {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     samples: Option<u32>,
     /// The network of features: mnist or fashion, which come with the program (for digits and mnist, and for
-    /// fashion-mnist, unless told otherwise), or an ONNX file.
+    /// fashion-mnist, unless told otherwise), or an ONNX file; for other images, unless given, the means of blocks of pixels.
     #[arg(long, value_name = "mnist|fashion|FILE")]
-    features: Option<Source>,
+    features: Option<String>,
 }
 
-/// Where a network comes from.
-#[derive(Clone, Debug)]
-enum Source {
-    Embedded(Embedded),
-    File(PathBuf),
-}
-
-impl FromStr for Source {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Embedded::of_name(text).map_or_else(|| Self::File(text.into()), Self::Embedded))
-    }
-}
-
-/// A network that was opened, and a number that suits it.
+/// Who looks at the pictures, and a number that suits them.
 pub(super) struct Plan {
-    network: Features,
+    extractor: Extractor,
     samples: usize,
+}
+
+/// What a model generated, as bits without labels, and what was found of it.
+pub(super) struct Generated {
+    pub(super) judge: Judge,
+    pub(super) modes: (BitMatrix, Quality),
+    pub(super) samples: (BitMatrix, Quality),
+}
+
+impl Generated {
+    /// Everything that is compared with the test images, with its name.
+    pub(super) fn compared(&self) -> [(&'static str, &Quality); 4] {
+        [
+            ("modes", &self.modes.1),
+            ("samples", &self.samples.1),
+            ("floor", &self.judge.floor),
+            ("ceiling", &self.judge.ceiling),
+        ]
+    }
 }
 
 /// What was compared.
@@ -67,7 +67,7 @@ pub(super) struct Section {
     /// Modes, samples, training images and pictures of independent pixels: so many of each.
     count: usize,
     test_count: usize,
-    /// Wall time of generating them and of the network.
+    /// Wall time of generating them, of the network, and of the comparison.
     seconds: f64,
 }
 
@@ -84,44 +84,37 @@ impl Options {
             "{}: training and test images are the same; they have to differ, to say how near real images come",
             subject.data
         );
-        let source = match &self.features {
-            Some(source) => source.clone(),
-            None => Embedded::of_data(&subject.data).map(Source::Embedded).with_context(|| {
-                format!("{}: no network comes with the program for these images; give one by --features", subject.data)
-            })?,
-        };
         let geometry = subject.file.geometry();
-        let network = match source {
-            Source::Embedded(network) => Features::embedded(network, geometry)?,
-            Source::File(path) => Features::open(&path, geometry)?,
+        let extractor = match &self.features {
+            Some(source) => Extractor::open(source, geometry)?,
+            None => Extractor::of_data(&subject.data, geometry)?,
         };
         let train = subject.train.rows();
         let samples = self.samples.map_or(SAMPLES.min(train), |samples| samples as usize);
-        check(network.dims(), samples, train, subject.test.rows())?;
-        Ok(Plan { network, samples })
+        check(extractor.dims(), samples, train, subject.test.rows())?;
+        Ok(Plan { extractor, samples })
     }
 }
 
 impl Plan {
     /// Generates, and looks at everything.
-    pub(super) fn run(&self, subject: &Subject, stages: &dyn Stages) -> anyhow::Result<(Section, Generated)> {
+    pub(super) fn run(self, subject: &Subject, stages: &dyn Stages) -> anyhow::Result<(Section, Generated)> {
         let start = Instant::now();
-        let (count, seed) = (self.samples, subject.seed);
+        let (count, seed, geometry) = (self.samples, subject.seed, subject.file.geometry());
         let drawn = with_model!(&subject.file, model => local_modes(&model, count, 1, seed))?;
-        let (network, geometry) = (&self.network, subject.file.geometry());
-        // Without the labels.
-        let pictures = |rows| narrowed(rows, geometry.units());
-        let generated = [&drawn.modes, &drawn.visible].map(|rows| pictures(rows).into_owned());
-        let (train, test) = (pictures(&subject.train), pictures(&subject.test));
-        let all = Generated::new(network, geometry, generated, &train, &test, seed, stages)?;
+        let judge = Judge::new(self.extractor, geometry, &subject.train, &subject.test, count, seed, stages)?;
+        let looked_at = |rows: &BitMatrix| -> anyhow::Result<(BitMatrix, Quality)> {
+            Ok((narrowed(rows, geometry.units()).into_owned(), judge.quality(rows, stages)?))
+        };
+        let (modes, samples) = (looked_at(&drawn.modes)?, looked_at(&drawn.visible)?);
         let section = Section {
-            network: network.name().into(),
-            dims: network.dims(),
+            network: judge.extractor().name(),
+            dims: judge.extractor().dims(),
             count,
             test_count: subject.test.rows(),
             seconds: start.elapsed().as_secs_f64(),
         };
-        Ok((section, all))
+        Ok((section, Generated { judge, modes, samples }))
     }
 }
 

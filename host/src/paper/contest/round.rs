@@ -22,6 +22,7 @@ use crate::{
     },
     parameters::Parameters,
     sampling::local_modes,
+    stages::Quiet,
     train::{TrainConfig, Trainer},
 };
 
@@ -206,7 +207,7 @@ impl Round {
                 return Ok(None);
             }
             let quality =
-                |rows: &BitMatrix| judge.quality(&rows.subset(0..judge.count())).map_err(|error| text(&error));
+                |rows: &BitMatrix| judge.quality(&rows.subset(0..judge.count()), &Quiet).map_err(|error| text(&error));
             let (modes, samples) = (quality(&drawn.modes)?, quality(&drawn.visible)?);
             judged.push(Judged { features: judge.extractor().name(), modes, samples });
         }
