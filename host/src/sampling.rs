@@ -1,11 +1,14 @@
 //! Modes and samples of a model: many chains from random starts.
 
+use std::ops::Range;
+
 use bitboltz_core::{
     conditional::Block,
     model::DenseDbm,
     rng::stream,
     search::{LocalModeSearch, SearchCapHit, SearchReport},
 };
+use thiserror::Error;
 
 use crate::{
     batch::{ChainWeights, Chains, Clamping, TileWeight, in_blocks},
@@ -37,39 +40,85 @@ pub fn local_modes<W: TileWeight>(
     sweeps: u32,
     seed: u64,
 ) -> Result<Samples, SearchCapHit> {
-    local_modes_on(&ChainWeights::new(model), None, count, sweeps, seed)
+    local_modes_on(&ChainWeights::new(model), 0..count, sweeps, seed)
 }
 
-/// [`local_modes`] on weights that are in tiles already, and with some visible units held: `given` is the packed visible
-/// bits and a mask of those that are.
+/// Why there are no pictures of a class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ClassError {
+    /// A search found no mode.
+    #[error(transparent)]
+    Search(#[from] SearchCapHit),
+    /// The model hardly ever makes one.
+    #[error("class {class}: expected {wanted} images, found {found} among those of {chains} chains")]
+    Rare {
+        /// The class asked for.
+        class: usize,
+        /// Images asked for.
+        wanted: usize,
+        /// Images of that class.
+        found: usize,
+        /// Chains that were run.
+        chains: usize,
+    },
+}
+
+/// [`local_modes`] of one class: of the chains 0, 1, … the first `count` whose label units `labels`, at the mode and after
+/// the sweeps, say `class` and nothing else. So they are the model's own pictures of the class; held label units, one among
+/// hundreds of pixels, hardly move a search that begins at random bits.
+///
+/// # Errors
+/// [`ClassError`]; a class is rare if a hundred times the chains that evenly frequent classes need are not enough.
+pub fn local_modes_of_class<W: TileWeight>(
+    model: &DenseDbm<'_, W>,
+    labels: Range<usize>,
+    class: usize,
+    count: usize,
+    sweeps: u32,
+    seed: u64,
+) -> Result<Samples, ClassError> {
+    let weights = ChainWeights::new(model);
+    let (round, visible) = (count * labels.len(), model.shape().width(0));
+    let says = |rows: &BitMatrix, row| labels.clone().all(|unit| rows.get(row, unit) == (unit == labels.start + class));
+    let (mut modes, mut samples, mut searches) = (Vec::new(), Vec::new(), Vec::new());
+    let mut chains = 0;
+    while searches.len() < count {
+        if chains == 100 * round {
+            return Err(ClassError::Rare { class, wanted: count, found: searches.len(), chains });
+        }
+        let drawn = local_modes_on(&weights, chains..chains + round, sweeps, seed)?;
+        for row in (0..round).filter(|&row| says(&drawn.modes, row) && says(&drawn.visible, row)) {
+            if searches.len() < count {
+                modes.extend_from_slice(drawn.modes.row(row));
+                samples.extend_from_slice(drawn.visible.row(row));
+                searches.push(drawn.searches[row]);
+            }
+        }
+        chains += round;
+    }
+    let matrix = |words| BitMatrix::from_words(count, visible, words).expect("visible layers are packed rows");
+    Ok(Samples { modes: matrix(modes), visible: matrix(samples), searches })
+}
+
+/// [`local_modes`] on weights that are in tiles already, of the chains with these numbers.
 ///
 /// # Errors
 /// [`SearchCapHit`], if the search of any chain finds no mode.
-///
-/// # Panics
-/// If the bits or the mask have too few words.
 pub fn local_modes_on<W: TileWeight>(
     weights: &ChainWeights<W>,
-    given: Option<(&[u32], &[u32])>,
-    count: usize,
+    numbers: Range<usize>,
     sweeps: u32,
     seed: u64,
 ) -> Result<Samples, SearchCapHit> {
     let shape = *weights.shape();
-    let mut mask = vec![0; shape.words()];
-    if let Some((_, held)) = given {
-        let words = shape.word_range(0);
-        mask[words.clone()].copy_from_slice(&held[..words.len()]);
-    }
+    let count = numbers.len();
     let blocks = in_blocks(
         count,
         || Chains::new(&shape),
         |chains, range| {
-            let streams = range.map(|chain| stream(seed, chain as u64));
-            match given {
-                None => chains.reset(weights, streams, None, Clamping::Free),
-                Some((visible, _)) => chains.reset(weights, streams, Some(&|_| visible), Clamping::Same(&mask)),
-            }
+            let streams = range.map(|chain| stream(seed, (numbers.start + chain) as u64));
+            chains.reset(weights, streams, None, Clamping::Free);
             let active: Vec<u32> = (0..chains.len() as u32).collect();
             chains.randomise(&active);
             let mut reports = Vec::new();
@@ -145,6 +194,31 @@ mod tests {
         check::<f32>(|i| ((i * 7919 % 1009) as f32 - 500.0) / 300.0);
         check::<i8>(|i| (i * 7919 % 201) as i8);
         check::<i16>(|i| (i * 7919 % 1009) as i16 - 500);
+    }
+
+    #[test]
+    fn a_class_has_the_chains_that_say_so() {
+        let parameters = parameters(&[45, 25, 20], 3);
+        let model = parameters.dbm().unwrap();
+        let (labels, class) = (42..45, 1);
+        let all = local_modes(&model, 600, 1, 5).unwrap();
+        let says = |row: usize| {
+            [&all.modes, &all.visible]
+                .iter()
+                .all(|rows| [42, 43, 44].map(|unit| rows.get(row, unit)) == [false, true, false])
+        };
+        let expected: Vec<usize> = (0..600).filter(|&row| says(row)).take(20).collect();
+        assert_eq!(expected.len(), 20);
+        let found = local_modes_of_class(&model, labels.clone(), class, 20, 1, 5).unwrap();
+        for (row, &chain) in expected.iter().enumerate() {
+            assert_eq!((found.modes.row(row), found.visible.row(row)), (all.modes.row(chain), all.visible.row(chain)));
+            assert_eq!(found.searches[row], all.searches[chain]);
+        }
+        // With visible biases that keep the class off nobody says it.
+        let mut never = parameters.clone();
+        never.tensors_mut().1[0][43] = -1000.0;
+        let rare = local_modes_of_class(&never.dbm().unwrap(), labels, class, 2, 1, 5).unwrap_err();
+        assert_eq!(rare, ClassError::Rare { class, wanted: 2, found: 0, chains: 600 });
     }
 
     /// One chain after the other through the core. Multiples of 1/1024 add up without rounding.

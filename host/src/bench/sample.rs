@@ -48,14 +48,14 @@ fn run<W: TileWeight>(model: &DenseDbm<'_, W>, subject: &Subject, budget: Durati
     let weights = ChainWeights::new(model);
     let mut sweeps = 0.0;
     let times = measure(budget, 3, |repeat| {
-        let samples = local_modes_on(&weights, None, subject.batch, 1, subject.seed.wrapping_add(repeat as u64))?;
+        let samples = local_modes_on(&weights, 0..subject.batch, 1, subject.seed.wrapping_add(repeat as u64))?;
         let total: u64 = samples.searches.iter().map(|search| u64::from(search.sweeps)).sum();
         sweeps = total as f64 / subject.batch as f64;
         Ok::<_, BenchError>(())
     })?;
     let peak_memory_bytes = peak_memory();
     for gibbs in [0, 1] {
-        let samples = local_modes_on(&weights, None, subject.batch, gibbs, subject.seed)?;
+        let samples = local_modes_on(&weights, 0..subject.batch, gibbs, subject.seed)?;
         let states = walk(model, &weights, None, gibbs as usize, subject.seed)?;
         for (chain, state) in states.iter().take(CHAINS.min(subject.batch)).enumerate() {
             let visible = &state[model.shape().word_range(0)];

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     io::Write,
+    ops::Range,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -13,8 +14,12 @@ use serde_json::{Map, Value, json};
 
 use super::{check_outputs, pictures, print_json};
 use crate::{
-    batch::ChainWeights, bits::BitMatrix, dataset::labels::label_units, model_file::ModelFile, npy,
-    sampling::local_modes_on, with_model,
+    bits::BitMatrix,
+    dataset::labels::label_units,
+    model_file::ModelFile,
+    npy,
+    sampling::{local_modes, local_modes_of_class},
+    with_model,
 };
 
 /// Generate images: from uniform random bits, by local mode search and then Gibbs sweeps.
@@ -28,7 +33,8 @@ use crate::{
 pub(super) struct Args {
     /// Checkpoint (.safetensors) or image (.bbz).
     model: PathBuf,
-    /// Images of this class only, from 0: its label unit is held on, the others off (models trained with --labels).
+    /// Images of this class only, from 0 (models trained with --labels): those whose label units, generated with them, say
+    /// so, at the mode and after the sweeps.
     #[arg(long, value_name = "K")]
     class: Option<usize>,
     #[command(flatten)]
@@ -67,23 +73,28 @@ pub(super) struct Options {
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     args.options.check(&[&args.model])?;
     let file = ModelFile::load(&args.model)?;
-    let held = args.class.map(|class| hold(class, &args.model, file.shape().width(0), file.geometry())).transpose()?;
-    let given = held.as_ref().map(|held| (held.row(0), held.row(1)));
+    let class =
+        args.class.map(|class| labels_of(class, &args.model, &file).map(|labels| (labels, class))).transpose()?;
+    let Options { sweeps: all_sweeps, .. } = args.options;
     args.options.run(&args.model.display(), file.geometry(), out, |count, sweeps, seed| {
-        with_model!(&file, model => Ok(local_modes_on(&ChainWeights::new(&model), given, count, sweeps.into(), seed)?.visible))
+        with_model!(&file, model => Ok(match &class {
+            None => local_modes(&model, count, sweeps.into(), seed)?.visible,
+            // The same chains for modes and for samples.
+            Some((labels, class)) => {
+                let drawn = local_modes_of_class(&model, labels.clone(), *class, count, all_sweeps.into(), seed)?;
+                if sweeps == 0 { drawn.modes } else { drawn.visible }
+            }
+        }))
     })
 }
 
-/// Visible bits with the label unit of a class on, and the mask of all label units.
-fn hold(class: usize, model: &Path, visible: usize, geometry: Geometry) -> anyhow::Result<BitMatrix> {
-    let labels = label_units(visible, geometry);
+/// The label units of a model that has this class.
+fn labels_of(class: usize, model: &Path, file: &ModelFile) -> anyhow::Result<Range<usize>> {
+    let labels = label_units(file.shape().width(0), file.geometry());
     let name = model.display();
     ensure!(!labels.is_empty(), "{name}: --class {class}: the model has no label units; train it with --labels");
     ensure!(class < labels.len(), "{name}: --class {class}: the model has classes 0 to {}", labels.len() - 1);
-    let mut rows = BitMatrix::zeros(2, visible);
-    rows.set(0, labels.start + class, true);
-    labels.for_each(|unit| rows.set(1, unit, true));
-    Ok(rows)
+    Ok(labels)
 }
 
 impl Options {

@@ -1,8 +1,8 @@
 //! Label units: visible units behind those of the picture, one for each class, of which one is on.
 //!
 //! A model that was trained on pictures with their labels (Larochelle, Bengio 2008) has them; they are the units of its
-//! visible layer that its [`Geometry`] leaves over. With the pixels clamped they tell the class, with a label clamped the
-//! pixels become a picture of that class, and whoever clamps neither gets both.
+//! visible layer that its [`Geometry`] leaves over. With the pixels clamped they tell the class, and with nothing clamped
+//! the model generates pictures together with their labels.
 
 use std::{borrow::Cow, ops::Range};
 
