@@ -285,7 +285,8 @@ mod tests {
         let finer = Scale::from_bits((scale.to_f32() / 2.0).to_bits()).unwrap();
         let finer = Rounding::with_scale(&[step, 0.01 / 32_767.0], parameters.biases(), finer);
         let Tensors { weights, .. } = quantised.tensors().clone();
-        let tensors = Tensors::new(weights, finer.shifts, finer.biases, finer.scale, Geometry::default()).unwrap();
+        let tensors =
+            Tensors::<i16>::new(weights, finer.shifts, finer.biases, finer.scale, Geometry::default()).unwrap();
         assert!(tensors.dbm().is_err());
 
         // Biases far beyond the weights coarsen the unit too, though no shift is left to lower.

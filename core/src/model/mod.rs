@@ -7,9 +7,10 @@ pub use energy::Energy;
 pub use error::{ModelError, Tensor};
 
 use crate::{
-    bits::{WORD_BITS, ones_of_word, word_mask},
+    bits::{WORD_BITS, count_ones, ones_of_word, word_mask},
     connection::{Connection, Dense},
     fixed::Scale,
+    kernels::Flips,
     shape::{MAX_CONNECTIONS, MAX_LAYERS, Shape, ShapeError},
     state::{Clamp, State},
     weights::Field as _,
@@ -130,6 +131,10 @@ impl<'w, C: Connection> Dbm<'w, C> {
     /// # Panics
     /// If the state has fewer units than the model.
     pub fn refresh(&self, state: &mut State<'_, C::Field>) {
+        let on = (0..self.shape.layers())
+            .map(|l| u64::from(count_ones(state.layer_words(l))) * self.shape.neighbours(l) as u64);
+        let touched = on.sum();
+        state.count_touched(touched);
         let (words, fields) = state.parts_mut();
         for (l, bias) in self.biases.iter().enumerate() {
             fields[self.shape.unit_range(l)].copy_from_slice(bias);
@@ -146,21 +151,53 @@ impl<'w, C: Connection> Dbm<'w, C> {
     /// many did. Bits beyond the layer are ignored.
     #[inline]
     pub fn set_word(&self, state: &mut State<'_, C::Field>, layer: usize, index: usize, new: u32) -> u32 {
-        let (words, fields) = state.parts_mut();
+        let mut flips = Flips::default();
+        let flipped = self.write_word(state, layer, index, new, &mut flips);
+        self.settle(state, layer, &mut flips);
+        flipped
+    }
+
+    /// Sets a word as [`set_word`](Self::set_word) does, but leaves the last flips in `flips`, for
+    /// [`settle`](Self::settle): whoever writes a whole layer moves its neighbours' fields by many flips at a time. Until
+    /// then only fields of the layer itself are right.
+    #[inline]
+    pub(crate) fn write_word(
+        &self,
+        state: &mut State<'_, C::Field>,
+        layer: usize,
+        index: usize,
+        new: u32,
+        flips: &mut Flips,
+    ) -> u32 {
+        let (words, _) = state.parts_mut();
         let Some(word) = words[self.shape.word_range(layer)].get_mut(index) else { return 0 };
         let new = new & word_mask(self.shape.width(layer), index);
         let flipped = *word ^ new;
         *word = new;
         for bit in ones_of_word(flipped) {
             let (unit, on) = (index * WORD_BITS + bit, new >> bit & 1 == 1);
-            if let Some(above) = self.connections.get(layer) {
-                above.flip_lower(unit, on, &mut fields[self.shape.unit_range(layer + 1)]);
-            }
-            if let Some(below) = layer.checked_sub(1).and_then(|l| self.connections.get(l)) {
-                below.flip_upper(unit, on, &mut fields[self.shape.unit_range(layer - 1)]);
+            if !flips.push(unit, on) {
+                self.settle(state, layer, flips);
+                let _ = flips.push(unit, on);
             }
         }
         flipped.count_ones()
+    }
+
+    /// Moves the fields of a layer's neighbours by the flips, and forgets them.
+    pub(crate) fn settle(&self, state: &mut State<'_, C::Field>, layer: usize, flips: &mut Flips) {
+        if flips.is_empty() {
+            return;
+        }
+        state.count_touched(flips.len() as u64 * self.shape.neighbours(layer) as u64);
+        let (_, fields) = state.parts_mut();
+        if let Some(above) = self.connections.get(layer) {
+            above.move_upper(flips, &mut fields[self.shape.unit_range(layer + 1)]);
+        }
+        if let Some(below) = layer.checked_sub(1).and_then(|l| self.connections.get(l)) {
+            below.move_lower(flips, &mut fields[self.shape.unit_range(layer - 1)]);
+        }
+        flips.clear();
     }
 
     /// Sets every free unit to a uniform random bit. Draws one word for each word of state.
@@ -186,7 +223,7 @@ mod tests {
     use super::*;
     use std::{string::ToString as _, vec::Vec as Heap};
 
-    fn dense<W: crate::weights::Weight>(weights: &[W], lower: usize, upper: usize) -> Dense<'_, W> {
+    fn dense<W: crate::weights::Weight<Packed = W>>(weights: &[W], lower: usize, upper: usize) -> Dense<'_, W> {
         Dense::new(weights, lower, upper, 0).unwrap()
     }
 
@@ -241,10 +278,14 @@ mod tests {
             assert_eq!(model.set_word(&mut state, layer, index, 1), 0);
         }
         assert_eq!(state.words(), [0x8000_0003, 3, 31, 2]);
+        // Seven flips below of five weights each, five of 34 + 2, one of 5.
+        assert_eq!(state.weights_touched(), 7 * 5 + 5 * 36 + 5);
         let kept = Heap::from(state.fields());
         assert_eq!(model.real_energy(&state), model.direct_energy(&state));
         model.refresh(&mut state);
         assert_eq!(kept, state.fields());
+        // Five units on in the first layer, five in the second, one in the last.
+        assert_eq!(state.weights_touched(), 7 * 5 + 5 * 36 + 5 + 5 * 5 + 5 * 36 + 5);
         assert_eq!(model.free_energy(&state), None);
     }
 }
