@@ -39,6 +39,7 @@ macro_rules! every_weight {
             $check::<f32>();
             $check::<i16>();
             $check::<i8>();
+            $check::<bitboltz_core::weights::I4>();
         }
     )*};
 }

@@ -2,19 +2,20 @@
 
 use bitboltz::{
     image::{AlignedBytes, encode},
-    tensors::Tensors,
+    tensors::{Tensors, pack},
 };
 use bitboltz_core::{
     image::{Geometry, Image, ImageError, image_bytes},
     model::{ModelError, Tensor},
     shape::{Shape, ShapeError},
-    weights::{Weight, WeightKind},
+    weights::{I4, Weight, WeightKind},
 };
 use bitboltz_tests::{
     fuzz,
     images::{Encoded as _, example, patched, reseal, scale},
     models::machine,
 };
+use bytemuck::Zeroable as _;
 use proptest::prelude::*;
 
 /// The worked example of `core/FORMAT.md`.
@@ -66,14 +67,41 @@ const TINY_F32: [u8; 60] = [
     0xC7, 0xC6, 0x32, 0xCB,
 ];
 
+/// The second worked example of `core/FORMAT.md`: 2-9-1 units, nibbles.
+fn nibbles() -> Tensors<I4> {
+    let rows = |values: &[i8], upper| pack(&values.iter().map(|&w| I4::new(w).unwrap()).collect::<Vec<_>>(), upper);
+    let weights = vec![
+        rows(&[1, -2, 3, -4, 5, -6, 7, -7, -1, 0, 1, 2, 3, 4, 5, 6, 7, 2], 9),
+        rows(&[7, -7, 6, -6, 5, -5, 4, -4, 3], 1),
+    ];
+    let biases = vec![vec![1, -2], vec![0, 0, 0, 0, 0, 0, 0, 0, 9], vec![-3]];
+    Tensors::new(weights, vec![0, 2], biases, scale(4), Geometry::default()).unwrap()
+}
+
+#[rustfmt::skip]
+const NIBBLES: [u8; 144] = [
+    0x89, 0x42, 0x42, 0x5A,  1, 0,  3,  3,  144, 0, 0, 0,  0x00, 0x00, 0x80, 0x3D,
+    0, 0,  0, 0,  0, 0,  0, 0,
+    2, 0, 0, 0,  9, 0, 0, 0,  1, 0, 0, 0,
+    0, 2,  0, 0,
+    1, 0, 0, 0,  0xFE, 0xFF, 0xFF, 0xFF,
+    0, 0, 0, 0,  0, 0, 0, 0,  0, 0, 0, 0,  0, 0, 0, 0,  0, 0, 0, 0,  0, 0, 0, 0,  0, 0, 0, 0,  0, 0, 0, 0,  9, 0, 0, 0,
+    0xFD, 0xFF, 0xFF, 0xFF,
+    0xE1, 0xC3, 0xA5, 0x97,  0x0F, 0, 0, 0,
+    0x10, 0x32, 0x54, 0x76,  0x02, 0, 0, 0,
+    7, 0, 0, 0,  9, 0, 0, 0,  6, 0, 0, 0,  0xA, 0, 0, 0,  5, 0, 0, 0,  0xB, 0, 0, 0,  4, 0, 0, 0,  0xC, 0, 0, 0,  3, 0, 0, 0,
+    0xDF, 0x23, 0xD2, 0x1D,
+];
+
 #[test]
 fn exact_bytes() {
+    assert_eq!(nibbles().image(), NIBBLES);
     assert_eq!(example().image(), EXAMPLE);
     assert_eq!(tiny_i16().image(), TINY_I16);
     assert_eq!(tiny_f32().image(), TINY_F32);
 }
 
-fn there_and_back<W: Weight + PartialEq + std::fmt::Debug>(tensors: &Tensors<W>) {
+fn there_and_back<W: Weight>(tensors: &Tensors<W>) {
     let bytes = tensors.image();
     let held = AlignedBytes::new(&bytes);
     let image = held.image().unwrap();
@@ -97,16 +125,23 @@ fn there_and_back_is_the_same_model() {
     there_and_back(&example());
     there_and_back(&tiny_i16());
     there_and_back(&tiny_f32());
+    there_and_back(&nibbles());
     for widths in [&[1, 1][..], &[5, 3], &[33, 7, 2], &[3, 1, 4, 1, 5, 9, 2, 6]] {
         there_and_back(&machine::<i8>(widths, 1.0, 1));
         there_and_back(&machine::<i16>(widths, 1.0, 2));
         there_and_back(&machine::<f32>(widths, 1.0, 3));
+        there_and_back(&machine::<I4>(widths, 1.0, 4));
     }
+}
+
+/// One image of each weight type.
+fn each_type() -> [Vec<u8>; 4] {
+    [example().image(), tiny_i16().image(), tiny_f32().image(), nibbles().image()]
 }
 
 #[test]
 fn every_truncation_is_refused() {
-    for bytes in [example().image(), tiny_i16().image(), tiny_f32().image()] {
+    for bytes in each_type() {
         for length in 0..bytes.len() {
             let error = AlignedBytes::new(&bytes[..length]).image().unwrap_err();
             let expected = if length < 24 { 24 } else { bytes.len() as u64 };
@@ -117,7 +152,7 @@ fn every_truncation_is_refused() {
 
 #[test]
 fn every_flipped_bit_is_refused() {
-    for bytes in [example().image(), tiny_i16().image(), tiny_f32().image()] {
+    for bytes in each_type() {
         for bit in 0..8 * bytes.len() {
             let mut damaged = bytes.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
@@ -129,7 +164,7 @@ fn every_flipped_bit_is_refused() {
 #[test]
 fn every_flipped_bit_under_a_right_crc_is_refused_or_harmless() {
     let mut opened = 0;
-    for bytes in [example().image(), tiny_i16().image(), tiny_f32().image()] {
+    for bytes in each_type() {
         for bit in 0..8 * (bytes.len() - 4) {
             let mut damaged = bytes.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
@@ -142,8 +177,9 @@ fn every_flipped_bit_under_a_right_crc_is_refused_or_harmless() {
 
 /// An image of one matrix of `lower` × 1 zero weights with a right CRC.
 fn column<W: Weight>(lower: usize, shift: u32, bias: W::Field) -> Vec<u8> {
-    let (weights, biases) = (vec![vec![W::zeroed(); lower]], vec![vec![W::Field::default(); lower], vec![bias]]);
-    let mut bytes = Tensors::new(weights, vec![0], biases, scale(0), Geometry::default()).unwrap().image();
+    let (weights, biases) =
+        (vec![vec![W::Packed::zeroed(); lower]], vec![vec![W::Field::default(); lower], vec![bias]]);
+    let mut bytes = Tensors::<W>::new(weights, vec![0], biases, scale(0), Geometry::default()).unwrap().image();
     bytes[32] = shift as u8;
     reseal(&mut bytes);
     bytes
@@ -186,8 +222,7 @@ fn every_reason_to_refuse() {
     let (stored, found) = (u32::from_le_bytes(damaged[76..].try_into().unwrap()), image_crc(&image));
     assert_eq!(AlignedBytes::new(&damaged).image().unwrap_err(), E::Crc { expected: stored, found });
 
-    // 3 is kept for i4.
-    for code in [3, 4, 255] {
+    for code in [4, 255] {
         assert_eq!(refused(&[(6, &[code])]), E::Kind { code });
     }
     for layers in [0, 1, 9, 255] {
@@ -227,6 +262,12 @@ fn every_reason_to_refuse() {
         assert_eq!(refused(&[(offset, &[1])]), E::Reserved { offset });
     }
 
+    // What pads the last word of a row of nibbles, in the first and the last row of each matrix.
+    let rows = nibbles().image();
+    for (offset, byte) in [(92, 0x1F), (93, 1), (95, 0x80), (100, 0xF2), (104, 0x17), (107, 1), (139, 0x80)] {
+        assert_eq!(patched(&rows, &[(offset, &[byte])]).image().unwrap_err(), E::Reserved { offset });
+    }
+
     let floats = tiny_f32().image();
     let not_finite = |at: usize, value: f32| patched(&floats, &[(at, &value.to_le_bytes())]).image().unwrap_err();
     for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
@@ -238,6 +279,9 @@ fn every_reason_to_refuse() {
 
     let held = AlignedBytes::new(&image);
     let opened = held.image().unwrap();
+    assert_eq!(opened.integer_dbm().unwrap().connections()[1].kind(), WeightKind::I8);
+    let floating = AlignedBytes::new(&floats);
+    assert_eq!(floating.image().unwrap().integer_dbm().unwrap_err(), E::Floats);
     let error = E::WrongKind { expected: WeightKind::I16, found: WeightKind::I8 };
     assert_eq!(opened.dbm::<i16>().unwrap_err(), error);
 }
@@ -258,6 +302,8 @@ fn no_model_that_opens_can_overflow_its_fields() {
     assert_eq!(overflow(&column::<i16>(65_535, 0, 0)), None);
     assert_eq!(overflow(&column_of_full_width_i16()), Some((1, 1 << 31)));
     assert_eq!(overflow(&column::<i8>(65_536, 7, 0)), None);
+    assert_eq!(overflow(&column::<I4>(65_536, 11, 0)), None);
+    assert_eq!(overflow(&column::<I4>(65_536, 12, 0)), Some((1, 1 << 31)));
     assert_eq!(overflow(&column::<i8>(65_536, 8, 0)), Some((1, 1 << 31)));
     assert_eq!(overflow(&column::<i8>(65_536, 15, 0)), Some((1, 1 << 38)));
     // Exactly at the limit, and one above; the smallest i32 has a magnitude of its own.
@@ -340,7 +386,7 @@ fn errors_say_what_was_expected_and_found() {
         (ImageError::TooShort { expected: 80, found: 7 }, "image cut short: expected 80 bytes, found 7"),
         (ImageError::Version { found: 9 }, "image version: expected 1, found 9"),
         (ImageError::Crc { expected: 0x10, found: 0xFF }, "image damaged: expected CRC 00000010, found 000000ff"),
-        (ImageError::Kind { code: 3 }, "weight type: expected 0 (f32), 1 (i8) or 2 (i16), found 3"),
+        (ImageError::Kind { code: 4 }, "weight type: expected 0 (f32), 1 (i8), 2 (i16) or 3 (i4), found 4"),
         (ImageError::Shape(ShapeError::Width { layer: 1, found: 0 }), "layer 1: expected 1 to 65536 units, found 0"),
         (ImageError::Shift { connection: 2, found: 16 }, "weight.2: expected a shift up to 15, found 16"),
         (ImageError::Model(ModelError::NotFinite { tensor: Tensor::Weight(0) }), "weight.0: a number is not finite"),

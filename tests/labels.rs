@@ -13,6 +13,7 @@ use bitboltz::{
     with_model,
 };
 use bitboltz_core::{
+    connection::Dense,
     posterior::PosteriorMean,
     rng::{Rng as _, stream},
     session::{
@@ -143,10 +144,9 @@ fn a_device_reads_the_label() {
     let mean = PosteriorMean { restarts: 4, burn_in: 5, samples: 40, ..PosteriorMean::default() };
     let shares = with_model!(&file, model => marginals(&model, &rows, &free, &mean, SEED)).unwrap();
 
-    let ModelFile::Image(bytes) = &file else { panic!("an image") };
-    let image = bytes.image().unwrap();
+    let image = file.image().expect("an image");
     let mut arena = vec![0; workspace_words(image.shape())];
-    let mut session: Session<'_, i8> = Session::new(Ok(image), &mut arena);
+    let mut session: Session<'_, Dense<'_, i8>> = Session::new(Ok(image), &mut arena);
     let mut right = 0;
     let truth = classes_of(&with_labels(&pictures, &images, CLASSES).unwrap(), 16..19);
     for (chain, truth) in truth.into_iter().enumerate() {

@@ -2,8 +2,9 @@
 
 use bitboltz::{chain::ChainBuffer, image::AlignedBytes, tensors::Tensors};
 use bitboltz_core::{
+    connection::Dense,
     gibbs::Gibbs,
-    image::{CRC32, ImageError},
+    image::{CRC32, ImageError, Stored},
     inpaint::Inpaint,
     model::DenseDbm,
     posterior::PosteriorMean,
@@ -17,7 +18,7 @@ use bitboltz_core::{
     shape::{MAX_LAYERS, Shape},
     state::{BufferTooSmall, Clamp, State},
     transition::Transition as _,
-    weights::{Field as _, Weight, WeightKind},
+    weights::{Field as _, I4, Weight, WeightKind},
 };
 use bitboltz_tests::{
     fuzz,
@@ -40,13 +41,13 @@ impl Held {
         Self { image, arena: vec![0xDEAD_BEEF; words] }
     }
 
-    fn session<W: Weight>(&mut self) -> Session<'_, W> {
+    fn session<W: Weight>(&mut self) -> Session<'_, Dense<'_, W>> {
         Session::new(self.image.image(), &mut self.arena)
     }
 }
 
 /// One request, one answer.
-fn ask<W: Weight>(session: &mut Session<'_, W>, seq: u32, request: Request<'_>) -> Vec<u8> {
+fn ask<'a, C: Stored<'a>>(session: &mut Session<'a, C>, seq: u32, request: Request<'_>) -> Vec<u8> {
     let mut answers = feed(session, &request_frame(seq, request));
     assert_eq!(answers.len(), 1, "{request:?}");
     answers.remove(0)
@@ -177,6 +178,7 @@ fn every_answer_equals_the_core_called_directly() {
         answers_equal_the_core(&machine::<i8>(widths, 1.0, 1));
         answers_equal_the_core(&machine::<i16>(widths, 1.0, 2));
         answers_equal_the_core(&machine::<f32>(widths, 1.0, 3));
+        answers_equal_the_core(&machine::<I4>(widths, 1.0, 4));
     }
 }
 
@@ -227,7 +229,7 @@ fn extreme_counts_are_finite_and_exact() {
     let mut session = held.session::<i8>();
     const MAX: u16 = u16::MAX;
     let (none, all, ones) = ([0; 4], [255; 4], [1, 0, 0, 0]);
-    let ask = |session: &mut Session<'_, i8>, request| ask(session, 1, request);
+    let ask = |session: &mut Session<'_, Dense<'_, i8>>, request| ask(session, 1, request);
 
     let (seed, chain) = (0, 0);
     let inpaint = |restarts, sweeps| Request::Inpaint { seed, chain, restarts, sweeps, known: &none, visible: &none };
@@ -356,7 +358,7 @@ fn without_a_model_every_request_is_answered_with_the_reason() {
         E::WrongKind { expected: WeightKind::I8, found: WeightKind::I16 },
     ] {
         let mut arena = [7; 64];
-        let mut session = Session::<i8>::new(Err(error), &mut arena);
+        let mut session = Session::<Dense<'_, i8>>::new(Err(error), &mut arena);
         let refusal = Refusal::Image(error);
         assert_eq!(session.refusal(), Some(&refusal));
         for request in one_of_each(&[0; 4], &[0; 4], &[0; 8]) {
@@ -370,7 +372,7 @@ fn without_a_model_every_request_is_answered_with_the_reason() {
     // The right image for another type.
     let image = AlignedBytes::new(&example().image());
     let mut arena = [0; 4096];
-    let session = Session::<i16>::new(image.image(), &mut arena);
+    let session = Session::<Dense<'_, i16>>::new(image.image(), &mut arena);
     let error = E::WrongKind { expected: WeightKind::I16, found: WeightKind::I8 };
     assert_eq!(session.refusal(), Some(&Refusal::Image(error)));
 }
@@ -385,7 +387,7 @@ fn ram_bytes_is_exactly_enough() {
         assert_eq!(ram_bytes(&shape), 4 * words);
 
         // The largest numbers make the longest frames.
-        let mut session = Session::<i8>::new(Ok(image), &mut held.arena);
+        let mut session = Session::<Dense<'_, i8>>::new(Ok(image), &mut held.arena);
         let (visible, state) = (vec![255; 4 * shape.layer_words(0)], vec![255; 4 * shape.words()]);
         let (seed, chain, known, visible) = (u64::MAX, u64::MAX, &visible[..], &visible[..]);
         for request in [
@@ -399,7 +401,7 @@ fn ram_bytes_is_exactly_enough() {
         }
 
         let mut less = vec![0; words - 1];
-        let mut session = Session::<i8>::new(Ok(image), &mut less);
+        let mut session = Session::<Dense<'_, i8>>::new(Ok(image), &mut less);
         let refusal = Refusal::Room { needed: 4 * words as u32, found: 4 * words as u32 - 4 };
         assert_eq!(session.refusal(), Some(&refusal));
         assert_eq!(failure(&ask(&mut session, 1, Request::Info)), Some(Failure::NoModel(refusal)));
@@ -413,7 +415,7 @@ fn no_arena_is_too_small_to_be_safe() {
     let needed = workspace_words(image.shape());
     for words in 0..=needed {
         let mut arena = vec![0; words];
-        let mut session = Session::<i8>::new(Ok(image), &mut arena);
+        let mut session = Session::<Dense<'_, i8>>::new(Ok(image), &mut arena);
         let room = Refusal::Room { needed: 4 * needed as u32, found: 4 * words as u32 };
         assert_eq!(session.refusal(), (words < needed).then_some(&room));
         for request in one_of_each(&[0; 4], &[0; 4], &[0; 12]) {
@@ -505,7 +507,7 @@ proptest! {
     #[test]
     fn any_bytes_to_a_session_without_a_model(bytes in line(), words in 0usize..80) {
         let mut arena = vec![0; words];
-        let mut session = Session::<f32>::new(Err(ImageError::Erased), &mut arena);
+        let mut session = Session::<Dense<'_, f32>>::new(Err(ImageError::Erased), &mut arena);
         for answer in feed(&mut session, &bytes) {
             prop_assert!(failure(&answer).is_some());
         }

@@ -116,7 +116,8 @@ fn exact_bytes_of_refusals() {
         ),
         (E::Model(ModelError::NotFinite { tensor }), &[13, 3, 1, 2]),
         (E::Model(ModelError::Overflow { layer: 1, bound: 2 }), &[13, 4, 1, 2]),
-        (E::WrongKind { expected: WeightKind::F32, found: WeightKind::I8 }, &[14, 0, 1]),
+        (E::WrongKind { expected: WeightKind::I4, found: WeightKind::I8 }, &[14, 3, 1]),
+        (E::Floats, &[16]),
     ];
     for (error, bytes) in errors {
         let answer = Answer { seq: 1, response: Response::Failure(Failure::NoModel(Refusal::Image(error))) };

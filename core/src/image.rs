@@ -6,10 +6,14 @@
 use crc::{CRC_32_ISO_HDLC, Crc};
 use serde::{Deserialize, Serialize};
 
+mod stored;
+
+pub use stored::Stored;
+
 use crate::{
-    connection::{Dense, MAX_SHIFT},
+    connection::{Dense, Integer, MAX_SHIFT},
     fixed::Scale,
-    model::{DenseDbm, ModelError},
+    model::{Dbm, DenseDbm, ModelError},
     shape::{MAX_CONNECTIONS, MAX_LAYERS, Shape, ShapeError},
     weights::{Weight, WeightKind},
 };
@@ -134,6 +138,8 @@ pub enum ImageError {
     /// The picture is neither whole nor absent: a side, the channels or the bits are 0 and others are not, or a value has
     /// more than 8 bits.
     Picture(Geometry),
+    /// The weights are floats, and the program computes with integers alone.
+    Floats,
 }
 
 impl core::fmt::Display for ImageError {
@@ -152,7 +158,7 @@ impl core::fmt::Display for ImageError {
             Self::Crc { expected, found } => {
                 write!(f, "image damaged: expected CRC {expected:08x}, found {found:08x}")
             }
-            Self::Kind { code } => write!(f, "weight type: expected 0 (f32), 1 (i8) or 2 (i16), found {code}"),
+            Self::Kind { code } => write!(f, "weight type: expected 0 (f32), 1 (i8), 2 (i16) or 3 (i4), found {code}"),
             Self::Shape(error) => error.fmt(f),
             Self::Geometry { units, visible } => {
                 write!(f, "the picture has {units} units, the visible layer only {visible}")
@@ -168,6 +174,7 @@ impl core::fmt::Display for ImageError {
             Self::Picture(Geometry { width, height, channels, bits }) => {
                 write!(f, "no picture: {width} × {height} pixels of {channels} values of {bits} bits (expected 1 to 8)")
             }
+            Self::Floats => f.write_str("weight type: f32, which this program was built without; use i16, i8 or i4"),
             Self::WrongKind { expected, found } => write!(f, "weight type: expected {expected}, found {found}"),
         }
     }
@@ -202,7 +209,7 @@ pub const fn image_bytes(shape: &Shape, kind: WeightKind) -> u64 {
     let mut total = prefix_bytes(shape.layers()) as u64 + 4 * shape.units() as u64 + 4;
     let mut l = 1;
     while l < shape.layers() {
-        total += padded(shape.width(l - 1) as u64 * shape.width(l) as u64 * kind.bytes() as u64);
+        total += padded(kind.matrix_bytes(shape.width(l - 1), shape.width(l)));
         l += 1;
     }
     total
@@ -280,9 +287,9 @@ impl<'a> Image<'a> {
         }
         let image = Self::contents(bytes)?;
         match image.kind {
+            #[cfg(feature = "float")]
             WeightKind::F32 => image.dbm::<f32>().map(|_| image),
-            WeightKind::I8 => image.dbm::<i8>().map(|_| image),
-            WeightKind::I16 => image.dbm::<i16>().map(|_| image),
+            _ => image.integer_dbm().map(|_| image),
         }
     }
 
@@ -331,26 +338,45 @@ impl<'a> Image<'a> {
     /// # Errors
     /// [`ImageError::WrongKind`] for another weight type than the image's. Nothing else, once the image was opened.
     pub fn dbm<W: Weight>(&self) -> Result<DenseDbm<'a, W>, ImageError> {
-        if W::KIND != self.kind {
-            return Err(ImageError::WrongKind { expected: W::KIND, found: self.kind });
-        }
+        self.model::<Dense<'a, W>>()
+    }
+
+    /// The model in an image of integers, whatever their width, borrowing its weights and biases.
+    ///
+    /// # Errors
+    /// [`ImageError::Floats`] for an image of floats. Nothing else, once the image was opened.
+    pub fn integer_dbm(&self) -> Result<Dbm<'a, Integer<'a>>, ImageError> {
+        self.model()
+    }
+
+    /// The model in the image over connections of type `C`, borrowing its weights and biases.
+    ///
+    /// # Errors
+    /// [`ImageError::WrongKind`] or [`ImageError::Floats`], if `C` is not over the image's weight type. Nothing else, once
+    /// the image was opened.
+    pub fn model<C: Stored<'a>>(&self) -> Result<Dbm<'a, C>, ImageError> {
+        C::check(self.kind)?;
         let mut rest = self.bytes.get(prefix_bytes(self.shape.layers())..).unwrap_or(&[]);
-        let mut biases: heapless::Vec<&[W::Field], MAX_LAYERS> = heapless::Vec::new();
+        let mut biases: heapless::Vec<&[C::Field], MAX_LAYERS> = heapless::Vec::new();
         for width in self.shape.widths() {
-            let bias = self.take(&mut rest, width)?;
+            let bias = self.take(&mut rest, size_of::<C::Field>() as u64 * width as u64)?;
             // Never full: a shape has at most MAX_LAYERS layers.
-            let _ = biases.push(bias);
+            let _ = biases.push(bytemuck::try_cast_slice(bias).map_err(|_| ImageError::Misaligned)?);
         }
-        let mut connections: heapless::Vec<Dense<'a, W>, MAX_CONNECTIONS> = heapless::Vec::new();
+        let mut connections: heapless::Vec<C, MAX_CONNECTIONS> = heapless::Vec::new();
         for l in 1..self.shape.layers() {
             let (lower, upper) = (self.shape.width(l - 1), self.shape.width(l));
-            let weights = self.take(&mut rest, lower * upper)?;
-            let shift = u32::from(self.shifts[l - 1]);
-            if let Some(dense) = Dense::new(weights, lower, upper, shift) {
-                let _ = connections.push(dense);
+            let matrix = self.take(&mut rest, self.kind.matrix_bytes(lower, upper))?;
+            if let Some(at) = stored::padding(self.kind, upper, matrix) {
+                let matrices_end = self.bytes.len() - rest.len();
+                let offset = matrices_end - padded(matrix.len() as u64) as usize + at;
+                return Err(ImageError::Reserved { offset });
             }
+            let shift = u32::from(self.shifts[l - 1]);
+            let connection = C::read(self.kind, matrix, lower, upper, shift).ok_or(ImageError::Misaligned)?;
+            let _ = connections.push(connection);
         }
-        DenseDbm::new(connections, &biases, self.scale).map_err(ImageError::Model)
+        Dbm::new(connections, &biases, self.scale).map_err(ImageError::Model)
     }
 
     /// The weight type.
@@ -388,10 +414,9 @@ impl<'a> Image<'a> {
         self.bytes
     }
 
-    /// Takes `count` numbers, padded to a word, off the front of the rest of the image.
-    fn take<T: bytemuck::Pod>(&self, rest: &mut &'a [u8], count: usize) -> Result<&'a [T], ImageError> {
-        let bytes = count * size_of::<T>();
-        let end = padded(bytes as u64) as usize;
+    /// Takes bytes, padded to a word, off the front of the rest of the image.
+    fn take(&self, rest: &mut &'a [u8], bytes: u64) -> Result<&'a [u8], ImageError> {
+        let (end, bytes) = (padded(bytes) as usize, bytes as usize);
         let (Some(taken), Some(padding), Some(after)) = (rest.get(..bytes), rest.get(bytes..end), rest.get(end..))
         else {
             return Err(ImageError::TooShort { expected: end as u64, found: rest.len() });
@@ -400,6 +425,6 @@ impl<'a> Image<'a> {
             return Err(ImageError::Reserved { offset: self.bytes.len() - rest.len() + bytes + at });
         }
         *rest = after;
-        bytemuck::try_cast_slice(taken).map_err(|_| ImageError::Misaligned)
+        Ok(taken)
     }
 }

@@ -3,14 +3,14 @@
 use crate::exit::{NO_MODEL, REQUEST, exit};
 use crate::weights;
 use bitboltz_core::{
-    connection::Dense,
-    image::{Image, ImageError, VERSION},
+    connection::Connection,
+    image::{Image, ImageError, Stored, VERSION},
     session::{
         Machine, Workspace,
         message::{Failure, Refusal},
         ram_bytes,
     },
-    weights::{AnyEnergy, Weight},
+    weights::AnyEnergy,
 };
 
 /// Checks the image in the weights region, and logs what it is.
@@ -45,9 +45,9 @@ pub fn require() -> Image<'static> {
 }
 
 /// What a program has to work with.
-pub struct Model<W: Weight> {
+pub struct Model<C: Connection> {
     /// Answers requests.
-    pub machine: Machine<'static, Dense<'static, W>>,
+    pub machine: Machine<'static, C>,
     /// Memory of at least two visible layers, which a session would use for frames.
     pub scratch: &'static mut [u8],
 }
@@ -55,8 +55,8 @@ pub struct Model<W: Weight> {
 /// Makes a machine of an image, or ends the program with [`NO_MODEL`] and the reason. `arena` is as large as a session
 /// needs it, so that what runs here runs in `serve` too.
 #[must_use]
-pub fn build<W: Weight>(image: &Image<'static>, arena: &'static mut [u32]) -> Model<W> {
-    let dbm = image.dbm::<W>().unwrap_or_else(|error| refuse(&Refusal::Image(error)));
+pub fn build<C: Stored<'static>>(image: &Image<'static>, arena: &'static mut [u32]) -> Model<C> {
+    let dbm = image.model::<C>().unwrap_or_else(|error| refuse(&Refusal::Image(error)));
     let room = Refusal::Room { needed: ram_bytes(image.shape()) as u32, found: size_of_val(arena) as u32 };
     if size_of_val(arena) < ram_bytes(image.shape()) {
         refuse(&room);

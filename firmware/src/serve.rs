@@ -3,10 +3,10 @@
 use crate::model::log_refusal;
 use crate::uart::Uart;
 use bitboltz_core::{
-    image::{Image, ImageError},
+    image::{Image, ImageError, Stored},
     session::Session,
-    weights::{Weight, WeightKind},
-    with_weight,
+    weights::WeightKind,
+    with_connection,
 };
 
 /// Answers requests over the serial line, without end.
@@ -16,10 +16,10 @@ use bitboltz_core::{
 pub fn serve(image: Result<Image<'static>, ImageError>, arena: &'static mut [u32]) -> ! {
     // Any type does for a session without a model.
     let kind = image.as_ref().map_or(WeightKind::I8, Image::kind);
-    with_weight!(kind, W => run(Session::<W>::new(image, arena)))
+    with_connection!(kind, C => run(Session::<C<'static>>::new(image, arena)))
 }
 
-fn run<W: Weight>(mut session: Session<'static, W>) -> ! {
+fn run<C: Stored<'static>>(mut session: Session<'static, C>) -> ! {
     if let Some(refusal) = session.refusal() {
         log_refusal(refusal);
     }

@@ -1,15 +1,15 @@
 #![no_std]
 #![no_main]
-//! A session of 8-bit weights and nothing else: linked without a float unit, it must not call for one.
+//! A session of integer weights and nothing else: linked without a float unit, it must not call for one.
 //!
 //! `tests/integers.rs` of the repository reads the symbols.
 
-use bitboltz_core::{image::Image, session::Session};
+use bitboltz_core::{connection::Integer, image::Image, session::Session};
 use bitboltz_firmware::{Uart, arena, entry, weights};
 
 #[entry]
 fn main() -> ! {
-    let mut session = Session::<i8>::new(Image::open(weights()), arena());
+    let mut session = Session::<Integer<'static>>::new(Image::open(weights()), arena());
     let mut uart = Uart::open();
     loop {
         let byte = uart.read();

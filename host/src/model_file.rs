@@ -6,16 +6,17 @@ use std::{
 };
 
 use bitboltz_core::{
-    image::{Geometry, ImageError, MAGIC},
+    image::{Geometry, Image, ImageError, MAGIC},
     model::ModelError,
     shape::Shape,
-    weights::WeightKind,
+    weights::{I4, WeightKind},
 };
 use thiserror::Error;
 
 use crate::{
     checkpoint::{Checkpoint, CheckpointError},
     image::AlignedBytes,
+    tensors::Tensors,
 };
 
 /// Why a file gives no model.
@@ -57,6 +58,13 @@ pub enum ModelFile {
     Checkpoint(Box<Checkpoint>),
     /// An image, just as a device reads it.
     Image(AlignedBytes),
+    /// An image of nibbles.
+    Nibbles {
+        /// The image.
+        image: AlignedBytes,
+        /// Its integers in bytes: the same numbers, hence the same results, for engines that read no nibbles.
+        expanded: Box<Tensors<i8>>,
+    },
 }
 
 impl ModelFile {
@@ -68,8 +76,16 @@ impl ModelFile {
         let bytes = std::fs::read(path).map_err(|source| ModelFileError::Io { path: path.to_owned(), source })?;
         if bytes.starts_with(&MAGIC) {
             let bytes = AlignedBytes::new(&bytes);
-            bytes.image().map_err(|source| ModelFileError::Image { path: path.to_owned(), source })?;
-            return Ok(Self::Image(bytes));
+            let image = bytes.image().map_err(|source| ModelFileError::Image { path: path.to_owned(), source })?;
+            if image.kind() != WeightKind::I4 {
+                return Ok(Self::Image(bytes));
+            }
+            let nibbles = image.dbm::<I4>().map(|nibbles| Tensors::of(&nibbles, image.geometry()));
+            let nibbles = nibbles.map_err(|source| ModelFileError::Image { path: path.to_owned(), source })?;
+            let expanded = Box::new(nibbles.expand());
+            // Bytes have a larger range, and the check for overflow goes by the range.
+            expanded.dbm().map_err(|source| ModelFileError::Model { path: path.to_owned(), source })?;
+            return Ok(Self::Nibbles { image: bytes, expanded });
         }
         let checkpoint = Checkpoint::from_bytes(&bytes, path)?;
         checkpoint.parameters.dbm().map_err(|source| ModelFileError::Model { path: path.to_owned(), source })?;
@@ -80,7 +96,7 @@ impl ModelFile {
     pub fn shape(&self) -> Shape {
         match self {
             Self::Checkpoint(checkpoint) => *checkpoint.parameters.shape(),
-            Self::Image(bytes) => *checked(bytes).shape(),
+            Self::Image(bytes) | Self::Nibbles { image: bytes, .. } => *checked(bytes).shape(),
         }
     }
 
@@ -88,7 +104,7 @@ impl ModelFile {
     pub fn geometry(&self) -> Geometry {
         match self {
             Self::Checkpoint(checkpoint) => checkpoint.parameters.geometry(),
-            Self::Image(bytes) => checked(bytes).geometry(),
+            Self::Image(bytes) | Self::Nibbles { image: bytes, .. } => checked(bytes).geometry(),
         }
     }
 
@@ -96,16 +112,25 @@ impl ModelFile {
     pub fn kind(&self) -> WeightKind {
         match self {
             Self::Checkpoint(..) => WeightKind::F32,
-            Self::Image(bytes) => checked(bytes).kind(),
+            Self::Image(bytes) | Self::Nibbles { image: bytes, .. } => checked(bytes).kind(),
+        }
+    }
+
+    /// The image, if it is one.
+    pub fn image(&self) -> Option<Image<'_>> {
+        match self {
+            Self::Checkpoint(..) => None,
+            Self::Image(bytes) | Self::Nibbles { image: bytes, .. } => Some(checked(bytes)),
         }
     }
 }
 
-fn checked(bytes: &AlignedBytes) -> bitboltz_core::image::Image<'_> {
+fn checked(bytes: &AlignedBytes) -> Image<'_> {
     bytes.image().expect("the image was checked when it was loaded")
 }
 
-/// Runs `$body` with `$model` set to the core's model over a [`ModelFile`], whatever its weights are.
+/// Runs `$body` with `$model` set to the core's model over a [`ModelFile`], whatever its weights are; over bytes for
+/// nibbles.
 #[macro_export]
 macro_rules! with_model {
     ($file:expr, $model:ident => $body:expr) => {
@@ -116,10 +141,25 @@ macro_rules! with_model {
             }
             $crate::model_file::ModelFile::Image(bytes) => {
                 let image = bytes.image().expect("checked when it was loaded");
-                ::bitboltz_core::with_weight!(image.kind(), W => {
-                    let $model = image.dbm::<W>().expect("of the image's own kind");
-                    $body
-                })
+                match image.kind() {
+                    ::bitboltz_core::weights::WeightKind::F32 => {
+                        let $model = image.dbm::<f32>().expect("of the image's own kind");
+                        $body
+                    }
+                    ::bitboltz_core::weights::WeightKind::I16 => {
+                        let $model = image.dbm::<i16>().expect("of the image's own kind");
+                        $body
+                    }
+                    // Nibbles were expanded.
+                    ::bitboltz_core::weights::WeightKind::I8 | ::bitboltz_core::weights::WeightKind::I4 => {
+                        let $model = image.dbm::<i8>().expect("of the image's own kind");
+                        $body
+                    }
+                }
+            }
+            $crate::model_file::ModelFile::Nibbles { expanded, .. } => {
+                let $model = expanded.dbm().expect("checked when it was loaded");
+                $body
             }
         }
     };

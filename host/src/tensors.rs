@@ -1,20 +1,22 @@
 //! The tensors of a model, owned, in the core's layout: floats as they are trained, or integers as a board holds them.
 
+use bytemuck::Zeroable as _;
+
 use bitboltz_core::{
     connection::Dense,
     fixed::Scale,
     image::Geometry,
     model::{DenseDbm, ModelError, Tensor},
     shape::Shape,
-    weights::Weight,
+    weights::{I4, Weight},
 };
 
 /// Weights and biases of a machine, what an integer is worth, and how its visible units make up a picture.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensors<W: Weight> {
     shape: Shape,
-    /// Matrix l lies row by row, one row of width(l + 1) weights for each unit of layer l.
-    pub weights: Vec<Vec<W>>,
+    /// Matrix l lies row by row as it is stored, one row of width(l + 1) weights for each unit of layer l.
+    pub weights: Vec<Vec<W::Packed>>,
     /// One shift for each matrix: an integer weight `w` stands for `w << shift`.
     pub shifts: Vec<u32>,
     /// One vector for each layer.
@@ -34,7 +36,7 @@ impl<W: Weight> Tensors<W> {
     /// # Panics
     /// As [`dbm`](Self::dbm).
     pub fn new(
-        weights: Vec<Vec<W>>,
+        weights: Vec<Vec<W::Packed>>,
         shifts: Vec<u32>,
         biases: Vec<Vec<W::Field>>,
         scale: Scale,
@@ -85,13 +87,57 @@ impl<W: Weight> Tensors<W> {
         matrices
             .map(|(l, (matrix, &shift))| {
                 let (lower, upper) = (self.shape.width(l), self.shape.width(l + 1));
-                if matrix.len() != lower * upper {
-                    let (expected, found) = ([upper, lower], [matrix.len() / lower, lower]);
+                if matrix.len() != lower * Dense::<W>::packed_row(upper) {
+                    let (expected, found) = ([upper, lower], [matrix.len() / lower * W::PER_PACKED, lower]);
                     return Err(ModelError::Weights { tensor: Tensor::Weight(l), expected, found });
                 }
-                Ok(Dense::new(matrix, lower, upper, shift).expect("the size is right, and the shift was chosen"))
+                Ok(Dense::from_packed(matrix, lower, upper, shift)
+                    .expect("the size is right, and the shift was chosen"))
             })
             .collect()
+    }
+}
+
+/// A matrix as it is stored, from its weights, row by row of `upper`.
+pub fn pack<W: Weight>(weights: &[W], upper: usize) -> Vec<W::Packed> {
+    let mut packed = Vec::with_capacity(weights.len().div_ceil(W::PER_PACKED));
+    for row in weights.chunks(upper) {
+        let first = packed.len();
+        packed.resize(first + Dense::<W>::packed_row(upper), W::Packed::zeroed());
+        row.iter().enumerate().for_each(|(at, &weight)| W::set(&mut packed[first..], at, weight));
+    }
+    packed
+}
+
+impl Tensors<I4> {
+    /// The same integers in bytes, for what reads no nibbles.
+    pub fn expand(&self) -> Tensors<i8> {
+        let expand = |(l, matrix): (usize, &Vec<u32>)| {
+            let upper = self.shape.width(l + 1);
+            let rows = matrix.chunks(Dense::<I4>::packed_row(upper));
+            rows.flat_map(|row| I4::unpack(row).take(upper).map(I4::value)).collect()
+        };
+        self.with_weights(self.weights.iter().enumerate().map(expand).collect())
+    }
+}
+
+impl Tensors<i8> {
+    /// The same integers in nibbles; `None` if a weight is outside −8 ..= 7.
+    pub fn to_nibbles(&self) -> Option<Tensors<I4>> {
+        let nibbles = |(l, matrix): (usize, &Vec<i8>)| {
+            let weights: Option<Vec<I4>> = matrix.iter().map(|&weight| I4::new(weight)).collect();
+            weights.map(|weights| pack(&weights, self.shape.width(l + 1)))
+        };
+        let weights: Option<_> = self.weights.iter().enumerate().map(nibbles).collect();
+        weights.map(|weights| self.with_weights(weights))
+    }
+}
+
+impl<W: Weight<Field = i32>> Tensors<W> {
+    /// Everything but the weights.
+    fn with_weights<V: Weight<Field = i32>>(&self, weights: Vec<Vec<V::Packed>>) -> Tensors<V> {
+        let Self { shape, scale, geometry, .. } = *self;
+        Tensors { shape, weights, shifts: self.shifts.clone(), biases: self.biases.clone(), scale, geometry }
     }
 }
 
@@ -120,5 +166,20 @@ mod tests {
         assert_eq!(Tensors::of(&tensors.dbm().unwrap(), tensors.geometry), tensors);
         tensors.weights[0].pop();
         assert!(matches!(tensors.dbm(), Err(ModelError::Weights { .. })));
+    }
+
+    #[test]
+    fn nibbles_are_bytes_and_back() {
+        let weights = vec![(0..27).map(|i| i % 16 - 8).collect(), vec![7, -8, 0, -1, 1, 2, 3, 4, 5]];
+        let biases = vec![vec![1; 3], vec![2; 9], vec![3]];
+        let bytes = Tensors::<i8>::new(weights, vec![0, 3], biases, Scale::ONE, Geometry::default()).unwrap();
+        let nibbles = bytes.to_nibbles().unwrap();
+        assert_eq!(nibbles.weights[0].len(), 3 * 2);
+        assert_eq!((nibbles.weights[0][0], nibbles.weights[0][1]), (0xFEDC_BA98, 0));
+        assert_eq!(nibbles.expand(), bytes);
+        assert_eq!(Tensors::of(&nibbles.dbm().unwrap(), nibbles.geometry), nibbles);
+        let mut large = bytes.clone();
+        large.weights[1][4] = 8;
+        assert_eq!(large.to_nibbles(), None);
     }
 }

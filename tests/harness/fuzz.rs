@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use bitboltz::image::{AlignedBytes, encode};
 use bitboltz_core::{
+    connection::Dense,
     gibbs::Gibbs,
     image::{Image, ImageError},
     rng::stream,
@@ -11,7 +12,7 @@ use bitboltz_core::{
     session::{Session, workspace_words},
     state::Clamp,
     transition::Transition as _,
-    weights::{Weight, WeightKind},
+    weights::{I4, Weight, WeightKind},
     with_weight,
 };
 
@@ -79,6 +80,7 @@ fn small<W: Rounding>(widths: &[usize]) -> AlignedBytes {
 
 static I8: LazyLock<AlignedBytes> = LazyLock::new(|| small::<i8>(&[37, 5, 3]));
 static I16: LazyLock<AlignedBytes> = LazyLock::new(|| small::<i16>(&[3, 33, 1]));
+static NIBBLES: LazyLock<AlignedBytes> = LazyLock::new(|| small::<I4>(&[9, 13, 2]));
 static F32: LazyLock<AlignedBytes> = LazyLock::new(|| small::<f32>(&[8, 2, 2]));
 
 /// Any bytes on the line of a session: at most one answer a frame, and the next good request gets its one right answer.
@@ -92,6 +94,7 @@ pub fn session(data: &[u8]) {
     let Some((&choice, data)) = data.split_first() else { return };
     let room = |bytes: &AlignedBytes| workspace_words(bytes.image().expect("a good image").shape());
     match choice % 8 {
+        2 => answers::<I4>(NIBBLES.image(), room(&NIBBLES), data),
         0..3 => answers::<i8>(I8.image(), room(&I8), data),
         3 => answers::<i16>(I16.image(), room(&I16), data),
         4 => answers::<f32>(F32.image(), room(&F32), data),
@@ -103,7 +106,7 @@ pub fn session(data: &[u8]) {
 
 fn answers<W: Weight>(image: Result<Image<'_>, ImageError>, words: usize, data: &[u8]) {
     let mut arena = vec![0xAAAA_AAAA; words];
-    let mut session = Session::<W>::new(image, &mut arena);
+    let mut session = Session::<Dense<'_, W>>::new(image, &mut arena);
     let sample = framed(&[1, 1, 5, 6, 2]);
     let before = feed(&mut session, &sample);
     assert!(before.len() == 1 || words < 64);

@@ -62,6 +62,14 @@ pub fn board(kind: WeightKind, seed: u64) -> Vec<u8> {
     match kind {
         WeightKind::F32 => encode(&parameters.dbm().expect("finite"), geometry),
         WeightKind::I8 => encode(&Quantised::<i8>::new(&parameters).expect("fits").dbm().expect("fits"), geometry),
+        WeightKind::I4 => {
+            let bytes = Quantised::<i8>::new(&parameters).expect("fits");
+            let mut tensors = bytes.tensors().clone();
+            // A sixteenth of the steps, each as wide as sixteen.
+            tensors.weights.iter_mut().flatten().for_each(|weight| *weight = (*weight + 8).div_euclid(16).min(7));
+            tensors.shifts.iter_mut().for_each(|shift| *shift += 4);
+            encode(&tensors.to_nibbles().expect("small").dbm().expect("fits"), geometry)
+        }
         WeightKind::I16 => encode(&Quantised::<i16>::new(&parameters).expect("fits").dbm().expect("fits"), geometry),
     }
     .expect("small")

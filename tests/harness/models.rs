@@ -2,14 +2,14 @@
 
 use bitboltz::{
     eval::{exact::Given, random::random_parameters},
-    tensors::Tensors,
+    tensors::{Tensors, pack},
 };
 use bitboltz_core::{
     fixed::Scale,
     image::Geometry,
     shape::Shape,
     state::{Clamp, State},
-    weights::{Field, Weight},
+    weights::{Field, I4, Weight},
 };
 
 /// Machines with 1, 2 and 3 hidden layers, and a single unit at either end: at most 512 states.
@@ -67,6 +67,18 @@ impl Rounding for i8 {
     }
 }
 
+impl Rounding for I4 {
+    const LARGEST: Option<f64> = Some(7.0);
+
+    fn weight(value: f64) -> Self {
+        Self::new(value.round() as i8).expect("within the range")
+    }
+
+    fn field(value: f64) -> i32 {
+        value.round() as i32
+    }
+}
+
 /// A random machine: weights from N(0, std²), biases from N(0, std²/4), rounded to `W` by the finest scale that all
 /// weights fit. Every second matrix of integers is shifted by one bit, so that shifts take part in every test. The
 /// visible units are a picture of one row.
@@ -89,8 +101,10 @@ pub fn machine<W: Rounding>(widths: &[usize], std: f64, seed: u64) -> Tensors<W>
         Scale::from_bits(scale.to_bits()).expect("small weights")
     });
     let unit = f64::from(scale.to_f32());
-    let rounded =
-        |(l, matrix): (usize, &Vec<f32>)| matrix.iter().map(|&w| W::weight(f64::from(w) / (unit * worth(l)))).collect();
+    let rounded = |(l, matrix): (usize, &Vec<f32>)| {
+        let weights: Vec<W> = matrix.iter().map(|&w| W::weight(f64::from(w) / (unit * worth(l)))).collect();
+        pack(&weights, widths[l + 1])
+    };
     let weights = matrices.iter().enumerate().map(rounded).collect();
     let biases = biases.iter().map(|bias| bias.iter().map(|&b| W::field(f64::from(b) / unit)).collect()).collect();
     let geometry = Geometry { width: widths[0] as u16, height: 1, channels: 1, bits: 1 };

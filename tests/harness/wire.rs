@@ -1,14 +1,14 @@
 //! Both ends of a session: the core's own in this process, and `serve` in QEMU.
 
 use bitboltz_core::{
-    image::{CRC32, Image, ImageError},
+    image::{CRC32, Image, ImageError, Stored},
     session::{
         Session,
         frame::{encode, frame_bytes},
         message::{Answer, Call, Request},
     },
-    weights::{Weight, WeightKind},
-    with_weight,
+    weights::WeightKind,
+    with_connection,
 };
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -60,7 +60,7 @@ pub fn message(frame: &[u8]) -> Vec<u8> {
 ///
 /// # Panics
 /// If it sends anything but whole, undamaged frames.
-pub fn feed<W: Weight>(session: &mut Session<'_, W>, bytes: &[u8]) -> Vec<Vec<u8>> {
+pub fn feed<'a, C: Stored<'a>>(session: &mut Session<'a, C>, bytes: &[u8]) -> Vec<Vec<u8>> {
     bytes.iter().filter_map(|&byte| session.receive(byte).map(message)).collect()
 }
 
@@ -76,8 +76,8 @@ pub fn answer<T>(frame: &[u8], see: impl FnOnce(Answer<'_>) -> T) -> T {
 pub fn native(image: Result<Image<'_>, ImageError>, arena_bytes: usize, sent: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let mut arena = vec![0; arena_bytes / 4];
     let kind = image.as_ref().map_or(WeightKind::I8, Image::kind);
-    with_weight!(kind, W => {
-        let mut session = Session::<W>::new(image, &mut arena);
+    with_connection!(kind, C => {
+        let mut session = Session::<C<'_>>::new(image, &mut arena);
         let one = |bytes: &Vec<u8>| {
             let mut frames = Vec::new();
             for &byte in bytes {

@@ -9,24 +9,46 @@ use crate::{
 
 /// A dense matrix, borrowed: from flash, from a file's bytes, from a `Vec`.
 #[derive(Clone, Copy, Debug)]
-pub struct Dense<'w, W> {
-    weights: &'w [W],
+pub struct Dense<'w, W: Weight> {
+    weights: &'w [W::Packed],
     lower: usize,
     upper: usize,
     shift: u32,
 }
 
-impl<'w, W: Weight> Dense<'w, W> {
-    /// A matrix of `lower` rows of `upper` weights each. An integer weight `w` stands for `w << shift`; `f32` weights
-    /// ignore the shift. `None` if the number of weights is not `lower × upper`, the matrix is empty, or the shift is
-    /// above [`MAX_SHIFT`].
+impl<'w, W: Weight<Packed = W>> Dense<'w, W> {
+    /// A matrix of `lower` rows of `upper` weights each, of a type that is stored as it is. An integer weight `w` stands
+    /// for `w << shift`; `f32` weights ignore the shift. `None` if the number of weights is not `lower × upper`, the matrix
+    /// is empty, or the shift is above [`MAX_SHIFT`].
     pub fn new(weights: &'w [W], lower: usize, upper: usize, shift: u32) -> Option<Self> {
-        let right = !weights.is_empty() && lower.checked_mul(upper) == Some(weights.len()) && shift <= MAX_SHIFT;
+        Self::from_packed(weights, lower, upper, shift)
+    }
+}
+
+impl<'w, W: Weight> Dense<'w, W> {
+    /// A matrix of `lower` rows of `upper` weights each, every row in [`packed_row`](Self::packed_row) items; otherwise
+    /// as [`new`](Self::new). What pads a row's last item must be zero.
+    ///
+    /// ```
+    /// use bitboltz_core::{connection::{Connection as _, Dense}, weights::I4};
+    ///
+    /// // Two rows of three nibbles: 1, −2, 3 and 4, −5, 6.
+    /// let matrix = Dense::<I4>::from_packed(&[0x3E1, 0x6B4], 2, 3, 1).expect("a word a row");
+    /// assert_eq!((matrix.weight(0, 1), matrix.weight(1, 2)), (-4, 12));
+    /// ```
+    pub fn from_packed(weights: &'w [W::Packed], lower: usize, upper: usize, shift: u32) -> Option<Self> {
+        let items = lower.checked_mul(Self::packed_row(upper));
+        let right = !weights.is_empty() && items == Some(weights.len()) && shift <= MAX_SHIFT;
         right.then_some(Self { weights, lower, upper, shift })
     }
 
-    /// The weights, row by row.
-    pub fn weights(&self) -> &'w [W] {
+    /// Items that a row of `upper` weights is stored in.
+    pub const fn packed_row(upper: usize) -> usize {
+        upper.div_ceil(W::PER_PACKED)
+    }
+
+    /// The weights, row by row, as they are stored.
+    pub fn weights(&self) -> &'w [W::Packed] {
         self.weights
     }
 
@@ -35,8 +57,12 @@ impl<'w, W: Weight> Dense<'w, W> {
         self.shift
     }
 
-    fn row(&self, unit: usize) -> &'w [W] {
-        self.weights.get(unit * self.upper..(unit + 1) * self.upper).unwrap_or(&[])
+    fn stride(&self) -> usize {
+        Self::packed_row(self.upper)
+    }
+
+    fn row(&self, unit: usize) -> &'w [W::Packed] {
+        self.weights.get(unit * self.stride()..(unit + 1) * self.stride()).unwrap_or(&[])
     }
 }
 
@@ -55,7 +81,8 @@ impl<W: Weight> Connection for Dense<'_, W> {
     }
 
     fn weight(&self, lower: usize, upper: usize) -> W::Field {
-        self.row(lower)[upper].widen(self.shift)
+        assert!(lower < self.lower && upper < self.upper, "no weight ({lower}, {upper})");
+        W::get(self.row(lower), upper).map_or_else(W::Field::default, |weight| weight.widen(self.shift))
     }
 
     fn add_to_upper(&self, lower_bits: &[u32], upper_fields: &mut [W::Field]) {
@@ -65,17 +92,17 @@ impl<W: Weight> Connection for Dense<'_, W> {
     }
 
     fn add_to_lower(&self, upper_bits: &[u32], lower_fields: &mut [W::Field]) {
-        for (field, row) in lower_fields.iter_mut().zip(self.weights.chunks_exact(self.upper)) {
-            *field = field.plus(kernels::masked_sum(row, upper_bits, self.shift));
+        for (field, row) in lower_fields.iter_mut().zip(self.weights.chunks_exact(self.stride())) {
+            *field = field.plus(kernels::masked_sum::<W>(row, upper_bits, self.shift));
         }
     }
 
     fn flip_lower(&self, unit: usize, on: bool, upper_fields: &mut [W::Field]) {
-        kernels::add_row(upper_fields, self.row(unit), self.shift, on);
+        kernels::add_row::<W>(upper_fields, self.row(unit), self.shift, on);
     }
 
     fn flip_upper(&self, unit: usize, on: bool, lower_fields: &mut [W::Field]) {
-        kernels::add_column(lower_fields, self.weights, self.upper, unit, self.shift, on);
+        kernels::add_column::<W>(lower_fields, self.weights, self.stride(), unit, self.shift, on);
     }
 
     fn bounds(&self) -> (u64, u64) {
@@ -84,6 +111,6 @@ impl<W: Weight> Connection for Dense<'_, W> {
     }
 
     fn is_finite(&self) -> bool {
-        self.weights.iter().all(|weight| weight.widen(0).is_finite())
+        W::unpack(self.weights).all(|weight| weight.widen(0).is_finite())
     }
 }

@@ -1,9 +1,11 @@
-//! Connections between neighbouring layers. [`Dense`] is the fully connected one; others can stand behind the same
-//! trait.
+//! Connections between neighbouring layers. [`Dense`] is the fully connected one, [`Integer`] the same over integers of
+//! any width; others can stand behind the same trait.
 
 mod dense;
+mod integer;
 
 pub use dense::{Dense, MAX_SHIFT};
+pub use integer::Integer;
 
 use crate::weights::Field;
 
@@ -42,4 +44,40 @@ pub trait Connection {
 
     /// Whether every weight is finite.
     fn is_finite(&self) -> bool;
+}
+
+/// Runs `$body` with the type alias `$C<'w>` set to the connection that images of `$kind` are run over: [`Integer`] for
+/// integers of any width, [`Dense`] over `f32` for floats. Without the feature `float` always [`Integer`], whose sessions
+/// refuse an image of floats.
+///
+/// ```
+/// use bitboltz_core::{connection::Connection, weights::WeightKind, with_connection};
+/// assert_eq!(with_connection!(WeightKind::I4, C => size_of::<<C<'static> as Connection>::Field>()), 4);
+/// ```
+#[cfg(feature = "float")]
+#[macro_export]
+macro_rules! with_connection {
+    ($kind:expr, $C:ident => $body:expr) => {
+        match $kind {
+            $crate::weights::WeightKind::F32 => {
+                type $C<'w> = $crate::connection::Dense<'w, f32>;
+                $body
+            }
+            _ => {
+                type $C<'w> = $crate::connection::Integer<'w>;
+                $body
+            }
+        }
+    };
+}
+
+/// Runs `$body` with the type alias `$C<'w>` set to [`Integer`], the only connection without the feature `float`.
+#[cfg(not(feature = "float"))]
+#[macro_export]
+macro_rules! with_connection {
+    ($kind:expr, $C:ident => $body:expr) => {{
+        let _: $crate::weights::WeightKind = $kind;
+        type $C<'w> = $crate::connection::Integer<'w>;
+        $body
+    }};
 }

@@ -9,9 +9,9 @@ use crate::{
 ///
 /// Stops at the shorter of the two.
 #[inline]
-pub fn add_row<W: Weight>(fields: &mut [W::Field], row: &[W], shift: u32, on: bool) {
+pub fn add_row<W: Weight>(fields: &mut [W::Field], row: &[W::Packed], shift: u32, on: bool) {
     // Two loops, so that the compiler sees a plain addition or subtraction in each.
-    let pairs = fields.iter_mut().zip(row);
+    let pairs = fields.iter_mut().zip(W::unpack(row));
     if on {
         pairs.for_each(|(field, weight)| *field = field.plus(weight.widen(shift)));
     } else {
@@ -19,23 +19,23 @@ pub fn add_row<W: Weight>(fields: &mut [W::Field], row: &[W], shift: u32, on: bo
     }
 }
 
-/// Adds (`on`) or subtracts a column of weights to the fields below it: `fields[i] ± weights[i × width + column]`.
+/// Adds (`on`) or subtracts a column of weights to the fields below it: `fields[i] ± rows[i][column]`.
 ///
-/// `width` is the length of a row. Stops at the shorter of the two.
+/// `stride` is the number of items from one row to the next. Stops at the shorter of fields and rows.
 ///
 /// # Panics
-/// If `width` is 0.
+/// If `stride` is 0.
 #[inline]
 pub fn add_column<W: Weight>(
     fields: &mut [W::Field],
-    weights: &[W],
-    width: usize,
+    rows: &[W::Packed],
+    stride: usize,
     column: usize,
     shift: u32,
     on: bool,
 ) {
-    let weights = weights.get(column..).unwrap_or(&[]);
-    let pairs = fields.iter_mut().zip(weights.iter().step_by(width));
+    let pairs = fields.iter_mut().zip(rows.chunks_exact(stride));
+    let pairs = pairs.filter_map(|(field, row)| Some((field, W::get(row, column)?)));
     if on {
         pairs.for_each(|(field, weight)| *field = field.plus(weight.widen(shift)));
     } else {
@@ -47,8 +47,8 @@ pub fn add_column<W: Weight>(
 ///
 /// Bits beyond the row must be zero.
 #[inline]
-pub fn masked_sum<W: Weight>(row: &[W], bits: &[u32], shift: u32) -> W::Field {
-    ones(bits).filter_map(|j| row.get(j)).fold(W::Field::default(), |sum, weight| sum.plus(weight.widen(shift)))
+pub fn masked_sum<W: Weight>(row: &[W::Packed], bits: &[u32], shift: u32) -> W::Field {
+    ones(bits).filter_map(|j| W::get(row, j)).fold(W::Field::default(), |sum, weight| sum.plus(weight.widen(shift)))
 }
 
 #[cfg(test)]
@@ -60,18 +60,18 @@ mod tests {
         // 2 lower × 3 upper units.
         let weights: [i8; 6] = [1, -2, 3, -128, 5, 127];
         let mut upper = [10, 20, 30];
-        add_row(&mut upper, &weights[3..], 1, true);
+        add_row::<i8>(&mut upper, &weights[3..], 1, true);
         assert_eq!(upper, [10 - 256, 30, 30 + 254]);
-        add_row(&mut upper, &weights[3..], 1, false);
+        add_row::<i8>(&mut upper, &weights[3..], 1, false);
         assert_eq!(upper, [10, 20, 30]);
 
         let mut lower = [0, 0];
-        add_column(&mut lower, &weights, 3, 2, 0, true);
+        add_column::<i8>(&mut lower, &weights, 3, 2, 0, true);
         assert_eq!(lower, [3, 127]);
-        add_column(&mut lower, &weights, 3, 0, 0, false);
+        add_column::<i8>(&mut lower, &weights, 3, 0, 0, false);
         assert_eq!(lower, [2, 255]);
 
-        assert_eq!(masked_sum(&weights[..3], &[0b101], 2), 16);
+        assert_eq!(masked_sum::<i8>(&weights[..3], &[0b101], 2), 16);
         assert_eq!(masked_sum::<f32>(&[0.5, 0.25], &[0b11], 0), 0.75);
     }
 }

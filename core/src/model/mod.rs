@@ -186,7 +186,7 @@ mod tests {
     use super::*;
     use std::{string::ToString as _, vec::Vec as Heap};
 
-    fn dense<W: crate::weights::Weight>(weights: &[W], lower: usize, upper: usize) -> Dense<'_, W> {
+    fn dense<W: crate::weights::Weight<Packed = W>>(weights: &[W], lower: usize, upper: usize) -> Dense<'_, W> {
         Dense::new(weights, lower, upper, 0).unwrap()
     }
 

@@ -16,26 +16,26 @@ pub use machine::Machine;
 pub use workspace::{MachineBuffers, Workspace, ram_bytes, workspace_words};
 
 use crate::{
-    connection::Dense,
-    image::{Image, ImageError},
+    connection::Connection,
+    image::{Image, ImageError, Stored},
     state::BufferTooSmall,
-    weights::Weight,
 };
 use frame::{FrameError, Receiver};
 use message::{Answer, Call, Failure, Refusal, Response};
 
-/// A session over a model, or over the reason why there is none.
+/// A session over a model, or over the reason why there is none. [`with_connection!`](crate::with_connection) finds the
+/// connection's type for an image.
 ///
 /// ```
 /// use bitboltz_core::{
-///     image::{Image, ImageError},
+///     connection::Integer, image::{Image, ImageError},
 ///     session::{Session, frame::{Receiver, decode, encode}, message::{Answer, Call, Failure, Refusal, Request, Response}},
 /// };
 ///
 /// // A device whose flash is empty, in the 64 words that saying so takes.
 /// let flash = [u32::MAX; 1024];
 /// let mut arena = [0; 64];
-/// let mut session = Session::<i8>::new(Image::open(bytemuck::cast_slice(&flash)), &mut arena);
+/// let mut session = Session::<Integer>::new(Image::open(bytemuck::cast_slice(&flash)), &mut arena);
 ///
 /// // The other side frames a request, and feeds the answer's bytes to a receiver.
 /// let (mut scratch, mut frame, mut buffer) = ([0; 64], [0; 64], [0; 64]);
@@ -53,20 +53,20 @@ use message::{Answer, Call, Failure, Refusal, Response};
 /// }
 /// ```
 #[derive(Debug)]
-pub struct Session<'a, W: Weight> {
-    machine: Result<Machine<'a, Dense<'a, W>>, Refusal>,
+pub struct Session<'a, C: Connection> {
+    machine: Result<Machine<'a, C>, Refusal>,
     receiver: Receiver<'a>,
     answer: &'a mut [u8],
 }
 
-impl<'a, W: Weight> Session<'a, W> {
+impl<'a, C: Stored<'a>> Session<'a, C> {
     /// A session that answers from an image, in buffers carved out of `arena` ([`workspace_words`] words).
     ///
     /// Without a usable image, or with too little room, the session still runs: it answers every request with the
     /// reason, so that a host can find out and send better weights. That takes 64 words; an empty arena answers nothing.
     pub fn new(image: Result<Image<'a>, ImageError>, arena: &'a mut [u32]) -> Self {
         let checked = image.map_err(Refusal::Image).and_then(|image| {
-            let model = image.dbm::<W>().map_err(Refusal::Image)?;
+            let model = image.model::<C>().map_err(Refusal::Image)?;
             let (needed, found) = (workspace_words(image.shape()), arena.len());
             if needed > found {
                 let bytes = |words: usize| u32::try_from(words * 4).unwrap_or(u32::MAX);
@@ -88,7 +88,9 @@ impl<'a, W: Weight> Session<'a, W> {
             }
         }
     }
+}
 
+impl<C: Connection> Session<'_, C> {
     /// Why there is no model, if so.
     pub fn refusal(&self) -> Option<&Refusal> {
         self.machine.as_ref().err()

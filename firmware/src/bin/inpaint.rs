@@ -6,10 +6,9 @@
 //! and restored with the random numbers of chain 1. Every run does the same work, so that its cost can be compared.
 
 use bitboltz_core::{
-    image::Image,
+    image::{Image, Stored},
     session::message::{Request, Response},
-    weights::Weight,
-    with_weight,
+    with_connection,
 };
 use bitboltz_firmware::{
     arena,
@@ -25,12 +24,12 @@ const RESTARTS: u16 = 8;
 #[entry]
 fn main() -> ! {
     let image = model::require();
-    with_weight!(image.kind(), W => inpaint::<W>(&image))
+    with_connection!(image.kind(), C => inpaint::<C<'static>>(&image))
 }
 
-fn inpaint<W: Weight>(image: &Image<'static>) -> ! {
+fn inpaint<C: Stored<'static>>(image: &Image<'static>) -> ! {
     let clock = Clock::start().expect("nothing else takes the peripherals");
-    let model::Model { mut machine, scratch } = model::build::<W>(image, arena());
+    let model::Model { mut machine, scratch } = model::build::<C>(image, arena());
     let (geometry, units) = (image.geometry(), image.shape().width(0));
     let bytes = 4 * image.shape().layer_words(0);
     let (original, rest) = scratch.split_at_mut(bytes);

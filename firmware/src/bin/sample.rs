@@ -6,10 +6,9 @@
 //! Seed and chains are fixed; a desktop that is asked for the same ones answers with the same hashes.
 
 use bitboltz_core::{
-    image::Image,
+    image::{Image, Stored},
     session::message::{Request, Response},
-    weights::Weight,
-    with_weight,
+    with_connection,
 };
 use bitboltz_firmware::{arena, entry, exit, model, picture};
 
@@ -19,11 +18,11 @@ const CHAINS: u64 = 4;
 #[entry]
 fn main() -> ! {
     let image = model::require();
-    with_weight!(image.kind(), W => sample::<W>(&image))
+    with_connection!(image.kind(), C => sample::<C<'static>>(&image))
 }
 
-fn sample<W: Weight>(image: &Image<'static>) -> ! {
-    let mut machine = model::build::<W>(image, arena()).machine;
+fn sample<C: Stored<'static>>(image: &Image<'static>) -> ! {
+    let mut machine = model::build::<C>(image, arena()).machine;
     for chain in 0..CHAINS {
         for (sweeps, what) in [(0, "mode"), (1, "sample")] {
             match machine.answer(&Request::Sample { seed: SEED, chain, sweeps }) {

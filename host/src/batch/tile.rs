@@ -8,6 +8,7 @@ use bitboltz_core::{
     fixed::{SIGMOID_TAIL, Scale},
     weights::{Field, Weight},
 };
+use bytemuck::Pod;
 use rayon::prelude::*;
 
 use super::{
@@ -99,7 +100,7 @@ fn sigmoid(magnitude: u32, negative: bool) -> u32 {
 }
 
 /// A weight as the kernels add it.
-pub trait TileWeight: Weight<Field: TileField> + Registers {
+pub trait TileWeight: Weight<Field: TileField, Packed = Self> + Pod + Registers {
     /// Columns of a table of sums: 32, or 64 if sums are narrow.
     const TABLE_COLUMNS: usize = 128 / size_of::<Self::Sum>();
 

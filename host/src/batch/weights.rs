@@ -8,14 +8,13 @@ use bitboltz_core::{
     fixed::Scale,
     model::{Dbm, DenseDbm, ModelError},
     shape::Shape,
-    weights::Weight,
 };
 
 use super::tile::{TILE, TileWeight, Tiles};
 
 /// The weights and biases of a model, as many chains at once read them.
 #[derive(Clone, Debug)]
-pub struct ChainWeights<W: Weight> {
+pub struct ChainWeights<W: TileWeight> {
     shape: Shape,
     /// Connection l: a row of upper columns for each lower unit.
     up: Vec<Tiles<W>>,
@@ -154,7 +153,7 @@ impl<W: TileWeight> Tiled<'_, W> {
             return;
         }
         for (fields, tile) in fields.chunks_mut(TILE).zip(tiles.tiles()) {
-            bitboltz_core::kernels::add_row(fields, &tile[unit], self.shift, on);
+            bitboltz_core::kernels::add_row::<W>(fields, &tile[unit], self.shift, on);
         }
     }
 }

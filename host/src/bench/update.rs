@@ -171,7 +171,8 @@ pub fn update(subject: &Subject, budget: Duration) -> Result<Update, BenchError>
     let ceiling = match trainer.config().chain_weights {
         WeightKind::F32 => row_adds::<f32>(slice),
         WeightKind::I16 => row_adds::<i16>(slice),
-        WeightKind::I8 => row_adds::<i8>(slice),
+        // Nibbles run as bytes.
+        WeightKind::I8 | WeightKind::I4 => row_adds::<i8>(slice),
     };
     let product = product(subject.batch, &settings.layers, slice)?;
     let (checkpoint, data) = (trainer.checkpoint(), trainer.data().clone());

@@ -78,14 +78,9 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let (flash, ram) = (image_bytes(&shape, kind), ram_bytes(&shape));
     let training = match &file {
         ModelFile::Checkpoint(checkpoint) => checkpoint.training.as_ref(),
-        ModelFile::Image(_) => None,
+        _ => None,
     };
-    let image = match &file {
-        ModelFile::Image(bytes) => {
-            bytes.image().ok().map(|image| (image.crc(), image.scale().to_f32(), image.shifts().to_vec()))
-        }
-        ModelFile::Checkpoint(..) => None,
-    };
+    let image = file.image().map(|image| (image.crc(), image.scale().to_f32(), image.shifts().to_vec()));
     if args.json {
         let training =
             training.map(|t| json!({"step": t.step, "seconds": t.seconds, "config": t.config, "data": t.data}));

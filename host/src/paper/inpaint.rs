@@ -207,7 +207,7 @@ fn of_model(name: &str, file: &ModelFile, settings: &Settings<'_>) -> Result<Sub
         ModelFile::Checkpoint(checkpoint) => {
             checkpoint.training.as_ref().and_then(|training| training.config.data_set.clone())
         }
-        ModelFile::Image(_) => None,
+        _ => None,
     };
     let refuse = |expected: &str, found: &str| PaperError::Request {
         what: name.to_owned(),

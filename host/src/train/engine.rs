@@ -108,6 +108,7 @@ impl Engine {
             }
             WeightKind::I16 => Self::I16(Rounded::new(parameters)),
             WeightKind::I8 => Self::I8(Rounded::new(parameters)),
+            WeightKind::I4 => unreachable!("no command offers chains on nibbles"),
         }
     }
 
