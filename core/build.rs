@@ -12,8 +12,26 @@ fn table(visible: &str, name: &str, doc: &str, values: impl Iterator<Item = u32>
     text + "];\n"
 }
 
+/// What `src/kernels` must know of the processor, and the compiler does not say in a stable way.
+fn processor() {
+    println!("cargo::rustc-check-cfg=cfg(arm_dsp)\ncargo::rustc-check-cfg=cfg(thumb1)");
+    println!("cargo::rerun-if-env-changed=CARGO_ENCODED_RUSTFLAGS");
+    let target = env::var("TARGET").unwrap_or_default();
+    let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+    // Every Armv7E-M has the DSP extension. An Armv8-M may have it, which is said by naming the processor.
+    let named = ["cortex-m33", "cortex-m35p", "cortex-m55", "cortex-m85", "+dsp"];
+    let v8m = target.starts_with("thumbv8m.main") && named.iter().any(|name| flags.contains(name));
+    if target.starts_with("thumbv7em") || v8m {
+        println!("cargo::rustc-cfg=arm_dsp");
+    }
+    if target.starts_with("thumbv6m") || target.starts_with("thumbv8m.base") {
+        println!("cargo::rustc-cfg=thumb1");
+    }
+}
+
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    processor();
     let two32 = libm::exp2(32.0);
     let text = table(
         "pub ",

@@ -2,9 +2,9 @@
 
 use bitboltz::{chain::ChainBuffer, image::AlignedBytes, tensors::Tensors};
 use bitboltz_core::{
-    connection::Dense,
+    connection::{Connection, Dense, Integer},
     gibbs::Gibbs,
-    image::{CRC32, ImageError, Stored},
+    image::{CRC32, ImageError},
     inpaint::Inpaint,
     model::DenseDbm,
     posterior::PosteriorMean,
@@ -47,7 +47,7 @@ impl Held {
 }
 
 /// One request, one answer.
-fn ask<'a, C: Stored<'a>>(session: &mut Session<'a, C>, seq: u32, request: Request<'_>) -> Vec<u8> {
+fn ask<C: Connection>(session: &mut Session<'_, C>, seq: u32, request: Request<'_>) -> Vec<u8> {
     let mut answers = feed(session, &request_frame(seq, request));
     assert_eq!(answers.len(), 1, "{request:?}");
     answers.remove(0)
@@ -102,6 +102,13 @@ fn answers_equal_the_core<W: Weight>(tensors: &Tensors<W>) {
     let shape = *model.shape();
     let mut held = Held::new(tensors);
     let crc = held.image.image().unwrap().crc();
+    if W::KIND != WeightKind::F32 {
+        // The connection of all integers answers as that of one type.
+        let request = framed(&[1, 1, 5, 6, 2]);
+        let alone = feed(&mut held.session::<W>(), &request);
+        let mut session = Session::<Integer<'_>>::new(held.image.image(), &mut held.arena);
+        assert_eq!(feed(&mut session, &request), alone);
+    }
     let mut session = held.session::<W>();
     assert_eq!(session.refusal(), None);
     let mut buffer = ChainBuffer::new(&shape);

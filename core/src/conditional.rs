@@ -11,6 +11,7 @@ use crate::{
     bits::WORD_BITS,
     connection::Connection,
     fixed::{sigmoid, to_unit},
+    kernels::Flips,
     model::Dbm,
     state::{Clamp, State},
     weights::Field as _,
@@ -84,7 +85,7 @@ fn update_block<C: Connection>(
     mut decide: impl FnMut(C::Field) -> bool,
 ) -> u32 {
     let shape = *model.shape();
-    let mut flips = 0;
+    let (mut flipped, mut flips) = (0, Flips::default());
     for layer in block.layers(shape.layers()) {
         for (index, at) in shape.word_range(layer).enumerate() {
             // A flip moves fields of the other block only, so the rest of this layer still sees what it should.
@@ -93,8 +94,9 @@ fn update_block<C: Connection>(
                 new |= u32::from(decide(field)) << bit;
             }
             let (fixed, old) = (clamp.word(at), state.words()[at]);
-            flips += model.set_word(state, layer, index, old & fixed | new & !fixed);
+            flipped += model.write_word(state, layer, index, old & fixed | new & !fixed, &mut flips);
         }
+        model.settle(state, layer, &mut flips);
     }
-    flips
+    flipped
 }

@@ -1,7 +1,8 @@
 //! Both ends of a session: the core's own in this process, and `serve` in QEMU.
 
 use bitboltz_core::{
-    image::{CRC32, Image, ImageError, Stored},
+    connection::Connection,
+    image::{CRC32, Image, ImageError},
     session::{
         Session,
         frame::{encode, frame_bytes},
@@ -60,7 +61,7 @@ pub fn message(frame: &[u8]) -> Vec<u8> {
 ///
 /// # Panics
 /// If it sends anything but whole, undamaged frames.
-pub fn feed<'a, C: Stored<'a>>(session: &mut Session<'a, C>, bytes: &[u8]) -> Vec<Vec<u8>> {
+pub fn feed<C: Connection>(session: &mut Session<'_, C>, bytes: &[u8]) -> Vec<Vec<u8>> {
     bytes.iter().filter_map(|&byte| session.receive(byte).map(message)).collect()
 }
 

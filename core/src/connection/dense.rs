@@ -1,10 +1,9 @@
 //! Every lower unit with every upper unit.
 
-use super::Connection;
+use super::{Connection, each_group};
 use crate::{
-    bits::ones,
-    kernels,
-    weights::{Field as _, Weight},
+    kernels::{self, Flips, Matrix},
+    weights::{Field as _, Weight, WeightKind},
 };
 
 /// A dense matrix, borrowed: from flash, from a file's bytes, from a `Vec`.
@@ -61,6 +60,10 @@ impl<'w, W: Weight> Dense<'w, W> {
         Self::packed_row(self.upper)
     }
 
+    fn matrix(&self) -> Matrix<'w, W::Packed> {
+        Matrix { items: self.weights, stride: self.stride(), shift: self.shift }
+    }
+
     fn row(&self, unit: usize) -> &'w [W::Packed] {
         self.weights.get(unit * self.stride()..(unit + 1) * self.stride()).unwrap_or(&[])
     }
@@ -85,24 +88,23 @@ impl<W: Weight> Connection for Dense<'_, W> {
         W::get(self.row(lower), upper).map_or_else(W::Field::default, |weight| weight.widen(self.shift))
     }
 
-    fn add_to_upper(&self, lower_bits: &[u32], upper_fields: &mut [W::Field]) {
-        for unit in ones(lower_bits) {
-            self.flip_lower(unit, true, upper_fields);
-        }
+    fn move_upper(&self, lower: &Flips, upper_fields: &mut [W::Field]) {
+        let fields = upper_fields.len().min(self.upper);
+        kernels::move_upper::<W>(self.matrix(), lower, upper_fields.get_mut(..fields).unwrap_or_default());
+    }
+
+    fn move_lower(&self, upper: &Flips, lower_fields: &mut [W::Field]) {
+        kernels::move_lower::<W>(self.matrix(), upper, lower_fields);
     }
 
     fn add_to_lower(&self, upper_bits: &[u32], lower_fields: &mut [W::Field]) {
+        if W::KIND != WeightKind::F32 {
+            return each_group(upper_bits, |flips| self.move_lower(flips, lower_fields));
+        }
+        // Floats sum each row first and then move its field: another order would round otherwise.
         for (field, row) in lower_fields.iter_mut().zip(self.weights.chunks_exact(self.stride())) {
             *field = field.plus(kernels::masked_sum::<W>(row, upper_bits, self.shift));
         }
-    }
-
-    fn flip_lower(&self, unit: usize, on: bool, upper_fields: &mut [W::Field]) {
-        kernels::add_row::<W>(upper_fields, self.row(unit), self.shift, on);
-    }
-
-    fn flip_upper(&self, unit: usize, on: bool, lower_fields: &mut [W::Field]) {
-        kernels::add_column::<W>(lower_fields, self.weights, self.stride(), unit, self.shift, on);
     }
 
     fn bounds(&self) -> (u64, u64) {

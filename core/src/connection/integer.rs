@@ -1,9 +1,12 @@
 //! A dense connection of whichever integer type an image has.
 
 use super::{Connection, Dense};
-use crate::weights::{I4, WeightKind};
+use crate::{
+    kernels::Flips,
+    weights::{I4, WeightKind},
+};
 
-/// A dense connection over integers of any width. The type is looked at once for each operation on rows, so a program has
+/// A dense connection over integers of any width. The type is looked at once for each set of flips, so a program has
 /// one search, one sampler and one session for all of them.
 #[derive(Clone, Copy, Debug)]
 pub enum Integer<'w> {
@@ -51,20 +54,12 @@ impl Connection for Integer<'_> {
         each!(self, dense => dense.weight(lower, upper))
     }
 
-    fn add_to_upper(&self, lower_bits: &[u32], upper_fields: &mut [i32]) {
-        each!(self, dense => dense.add_to_upper(lower_bits, upper_fields));
+    fn move_upper(&self, lower: &Flips, upper_fields: &mut [i32]) {
+        each!(self, dense => dense.move_upper(lower, upper_fields));
     }
 
-    fn add_to_lower(&self, upper_bits: &[u32], lower_fields: &mut [i32]) {
-        each!(self, dense => dense.add_to_lower(upper_bits, lower_fields));
-    }
-
-    fn flip_lower(&self, unit: usize, on: bool, upper_fields: &mut [i32]) {
-        each!(self, dense => dense.flip_lower(unit, on, upper_fields));
-    }
-
-    fn flip_upper(&self, unit: usize, on: bool, lower_fields: &mut [i32]) {
-        each!(self, dense => dense.flip_upper(unit, on, lower_fields));
+    fn move_lower(&self, upper: &Flips, lower_fields: &mut [i32]) {
+        each!(self, dense => dense.move_lower(upper, lower_fields));
     }
 
     fn bounds(&self) -> (u64, u64) {

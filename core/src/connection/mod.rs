@@ -7,7 +7,7 @@ mod integer;
 pub use dense::{Dense, MAX_SHIFT};
 pub use integer::Integer;
 
-use crate::weights::Field;
+use crate::{bits::ones, kernels::Flips, weights::Field};
 
 /// The weights between a lower layer (nearer to the visible one) and the upper one above it.
 pub trait Connection {
@@ -26,17 +26,21 @@ pub trait Connection {
     /// If a unit does not exist.
     fn weight(&self, lower: usize, upper: usize) -> Self::Field;
 
+    /// Moves the upper fields for lower units that flipped. With floats as if one after the other, ascending.
+    fn move_upper(&self, lower: &Flips, upper_fields: &mut [Self::Field]);
+
+    /// Moves the lower fields for upper units that flipped. With floats as if one after the other, ascending.
+    fn move_lower(&self, upper: &Flips, lower_fields: &mut [Self::Field]);
+
     /// Adds the contribution of the lower layer's bits to the upper layer's fields.
-    fn add_to_upper(&self, lower_bits: &[u32], upper_fields: &mut [Self::Field]);
+    fn add_to_upper(&self, lower_bits: &[u32], upper_fields: &mut [Self::Field]) {
+        each_group(lower_bits, |flips| self.move_upper(flips, upper_fields));
+    }
 
     /// Adds the contribution of the upper layer's bits to the lower layer's fields.
-    fn add_to_lower(&self, upper_bits: &[u32], lower_fields: &mut [Self::Field]);
-
-    /// Moves the upper fields for one lower unit that went on or off.
-    fn flip_lower(&self, unit: usize, on: bool, upper_fields: &mut [Self::Field]);
-
-    /// Moves the lower fields for one upper unit that went on or off.
-    fn flip_upper(&self, unit: usize, on: bool, lower_fields: &mut [Self::Field]);
+    fn add_to_lower(&self, upper_bits: &[u32], lower_fields: &mut [Self::Field]) {
+        each_group(upper_bits, |flips| self.move_lower(flips, lower_fields));
+    }
 
     /// Bound on the magnitude of what the lower layer adds to any upper field, and the upper layer to any lower one:
     /// (to upper, to lower). Zero where sums cannot overflow.
@@ -44,6 +48,21 @@ pub trait Connection {
 
     /// Whether every weight is finite.
     fn is_finite(&self) -> bool;
+}
+
+/// Shows all bits that are on, as units that go on, group by group.
+fn each_group(bits: &[u32], mut see: impl FnMut(&Flips)) {
+    let mut flips = Flips::default();
+    for unit in ones(bits) {
+        if !flips.push(unit, true) {
+            see(&flips);
+            flips.clear();
+            let _ = flips.push(unit, true);
+        }
+    }
+    if !flips.is_empty() {
+        see(&flips);
+    }
 }
 
 /// Runs `$body` with the type alias `$C<'w>` set to the connection that images of `$kind` are run over: [`Integer`] for

@@ -1,10 +1,86 @@
 //! Kernels: fields from bits and weights.
 //!
-//! The [`portable`] ones are the reference that every faster one must equal. A matrix lies row by row, a row for each
-//! unit of the lower layer, so a flip of a lower unit adds one contiguous row to the upper fields, and the lower fields
-//! are masked sums of contiguous rows. This folder is the only place of the crate where `unsafe` may appear; the
-//! portable kernels need none.
+//! A matrix lies row by row, a row for each unit of the lower layer. Flips of lower units add contiguous rows to the
+//! upper fields ([`move_upper`]), flips of upper units add columns to the lower ones ([`move_lower`]), up to
+//! [`MOST`] of one layer at a time. The [`portable`] kernels are the reference, one flip after the other; floats use
+//! them, so that their sums are rounded in that order. Integers are summed over all flips in registers first: nibbles
+//! and bytes of aligned rows a word at a time, bytes by the DSP extension where the processor has it.
+//!
+//! Which kernel runs is decided here, when the crate is built. This folder is the only place of the crate where `unsafe`
+//! may appear.
+#![allow(unsafe_code)]
 
+mod check;
+mod columns;
+#[cfg(arm_dsp)]
+mod dsp;
+mod flips;
 pub mod portable;
+mod rows;
 
+pub use check::{Mismatch, check};
+pub use flips::{Flips, MOST};
 pub use portable::{add_column, add_row, masked_sum};
+
+use crate::weights::{Weight, WeightKind};
+
+/// A matrix as it is stored: its items, the number of items from one row to the next, and the shift of its integers.
+#[derive(Clone, Copy, Debug)]
+pub struct Matrix<'w, P> {
+    /// Row by row.
+    pub items: &'w [P],
+    /// Items of a row.
+    pub stride: usize,
+    /// Bits by which an integer weight is shifted to the left, below 32.
+    pub shift: u32,
+}
+
+/// Adds the rows of lower units that went on to the upper fields, and subtracts those of units that went off. Units that
+/// the matrix does not have, and fields beyond its rows, are left alone.
+pub fn move_upper<W: Weight>(matrix: Matrix<'_, W::Packed>, flips: &Flips, fields: &mut [W::Field]) {
+    let Matrix { items, stride, shift } = matrix;
+    let Some(integers) = integers::<W>(fields) else { return portable::move_upper::<W>(matrix, flips, fields) };
+    match W::KIND {
+        WeightKind::F32 => {}
+        WeightKind::I4 => rows::words::<4>(cast(items), stride, flips, shift, integers),
+        WeightKind::I8 => {
+            #[cfg(arm_dsp)]
+            dsp::bytes(cast(items), stride, flips, shift, integers);
+            #[cfg(not(arm_dsp))]
+            match bytemuck::try_cast_slice(items) {
+                Ok(words) if stride.is_multiple_of(4) => rows::words::<8>(words, stride / 4, flips, shift, integers),
+                _ => rows::plain::<i8>(cast(items), stride, flips, shift, integers),
+            }
+        }
+        WeightKind::I16 => rows::plain::<i16>(cast(items), stride, flips, shift, integers),
+    }
+}
+
+/// Adds the columns of upper units that went on to the lower fields, and subtracts those of units that went off. Fields
+/// beyond the matrix are left alone; if a unit is beyond its rows, all are.
+pub fn move_lower<W: Weight>(matrix: Matrix<'_, W::Packed>, flips: &Flips, fields: &mut [W::Field]) {
+    let Matrix { items, stride, shift } = matrix;
+    let Some(integers) = integers::<W>(fields) else { return portable::move_lower::<W>(matrix, flips, fields) };
+    match W::KIND {
+        WeightKind::F32 => {}
+        WeightKind::I4 => columns::nibbles(cast(items), stride, flips, shift, integers),
+        WeightKind::I8 => columns::plain::<i8>(cast(items), stride, flips, shift, integers),
+        WeightKind::I16 => columns::plain::<i16>(cast(items), stride, flips, shift, integers),
+    }
+}
+
+/// The fields as integers, if that is what weights of this type add up to.
+fn integers<W: Weight>(fields: &mut [W::Field]) -> Option<&mut [i32]> {
+    match W::KIND {
+        WeightKind::F32 => None,
+        WeightKind::I4 | WeightKind::I8 | WeightKind::I16 => bytemuck::try_cast_slice_mut(fields).ok(),
+    }
+}
+
+/// Items as what they are, once the weight type is known: never fails there.
+fn cast<P: bytemuck::Pod, T: bytemuck::Pod>(items: &[P]) -> &[T] {
+    bytemuck::try_cast_slice(items).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

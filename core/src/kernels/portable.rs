@@ -1,5 +1,6 @@
 //! The kernels in plain Rust, for every target and every weight type.
 
+use super::{Flips, Matrix};
 use crate::{
     bits::ones,
     weights::{Field as _, Weight},
@@ -49,6 +50,22 @@ pub fn add_column<W: Weight>(
 #[inline]
 pub fn masked_sum<W: Weight>(row: &[W::Packed], bits: &[u32], shift: u32) -> W::Field {
     ones(bits).filter_map(|j| W::get(row, j)).fold(W::Field::default(), |sum, weight| sum.plus(weight.widen(shift)))
+}
+
+/// Adds or subtracts the rows of lower units that flipped, one after the other, ascending.
+pub fn move_upper<W: Weight>(matrix: Matrix<'_, W::Packed>, flips: &Flips, fields: &mut [W::Field]) {
+    let Matrix { items, stride, shift } = matrix;
+    for (unit, on) in flips.ascending() {
+        add_row::<W>(fields, items.get(unit * stride..(unit + 1) * stride).unwrap_or(&[]), shift, on);
+    }
+}
+
+/// Adds or subtracts the columns of upper units that flipped, one after the other, ascending.
+pub fn move_lower<W: Weight>(matrix: Matrix<'_, W::Packed>, flips: &Flips, fields: &mut [W::Field]) {
+    let Matrix { items, stride, shift } = matrix;
+    for (unit, on) in flips.ascending() {
+        add_column::<W>(fields, items, stride.max(1), unit, shift, on);
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use crate::{
     bits::{WORD_BITS, ones_of_word, word_mask},
     connection::{Connection, Dense},
     fixed::Scale,
+    kernels::Flips,
     shape::{MAX_CONNECTIONS, MAX_LAYERS, Shape, ShapeError},
     state::{Clamp, State},
     weights::Field as _,
@@ -146,21 +147,52 @@ impl<'w, C: Connection> Dbm<'w, C> {
     /// many did. Bits beyond the layer are ignored.
     #[inline]
     pub fn set_word(&self, state: &mut State<'_, C::Field>, layer: usize, index: usize, new: u32) -> u32 {
-        let (words, fields) = state.parts_mut();
+        let mut flips = Flips::default();
+        let flipped = self.write_word(state, layer, index, new, &mut flips);
+        self.settle(state, layer, &mut flips);
+        flipped
+    }
+
+    /// Sets a word as [`set_word`](Self::set_word) does, but leaves the last flips in `flips`, for
+    /// [`settle`](Self::settle): whoever writes a whole layer moves its neighbours' fields by many flips at a time. Until
+    /// then only fields of the layer itself are right.
+    #[inline]
+    pub(crate) fn write_word(
+        &self,
+        state: &mut State<'_, C::Field>,
+        layer: usize,
+        index: usize,
+        new: u32,
+        flips: &mut Flips,
+    ) -> u32 {
+        let (words, _) = state.parts_mut();
         let Some(word) = words[self.shape.word_range(layer)].get_mut(index) else { return 0 };
         let new = new & word_mask(self.shape.width(layer), index);
         let flipped = *word ^ new;
         *word = new;
         for bit in ones_of_word(flipped) {
             let (unit, on) = (index * WORD_BITS + bit, new >> bit & 1 == 1);
-            if let Some(above) = self.connections.get(layer) {
-                above.flip_lower(unit, on, &mut fields[self.shape.unit_range(layer + 1)]);
-            }
-            if let Some(below) = layer.checked_sub(1).and_then(|l| self.connections.get(l)) {
-                below.flip_upper(unit, on, &mut fields[self.shape.unit_range(layer - 1)]);
+            if !flips.push(unit, on) {
+                self.settle(state, layer, flips);
+                let _ = flips.push(unit, on);
             }
         }
         flipped.count_ones()
+    }
+
+    /// Moves the fields of a layer's neighbours by the flips, and forgets them.
+    pub(crate) fn settle(&self, state: &mut State<'_, C::Field>, layer: usize, flips: &mut Flips) {
+        if flips.is_empty() {
+            return;
+        }
+        let (_, fields) = state.parts_mut();
+        if let Some(above) = self.connections.get(layer) {
+            above.move_upper(flips, &mut fields[self.shape.unit_range(layer + 1)]);
+        }
+        if let Some(below) = layer.checked_sub(1).and_then(|l| self.connections.get(l)) {
+            below.move_lower(flips, &mut fields[self.shape.unit_range(layer - 1)]);
+        }
+        flips.clear();
     }
 
     /// Sets every free unit to a uniform random bit. Draws one word for each word of state.

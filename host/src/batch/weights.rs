@@ -6,6 +6,7 @@
 use bitboltz_core::{
     connection::Connection,
     fixed::Scale,
+    kernels::Flips,
     model::{Dbm, DenseDbm, ModelError},
     shape::Shape,
 };
@@ -173,20 +174,12 @@ impl<W: TileWeight> Connection for Tiled<'_, W> {
         self.up.get(lower, upper).widen(self.shift)
     }
 
-    fn add_to_upper(&self, lower_bits: &[u32], upper_fields: &mut [W::Field]) {
-        bitboltz_core::bits::ones(lower_bits).for_each(|unit| self.flip_lower(unit, true, upper_fields));
+    fn move_upper(&self, lower: &Flips, upper_fields: &mut [W::Field]) {
+        lower.ascending().for_each(|(unit, on)| self.flip(self.up, unit, on, upper_fields));
     }
 
-    fn add_to_lower(&self, upper_bits: &[u32], lower_fields: &mut [W::Field]) {
-        bitboltz_core::bits::ones(upper_bits).for_each(|unit| self.flip_upper(unit, true, lower_fields));
-    }
-
-    fn flip_lower(&self, unit: usize, on: bool, upper_fields: &mut [W::Field]) {
-        self.flip(self.up, unit, on, upper_fields);
-    }
-
-    fn flip_upper(&self, unit: usize, on: bool, lower_fields: &mut [W::Field]) {
-        self.flip(self.down, unit, on, lower_fields);
+    fn move_lower(&self, upper: &Flips, lower_fields: &mut [W::Field]) {
+        upper.ascending().for_each(|(unit, on)| self.flip(self.down, unit, on, lower_fields));
     }
 
     fn bounds(&self) -> (u64, u64) {
