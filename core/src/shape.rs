@@ -87,6 +87,12 @@ impl Shape {
         (0..self.layers).map(|layer| self.width(layer))
     }
 
+    /// Units of the layers beside a layer: weights of each of its units.
+    pub const fn neighbours(&self, layer: usize) -> usize {
+        let below = if layer > 0 { self.width(layer - 1) } else { 0 };
+        below + self.width(layer.saturating_add(1))
+    }
+
     /// Units of all layers: the length of a buffer of fields.
     pub const fn units(&self) -> usize {
         self.first_unit(self.layers)

@@ -15,6 +15,7 @@ pub struct State<'b, F> {
     shape: Shape,
     words: &'b mut [u32],
     fields: &'b mut [F],
+    touched: u64,
 }
 
 /// A buffer is shorter than the shape needs.
@@ -52,7 +53,7 @@ impl<'b, F: Field> State<'b, F> {
         let fields = first(fields, shape.units())?;
         words.fill(0);
         fields.fill(F::default());
-        Ok(Self { shape: *shape, words, fields })
+        Ok(Self { shape: *shape, words, fields, touched: 0 })
     }
 
     /// The layer widths.
@@ -94,6 +95,16 @@ impl<'b, F: Field> State<'b, F> {
     /// The fields of a layer.
     pub fn layer_fields(&self, layer: usize) -> &[F] {
         &self.fields[self.shape.unit_range(layer)]
+    }
+
+    /// Weights that were added to or subtracted from the fields since the state was made: those of each unit that flipped,
+    /// and of each that was on when all fields were computed. What the time of a search or a sweep is measured by.
+    pub fn weights_touched(&self) -> u64 {
+        self.touched
+    }
+
+    pub(crate) fn count_touched(&mut self, weights: u64) {
+        self.touched = self.touched.wrapping_add(weights);
     }
 
     /// Becomes a copy of a state of the same shape, fields included.

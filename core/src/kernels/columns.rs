@@ -47,47 +47,101 @@ fn each<P: Copy>(
     let end = fields.len().min(matrix.len() / stride);
     let fields = fields.get_mut(..end).unwrap_or_default();
     let (blocks, rest) = fields.as_chunks_mut::<ROWS>();
-    let mut first = 0;
+    let mut row = matrix.as_ptr();
     for block in blocks {
-        // SAFETY: see below.
-        unsafe { some(matrix, stride, first, flips, shift, block, place, weight) };
-        first += ROWS * stride;
-    }
-    for one in rest.as_chunks_mut::<1>().0 {
         // SAFETY: there are no more fields than rows, and no unit is beyond a row.
-        unsafe { some(matrix, stride, first, flips, shift, one, place, weight) };
-        first += stride;
+        unsafe {
+            some(row, stride, flips, shift, block, place, weight);
+            row = row.add(ROWS * stride);
+        }
+    }
+    for field in rest {
+        let mut sum = 0i32;
+        // SAFETY: as above.
+        unsafe {
+            for &unit in flips.on() {
+                let (item, up) = place(unit as usize);
+                sum = sum.plus(weight(*row.add(item), up));
+            }
+            for &unit in flips.off() {
+                let (item, up) = place(unit as usize);
+                sum = sum.minus(weight(*row.add(item), up));
+            }
+            row = row.add(stride);
+        }
+        *field = field.plus(sum << shift);
     }
 }
 
-/// Adds to the fields of `R` rows.
+/// Adds to the fields of [`ROWS`] rows. Their sums are named one by one: a compiler that saves space would keep an array of
+/// them in memory.
 ///
 /// # Safety
-/// There are `R` rows from item `first` on, and every unit's item is within a row.
-#[expect(clippy::too_many_arguments, reason = "a kernel")]
+/// There are as many rows from `row` on, and every unit's item is within a row.
+#[cfg(not(thumb1))]
 #[inline(always)]
-unsafe fn some<P: Copy, const R: usize>(
-    matrix: &[P],
+unsafe fn some<P: Copy>(
+    row: *const P,
     stride: usize,
-    first: usize,
     flips: &Flips,
     shift: u32,
-    fields: &mut [i32; R],
+    fields: &mut [i32; ROWS],
     place: impl Fn(usize) -> (usize, u32),
     weight: impl Fn(P, u32) -> i32,
 ) {
-    let mut sums = [0i32; R];
-    let mut add = |units: &[u32], minus: bool| {
-        for &unit in units {
+    let (mut a, mut b, mut c, mut d) = (0i32, 0i32, 0i32, 0i32);
+    // SAFETY: the caller's.
+    unsafe {
+        let [first, second, third, fourth] = [row, row.add(stride), row.add(2 * stride), row.add(3 * stride)];
+        for &unit in flips.on() {
             let (item, up) = place(unit as usize);
-            for (row, sum) in sums.iter_mut().enumerate() {
-                // SAFETY: the caller's.
-                let weight = weight(unsafe { *matrix.get_unchecked(first + row * stride + item) }, up);
-                *sum = if minus { sum.minus(weight) } else { sum.plus(weight) };
-            }
+            a = a.plus(weight(*first.add(item), up));
+            b = b.plus(weight(*second.add(item), up));
+            c = c.plus(weight(*third.add(item), up));
+            d = d.plus(weight(*fourth.add(item), up));
         }
-    };
-    add(flips.on(), false);
-    add(flips.off(), true);
-    fields.iter_mut().zip(sums).for_each(|(field, sum)| *field = field.plus(sum << shift));
+        for &unit in flips.off() {
+            let (item, up) = place(unit as usize);
+            a = a.minus(weight(*first.add(item), up));
+            b = b.minus(weight(*second.add(item), up));
+            c = c.minus(weight(*third.add(item), up));
+            d = d.minus(weight(*fourth.add(item), up));
+        }
+    }
+    let [i, j, k, l] = *fields;
+    *fields = [i.plus(a << shift), j.plus(b << shift), k.plus(c << shift), l.plus(d << shift)];
+}
+
+/// The same for two rows: a Thumb-1 processor has registers for no more.
+///
+/// # Safety
+/// There are as many rows from `row` on, and every unit's item is within a row.
+#[cfg(thumb1)]
+#[inline(always)]
+unsafe fn some<P: Copy>(
+    row: *const P,
+    stride: usize,
+    flips: &Flips,
+    shift: u32,
+    fields: &mut [i32; ROWS],
+    place: impl Fn(usize) -> (usize, u32),
+    weight: impl Fn(P, u32) -> i32,
+) {
+    let (mut a, mut b) = (0i32, 0i32);
+    // SAFETY: the caller's.
+    unsafe {
+        let next = row.add(stride);
+        for &unit in flips.on() {
+            let (item, up) = place(unit as usize);
+            a = a.plus(weight(*row.add(item), up));
+            b = b.plus(weight(*next.add(item), up));
+        }
+        for &unit in flips.off() {
+            let (item, up) = place(unit as usize);
+            a = a.minus(weight(*row.add(item), up));
+            b = b.minus(weight(*next.add(item), up));
+        }
+    }
+    let [i, j] = *fields;
+    *fields = [i.plus(a << shift), j.plus(b << shift)];
 }

@@ -49,44 +49,45 @@ pub(super) fn bytes(matrix: &[i8], stride: usize, flips: &Flips, shift: u32, fie
     let (eights, rest) = fields.as_chunks_mut::<8>();
     let mut column = 0;
     for eight in eights {
-        let mut sums = [0; 4];
-        let mut add = |offsets: &[u32]| {
-            for &offset in offsets {
-                // SAFETY: `Offsets` keeps offset + stride within the matrix, and column + 8 is at most stride. These cores
-                // read words at any address.
-                let [low, high] =
-                    unsafe { matrix.as_ptr().add(offset as usize + column).cast::<[u32; 2]>().read_unaligned() };
-                sums[0] = add_even(sums[0], low);
-                sums[1] = add_odd(sums[1], low);
-                sums[2] = add_even(sums[2], high);
-                sums[3] = add_odd(sums[3], high);
+        // At most 32 rows: 4,096 fits a half.
+        let (mut a, mut b, mut c, mut d) = (0, 0, 0, 0);
+        // SAFETY: `Offsets` keeps offset + stride within the matrix, and column + 8 is at most stride.
+        unsafe {
+            let at = matrix.as_ptr().add(column);
+            for &offset in found.off() {
+                let [low, high] = two_words(at.add(offset as usize));
+                (a, b, c, d) = (add_even(a, low), add_odd(b, low), add_even(c, high), add_odd(d, high));
             }
-            // At most 32 rows: 4,096 fits a half.
-        };
-        add(found.off());
-        if !found.off().is_empty() {
-            sums = sums.map(negate);
-        }
-        let mut add = |offsets: &[u32]| {
-            for &offset in offsets {
-                // SAFETY: as above.
-                let [low, high] =
-                    unsafe { matrix.as_ptr().add(offset as usize + column).cast::<[u32; 2]>().read_unaligned() };
-                sums[0] = add_even(sums[0], low);
-                sums[1] = add_odd(sums[1], low);
-                sums[2] = add_even(sums[2], high);
-                sums[3] = add_odd(sums[3], high);
+            (a, b, c, d) = (negate(a), negate(b), negate(c), negate(d));
+            for &offset in found.on() {
+                let [low, high] = two_words(at.add(offset as usize));
+                (a, b, c, d) = (add_even(a, low), add_odd(b, low), add_even(c, high), add_odd(d, high));
             }
-        };
-        add(found.on());
-        for (half, four) in eight.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-            let [even, odd] = [sums[2 * half], sums[2 * half + 1]];
-            let low = |sums: u32| i32::from(sums as i16) << shift;
-            let high = |sums: u32| (sums as i32 >> 16) << shift;
-            let moves = [low(even), low(odd), high(even), high(odd)];
-            four.iter_mut().zip(moves).for_each(|(field, sum)| *field = field.plus(sum));
         }
+        let low = |sums: u32| i32::from(sums as i16) << shift;
+        let high = |sums: u32| (sums as i32 >> 16) << shift;
+        let [i, j, k, l, m, n, o, p] = *eight;
+        *eight = [
+            i.plus(low(a)),
+            j.plus(low(b)),
+            k.plus(high(a)),
+            l.plus(high(b)),
+            m.plus(low(c)),
+            n.plus(low(d)),
+            o.plus(high(c)),
+            p.plus(high(d)),
+        ];
         column += 8;
     }
     rows::plain_from(matrix, stride, &found, shift, column, rest);
+}
+
+/// Two words from any address: these cores read them there.
+///
+/// # Safety
+/// There are eight bytes.
+#[inline(always)]
+unsafe fn two_words(at: *const i8) -> [u32; 2] {
+    // SAFETY: the caller's; `[u32; 2]` holds any bytes.
+    unsafe { at.cast::<[u32; 2]>().read_unaligned() }
 }

@@ -40,6 +40,11 @@ impl Flips {
         true
     }
 
+    /// Number of units.
+    pub fn len(&self) -> usize {
+        self.on + self.off
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.on + self.off == 0

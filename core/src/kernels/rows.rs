@@ -73,18 +73,24 @@ pub(super) fn words<const BITS: u32>(matrix: &[u32], stride: usize, flips: &Flip
             };
             add(plus, top);
             add(minus, !top);
-            let moved = |field: &mut i32, lanes: &mut u32| {
-                let sum = (*lanes & ((1 << lane) - 1)).wrapping_sub(bias) as i32;
-                *field = field.plus(sum << shift);
-                *lanes >>= lane;
+            // What of a lane is a sum, and which one, is known here: no loop, where a compiler that saves space would leave one.
+            let sum = |lanes: u32, index: u32| {
+                ((lanes >> (lane * index) & ((1 << lane) - 1)).wrapping_sub(bias) as i32) << shift
             };
-            for pair in fields.chunks_mut(2) {
-                if let Some(field) = pair.get_mut(0) {
-                    moved(field, &mut even);
+            let mut moved = |column: usize, sum: i32| {
+                if let Some(field) = fields.get_mut(column) {
+                    *field = field.plus(sum);
                 }
-                if let Some(field) = pair.get_mut(1) {
-                    moved(field, &mut odd);
-                }
+            };
+            moved(0, sum(even, 0));
+            moved(1, sum(odd, 0));
+            moved(2, sum(even, 1));
+            moved(3, sum(odd, 1));
+            if BITS == 4 {
+                moved(4, sum(even, 2));
+                moved(5, sum(odd, 2));
+                moved(6, sum(even, 3));
+                moved(7, sum(odd, 3));
             }
         }
     }
@@ -115,39 +121,35 @@ pub(super) fn plain_from<W: Weight<Field = i32, Packed = W>>(
     let (fours, rest) = fields.as_chunks_mut::<4>();
     let mut column = first;
     for four in fours {
-        // SAFETY: below.
-        unsafe { block(matrix, rows, shift, column, four) };
-        column += 4;
-    }
-    for one in rest.as_chunks_mut::<1>().0 {
+        let (mut a, mut b, mut c, mut d) = (0i32, 0i32, 0i32, 0i32);
         // SAFETY: columns end at `stride`, and `Offsets` keeps whole rows within the matrix it was made for.
-        unsafe { block(matrix, rows, shift, column, one) };
-        column += 1;
-    }
-}
-
-/// Adds `K` columns.
-///
-/// # Safety
-/// Every offset plus `column + K` is at most the matrix' length.
-unsafe fn block<W: Weight<Field = i32, Packed = W>, const K: usize>(
-    matrix: &[W],
-    rows: &Offsets,
-    shift: u32,
-    column: usize,
-    fields: &mut [i32; K],
-) {
-    let mut sums = [0i32; K];
-    let mut add = |offsets: &[u32], minus: bool| {
-        for &offset in offsets {
-            for (k, sum) in sums.iter_mut().enumerate() {
-                // SAFETY: the caller's.
-                let weight = unsafe { *matrix.get_unchecked(offset as usize + column + k) }.widen(0);
-                *sum = if minus { sum.minus(weight) } else { sum.plus(weight) };
+        unsafe {
+            let at = matrix.as_ptr().add(column);
+            for &offset in rows.on() {
+                let [i, j, k, l] = *at.add(offset as usize).cast::<[W; 4]>();
+                (a, b, c, d) = (a.plus(i.widen(0)), b.plus(j.widen(0)), c.plus(k.widen(0)), d.plus(l.widen(0)));
+            }
+            for &offset in rows.off() {
+                let [i, j, k, l] = *at.add(offset as usize).cast::<[W; 4]>();
+                (a, b, c, d) = (a.minus(i.widen(0)), b.minus(j.widen(0)), c.minus(k.widen(0)), d.minus(l.widen(0)));
             }
         }
-    };
-    add(rows.on(), false);
-    add(rows.off(), true);
-    fields.iter_mut().zip(sums).for_each(|(field, sum)| *field = field.plus(sum << shift));
+        let [i, j, k, l] = *four;
+        *four = [i.plus(a << shift), j.plus(b << shift), k.plus(c << shift), l.plus(d << shift)];
+        column += 4;
+    }
+    for field in rest {
+        let mut sum = 0i32;
+        // SAFETY: as above.
+        unsafe {
+            for &offset in rows.on() {
+                sum = sum.plus(matrix.get_unchecked(offset as usize + column).widen(0));
+            }
+            for &offset in rows.off() {
+                sum = sum.minus(matrix.get_unchecked(offset as usize + column).widen(0));
+            }
+        }
+        *field = field.plus(sum << shift);
+        column += 1;
+    }
 }

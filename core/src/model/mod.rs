@@ -7,7 +7,7 @@ pub use energy::Energy;
 pub use error::{ModelError, Tensor};
 
 use crate::{
-    bits::{WORD_BITS, ones_of_word, word_mask},
+    bits::{WORD_BITS, count_ones, ones_of_word, word_mask},
     connection::{Connection, Dense},
     fixed::Scale,
     kernels::Flips,
@@ -131,6 +131,10 @@ impl<'w, C: Connection> Dbm<'w, C> {
     /// # Panics
     /// If the state has fewer units than the model.
     pub fn refresh(&self, state: &mut State<'_, C::Field>) {
+        let on = (0..self.shape.layers())
+            .map(|l| u64::from(count_ones(state.layer_words(l))) * self.shape.neighbours(l) as u64);
+        let touched = on.sum();
+        state.count_touched(touched);
         let (words, fields) = state.parts_mut();
         for (l, bias) in self.biases.iter().enumerate() {
             fields[self.shape.unit_range(l)].copy_from_slice(bias);
@@ -185,6 +189,7 @@ impl<'w, C: Connection> Dbm<'w, C> {
         if flips.is_empty() {
             return;
         }
+        state.count_touched(flips.len() as u64 * self.shape.neighbours(layer) as u64);
         let (_, fields) = state.parts_mut();
         if let Some(above) = self.connections.get(layer) {
             above.move_upper(flips, &mut fields[self.shape.unit_range(layer + 1)]);
@@ -273,10 +278,14 @@ mod tests {
             assert_eq!(model.set_word(&mut state, layer, index, 1), 0);
         }
         assert_eq!(state.words(), [0x8000_0003, 3, 31, 2]);
+        // Seven flips below of five weights each, five of 34 + 2, one of 5.
+        assert_eq!(state.weights_touched(), 7 * 5 + 5 * 36 + 5);
         let kept = Heap::from(state.fields());
         assert_eq!(model.real_energy(&state), model.direct_energy(&state));
         model.refresh(&mut state);
         assert_eq!(kept, state.fields());
+        // Five units on in the first layer, five in the second, one in the last.
+        assert_eq!(state.weights_touched(), 7 * 5 + 5 * 36 + 5 + 5 * 5 + 5 * 36 + 5);
         assert_eq!(model.free_energy(&state), None);
     }
 }
