@@ -68,7 +68,7 @@
 //! |---|---|
 //! | [`bits`], [`fixed`], [`rng`] | packed bits; fixed-point sigmoid and exponential; random streams |
 //! | [`shape`], [`weights`] | layer widths and where layers lie in buffers; number types |
-//! | [`kernels`] | sums of weights over bits |
+//! | [`kernels`] | fields moved by sets of flips: portable, word by word, DSP |
 //! | [`connection`] | the weights between two layers |
 //! | [`state`] | bits and fields of one chain, in the caller's buffers; the mask of clamped units |
 //! | [`model`] | the machine: fields, energies |
@@ -84,8 +84,8 @@
 //!
 //! # What to rely on
 //!
-//! - `no_std`, no heap, no recursion, no `unsafe` outside [`kernels`] (which has none so far).
-//! - With `i8` and `i16` weights every step and every session works with integers alone, and gives the same bits on
+//! - `no_std`, no heap, no recursion, no `unsafe` outside [`kernels`].
+//! - With `i4`, `i8` and `i16` weights every step and every session works with integers alone, and gives the same bits on
 //!   every machine. With `f32` weights fields and energies are floats, summed in a fixed order. Floats also appear in
 //!   what is meant for people: [`conditional::mean_layer`], real energies, the weights that [`coupling`] shows.
 //! - A step draws a number of random words that the shape alone decides ([`rng`]).
@@ -96,6 +96,8 @@
 //!
 //! # Features
 //!
+//! - `float` (on): images with `f32` weights open. Without it they are refused with [`image::ImageError::Floats`], and a
+//!   program links no arithmetic of floats.
 //! - `defmt` (off): errors can be logged over defmt. Costs flash only where one is.
 #![no_std]
 

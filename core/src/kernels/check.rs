@@ -58,7 +58,7 @@ fn compare<W: Weight<Field = i32>>(words: &[u32; 64], lower: usize, upper: usize
         let mut flips = Flips::default();
         for unit in (0..width.min(MOST)).filter(|unit| unit % 4 != 1) {
             // Not full: there are at most as many units.
-            let _ = flips.push(unit, round == 0 || words[unit] % 3 != 0);
+            let _ = flips.push(unit, round == 0 || !words[unit].is_multiple_of(3));
         }
         flips
     };

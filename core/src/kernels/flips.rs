@@ -33,9 +33,9 @@ impl Flips {
             *place = unit as u32;
         }
         if on {
-            self.on += 1
+            self.on += 1;
         } else {
-            self.off += 1
+            self.off += 1;
         }
         true
     }

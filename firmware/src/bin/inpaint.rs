@@ -53,10 +53,7 @@ fn inpaint<C: Stored<'static>>(image: &Image<'static>) -> ! {
     picture::draw(geometry, original, Some(known));
 
     let request = Request::Inpaint { seed: SEED, chain: 1, restarts: RESTARTS, sweeps: 0, known, visible: original };
-    let before = machine.weights_touched();
-    let ticks = clock.time(|| _ = machine.answer(&request)).1;
-    defmt::info!("touched {=u64}", machine.weights_touched() - before);
-    let response = machine.answer(&request);
+    let (response, ticks) = clock.time(|| machine.answer(&request));
     match response {
         Response::State { energy, sweeps, hash, visible } => {
             model::log_state("restored", energy, sweeps, hash);
