@@ -247,7 +247,7 @@ fn export() {
     let export = |rest: &str| line(folder.path(), &format!("export {rest} -o x.bbz"));
     export("large.safetensors --board mps2-an386").fails(&["mps2-an386", "bytes of flash", "the board has 2097152"]);
     export("m.safetensors --board an386").misused(&["an386", "mps2-an386"]);
-    export("m.safetensors --weights i4").misused(&["i4", "i8", "i16", "f32"]);
+    export("m.safetensors --weights i2").misused(&["i2", "i4", "i8", "i16", "f32"]);
     export("m.safetensors --data data.npy").fails(&["data.npy", "28 × 28", "4 × 4"]);
     let mut huge = Parameters::zeros(&[4, 2], Geometry::default()).unwrap();
     huge.tensors_mut().0[0][0] = 1e6;
@@ -436,7 +436,7 @@ fn bench() {
         with("--layers 5,0").misused(&["--layers"]);
         with("--layers 5,x").misused(&["--layers", "expected widths"]);
         with("--layers 5,4 --model m.safetensors").misused(&["--layers", "--model"]);
-        with("--chain-weights i4").misused(&["--chain-weights", "f32, i16 or i8"]);
+        with("--quantise-aware i2").misused(&["--chain-weights", "f32, i16, i8 or i4"]);
         with("--seconds 0").misused(&["--seconds", "positive"]);
         with("--seconds 1e300").misused(&["--seconds"]);
         with("--model none.safetensors").fails(&["none.safetensors", "No such file"]);
