@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn every_byte_comes_back_at_its_address() {
         for (address, length) in [(0, 1), (0x0020_0000, 70_001), (0x0800_FFFC, 40), (0x1000_FFF0, 131_100)] {
-            let bytes: Vec<u8> = (0..length).map(|i: u32| (i * 7919 >> 5) as u8).collect();
+            let bytes: Vec<u8> = (0..length).map(|i: u32| ((i * 7919) >> 5) as u8).collect();
             let expected: Vec<(u32, u8)> = bytes.iter().zip(address..).map(|(&byte, at)| (at, byte)).collect();
             assert!(decode(&encode(&bytes, address)) == expected, "{address:#x}, {length} bytes");
         }

@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn every_byte_comes_back_at_its_address() {
         for length in [1, 256, 257, 70_001] {
-            let bytes: Vec<u8> = (0..length).map(|i: u32| (i * 7919 >> 5) as u8).collect();
+            let bytes: Vec<u8> = (0..length).map(|i: u32| ((i * 7919) >> 5) as u8).collect();
             let file = encode(&bytes, 0x0020_0000, None);
             let blocks: Vec<&[u8]> = file.chunks(BLOCK).collect();
             let mut flash = vec![0xFF; blocks.len() * PAYLOAD];
