@@ -275,11 +275,10 @@ impl Found {
         }
         if let (Some(float), Some(after)) = (self.float_restored, self.after.restored) {
             write!(out, "half left restored: {:.2} % by the floats, {:.2} %", 100.0 * float, 100.0 * after)?;
-            match self.before.as_ref().and_then(|before| before.restored) {
-                Some(before) => {
-                    writeln!(out, " by the integers, {:.2} % by those without calibration", 100.0 * before)?
-                }
-                None => writeln!(out, " by the integers")?,
+            if let Some(before) = self.before.as_ref().and_then(|before| before.restored) {
+                writeln!(out, " by the integers, {:.2} % by those without calibration", 100.0 * before)?;
+            } else {
+                writeln!(out, " by the integers")?;
             }
         }
         Ok(())
