@@ -3,13 +3,24 @@
 use std::{fs, path::Path};
 
 use bitboltz::{
+    chain::ChainBuffer,
     checkpoint::Checkpoint,
+    dataset::{self, Encoding, Split},
     estimator::{Estimator, SecondStart, StartPolicy, TransitionPolicy},
+    image::AlignedBytes,
     npy::{self, Values},
     parameters::Parameters,
     train::{Budget, CenteringOffsets, Preset, Pretrain, Schedule, config::CAP},
 };
-use bitboltz_core::{coupling::Horizon, image::Geometry};
+use bitboltz_core::{
+    coupling::Horizon,
+    image::Geometry,
+    inpaint::Inpaint,
+    rng::stream,
+    start::{LocalModeStart, Start as _},
+    state::Clamp,
+    weights::I4,
+};
 use bitboltz_tests::command::{digits_model, line, png_size, save, small_data};
 use serde_json::Value;
 
@@ -425,6 +436,79 @@ fn exact_compares_every_estimator() {
     assert!(table.ok().contains("log Z") && table.stdout.contains("ucd-lmi-gibbs"), "{}", table.stdout);
 }
 
+/// Files for flash programs hold the image's bytes at the address, and nothing else.
+#[test]
+fn export_writes_files_for_flash_programs() {
+    let folder = tempfile::tempdir().unwrap();
+    digits_model(folder.path());
+    let export = |rest: &str| line(folder.path(), &format!("export m.safetensors --weights i4 {rest}"));
+    export("-o m.bbz").ok();
+    let image = fs::read(folder.path().join("m.bbz")).unwrap();
+    assert_eq!(export("--board mps2-an386 -o m.hex --json").json()["address"], 0x0020_0000);
+    let text = fs::read_to_string(folder.path().join("m.hex")).unwrap();
+    let data = text.lines().filter(|line| line.len() > 11 && &line[7..9] == "00");
+    let digits: String = data.map(|line| &line[9..line.len() - 2]).collect();
+    let byte = |at: usize| u8::from_str_radix(&digits[2 * at..2 * at + 2], 16).unwrap();
+    assert!(text.starts_with(":020000040020DA\n") && text.ends_with(":00000001FF\n"));
+    assert!((0..digits.len() / 2).map(byte).eq(image.iter().copied()));
+    assert!(export("--address 0x10100000 -o m.uf2").ok().contains("for address 0x10100000"));
+    let blocks = fs::read(folder.path().join("m.uf2")).unwrap();
+    assert_eq!(blocks.len(), 512 * image.len().div_ceil(256));
+    assert_eq!(blocks[12..16], 0x1010_0000_u32.to_le_bytes());
+    let payload: Vec<u8> = blocks.chunks(512).flat_map(|block| &block[32..288]).copied().collect();
+    assert_eq!(payload[..image.len()], image);
+}
+
+/// The float model, its integers, and what calibration changes of them.
+#[test]
+fn export_calibrates_on_data() {
+    let folder = tempfile::tempdir().unwrap();
+    digits_model(folder.path());
+    let export = "export m.safetensors --weights i4 --data digits -o m.bbz --json";
+    let plain = line(folder.path(), export).json();
+    let calibrated = line(folder.path(), &format!("{export} --calibrate digits")).json();
+    assert_eq!((&plain["calibrated_on"], &calibrated["calibrated_on"]), (&Value::Null, &"digits".into()));
+    assert_eq!(calibrated["uncalibrated"], plain["agreement"]);
+    assert_eq!(calibrated["restored"]["uncalibrated"], plain["restored"]["integers"]);
+    assert_eq!(calibrated["restored"]["float"], plain["restored"]["float"]);
+    let off = |export: &Value| export["agreement"]["conditionals"].as_f64().unwrap();
+    assert!(off(&calibrated) < off(&plain), "{calibrated}");
+}
+
+/// What commands do with an image of nibbles is what the core does with it, one chain after the other.
+#[test]
+fn images_of_nibbles_are_run_as_the_core_runs_them() {
+    let folder = tempfile::tempdir().unwrap();
+    digits_model(folder.path());
+    let at = |name: &str| folder.path().join(name);
+    line(folder.path(), "export m.safetensors --weights i4 -o m.bbz").ok();
+    line(folder.path(), "sample m.bbz -n 20 --sweeps 3 --seed 5 --npy samples.npy").ok();
+    line(folder.path(), "inpaint m.bbz digits --mask half-left -n 12 --seed 6 --npy restored.npy").ok();
+    let bytes = AlignedBytes::new(&fs::read(at("m.bbz")).unwrap());
+    let model = bytes.image().unwrap().dbm::<I4>().unwrap();
+    let shape = *model.shape();
+    let [samples, restored] = ["samples.npy", "restored.npy"].map(|name| npy::read_bits(&at(name)).unwrap());
+    let (mut buffer, mut best) = (ChainBuffer::new(&shape), vec![0; shape.words()]);
+    for chain in 0..20 {
+        let mut state = buffer.state(&shape);
+        let start = LocalModeStart { sweeps: 3, ..LocalModeStart::default() };
+        start.start(&model, &mut state, &Clamp::none(), &mut stream(5, chain as u64)).unwrap();
+        assert_eq!(samples.row(chain), state.layer_words(0), "sample {chain}");
+    }
+    let images = dataset::load("digits", Split::Test).unwrap().subset(0..12);
+    let images = Encoding { bits: 1, threshold: 127 }.encode(&images).unwrap();
+    let mut mask = vec![0; shape.words()];
+    (0..784).filter(|pixel| pixel % 28 >= 14).for_each(|pixel| mask[pixel / 32] |= 1 << (pixel % 32));
+    for chain in 0..12 {
+        let mut state = buffer.state(&shape);
+        let known = shape.word_range(0);
+        state.words_mut()[known.clone()].copy_from_slice(images.row(chain));
+        let clamp = Clamp::new(&shape, &mask).unwrap();
+        Inpaint::default().restore(&model, &mut state, &mut best, &clamp, &mut stream(6, chain as u64)).unwrap();
+        assert_eq!(restored.row(chain), state.layer_words(0), "image {chain}");
+    }
+}
+
 #[test]
 fn export_says_what_rounding_did_and_inspect_what_the_files_hold() {
     let folder = tempfile::tempdir().unwrap();
@@ -435,7 +519,7 @@ fn export_says_what_rounding_did_and_inspect_what_the_files_hold() {
     {
         assert!(outcome.ok().contains(word), "{word}\n{}", outcome.stdout);
     }
-    for weights in ["i8", "i16", "f32"] {
+    for weights in ["i4", "i8", "i16", "f32"] {
         let export = format!("export m.safetensors --weights {weights} -o {weights}.bbz --data digits --json");
         let export = line(folder.path(), &export).json();
         has(&export, &["flash_bytes", "ram_bytes", "scale", "crc"]);

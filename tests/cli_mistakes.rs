@@ -246,8 +246,18 @@ fn export() {
     save(&folder.path().join("large.safetensors"), large);
     let export = |rest: &str| line(folder.path(), &format!("export {rest} -o x.bbz"));
     export("large.safetensors --board mps2-an386").fails(&["mps2-an386", "bytes of flash", "the board has 2097152"]);
+    export("m.safetensors --address 0x100").misused(&["--address", ".hex"]);
+    export("m.safetensors --weights f32 --calibrate digits").misused(&["--calibrate", "f32"]);
+    export("m.safetensors --calibrate data.npy").fails(&["data.npy", "28 × 28", "4 × 4"]);
+    let file = |rest: &str| line(folder.path(), &format!("export m.safetensors {rest}"));
+    file("-o x.hex").misused(&[".hex", "--board or --address"]);
+    file("-o x.uf2 --board mps2-an386").misused(&["mps2-an386", ".uf2"]);
+    file("-o x.uf2 --address 0x84").fails(&["x.uf2", "0x84", "256"]);
+    file("-o x.hex --address 12g").misused(&["--address", "0x"]);
+    file("-o x.hex --address 0xfffffffc").fails(&["x.hex", "0xfffffffc", "32 bits"]);
+    assert!(!folder.path().join("x.hex").exists() && !folder.path().join("x.uf2").exists());
     export("m.safetensors --board an386").misused(&["an386", "mps2-an386"]);
-    export("m.safetensors --weights i4").misused(&["i4", "i8", "i16", "f32"]);
+    export("m.safetensors --weights i2").misused(&["i2", "i4", "i8", "i16", "f32"]);
     export("m.safetensors --data data.npy").fails(&["data.npy", "28 × 28", "4 × 4"]);
     let mut huge = Parameters::zeros(&[4, 2], Geometry::default()).unwrap();
     huge.tensors_mut().0[0][0] = 1e6;
@@ -305,7 +315,7 @@ const OPTIONS: &[(&str, &str)] = &[
         "[MODEL] --layers --weight-std --bias-std --weights --visible --estimators --k --m --lag --y0 --cap \
          --replicates --seed --json",
     ),
-    ("export", "<MODEL> --weights --output --board --data --threshold --json mps2-an386"),
+    ("export", "<MODEL> --weights --output --board --address --calibrate --data --threshold --json mps2-an386"),
     ("inspect", "<FILE> --json"),
     ("bench", "update sample gibbs rbm-epoch kernels --threads"),
     ("bench update", "--model --layers --images --batch --chain-weights --seconds --seed --json"),
@@ -436,7 +446,7 @@ fn bench() {
         with("--layers 5,0").misused(&["--layers"]);
         with("--layers 5,x").misused(&["--layers", "expected widths"]);
         with("--layers 5,4 --model m.safetensors").misused(&["--layers", "--model"]);
-        with("--chain-weights i4").misused(&["--chain-weights", "f32, i16 or i8"]);
+        with("--quantise-aware i2").misused(&["--chain-weights", "f32, i16, i8 or i4"]);
         with("--seconds 0").misused(&["--seconds", "positive"]);
         with("--seconds 1e300").misused(&["--seconds"]);
         with("--model none.safetensors").fails(&["none.safetensors", "No such file"]);

@@ -2,6 +2,7 @@
 
 use bitboltz_core::{
     bits::count_ones,
+    fixed::sigmoid,
     model::DenseDbm,
     rng::stream,
     search::SearchCapHit,
@@ -28,6 +29,8 @@ pub struct Agreement {
     pub field_rms: f64,
     /// Largest difference of a field.
     pub field_max: f64,
+    /// Mean difference of the conditionals P(on | neighbours): how often samples drawn with the same random numbers differ.
+    pub conditionals: f64,
     /// Root mean square of the difference of the energies.
     pub energy_rms: f64,
     /// Root mean square of the float energies, to compare with.
@@ -43,6 +46,7 @@ pub struct Agreement {
 struct Part {
     field_squares: f64,
     field_max: f64,
+    conditionals: f64,
     energy_square: f64,
     float_energy_square: f64,
     equal_units: u32,
@@ -90,6 +94,8 @@ impl Agreement {
                     let difference = a.to_real(float.scale()) - b.to_real(integer.scale());
                     part.field_squares += difference * difference;
                     part.field_max = part.field_max.max(difference.abs());
+                    let [p, q] = [sigmoid(a.to_q16(float.scale())), sigmoid(b.to_q16(integer.scale()))];
+                    part.conditionals += f64::from(p.abs_diff(q)) / 2_f64.powi(32);
                 }
                 let (energy, other) = (float.real_energy(&a), integer.real_energy(&b));
                 part.energy_square = (energy - other).powi(2);
@@ -108,6 +114,7 @@ impl Agreement {
             vectors: rows.rows(),
             field_rms: (sum(|p| p.field_squares) / (count * shape.units() as f64)).sqrt(),
             field_max: parts.iter().fold(0.0, |max, p| p.field_max.max(max)),
+            conditionals: sum(|p| p.conditionals) / (count * shape.units() as f64),
             energy_rms: (sum(|p| p.energy_square) / count).sqrt(),
             energy_scale: (sum(|p| p.float_energy_square) / count).sqrt(),
             mode_units: sum(|p| p.equal_units.into()) / (count * f64::from(hidden_units)),
@@ -138,12 +145,14 @@ mod tests {
         let float = parameters.dbm().unwrap();
         let own = Agreement::measure(&float, &float, &rows, 1).unwrap();
         assert_eq!((own.mode_units, own.modes), (1.0, 1.0));
+        assert!(own.conditionals < 1e-5, "{own:?}");
         // The fields of one side were kept by increments, so they differ by rounding.
         assert!(own.field_max < 1e-5 && own.energy_rms < 1e-5, "{own:?}");
         let (bytes, words) = (Quantised::<i8>::new(&parameters).unwrap(), Quantised::<i16>::new(&parameters).unwrap());
         let coarse = Agreement::measure(&float, &bytes.dbm().unwrap(), &rows, 1).unwrap();
         let fine = Agreement::measure(&float, &words.dbm().unwrap(), &rows, 1).unwrap();
         assert!(fine.field_rms * 50.0 < coarse.field_rms, "{fine:?} {coarse:?}");
+        assert!(fine.conditionals * 20.0 < coarse.conditionals, "{fine:?} {coarse:?}");
         // Half a step for each of at most 11 weights, and half a unit for the bias.
         assert!(coarse.field_max < 12.0 * 0.5 / 127.0, "{coarse:?}");
     }

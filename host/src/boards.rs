@@ -9,6 +9,10 @@ pub struct Board {
     pub name: &'static str,
     /// What it is.
     pub what: &'static str,
+    /// Address of the image.
+    pub address: u64,
+    /// Family of the board's UF2 bootloader, if it has one.
+    pub uf2_family: Option<u32>,
     /// Bytes of flash for the image.
     pub flash: u64,
     /// Bytes of RAM for the session.
@@ -16,8 +20,14 @@ pub struct Board {
 }
 
 /// Every board that the firmware is built for.
-pub const BOARDS: &[Board] =
-    &[Board { name: "mps2-an386", what: "Arm MPS2 with a Cortex-M4F, in QEMU", flash: 2 << 20, ram: 3 << 20 }];
+pub const BOARDS: &[Board] = &[Board {
+    name: "mps2-an386",
+    what: "Arm MPS2 with a Cortex-M4F, in QEMU",
+    address: 0x0020_0000,
+    uf2_family: None,
+    flash: 2 << 20,
+    ram: 3 << 20,
+}];
 
 /// A model does not go with a board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

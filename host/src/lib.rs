@@ -20,6 +20,7 @@
 //! | [`quantise`] | floats to integers with shifts and one scale |
 //! | [`agreement`] | what rounding did to fields, energies and local modes, on data |
 //! | [`image`] | images for a device's flash: written, and read with the alignment that they need |
+//! | [`flash`] | images as files that flash programs take |
 //! | [`boards`] | what fits which board |
 //! | [`device`] | asks a board, or QEMU, over a serial line |
 //! | **what a model does** | |
@@ -55,6 +56,7 @@ pub mod dataset;
 pub mod device;
 pub mod estimator;
 pub mod eval;
+pub mod flash;
 pub mod grid;
 pub mod image;
 pub mod inpainting;

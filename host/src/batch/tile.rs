@@ -227,6 +227,11 @@ impl<W: bytemuck::Pod + Send + Sync> Tiles<W> {
         self.data.as_chunks().0.chunks_exact(self.rows.max(1))
     }
 
+    /// All of the numbers, padding included, in parts of so many.
+    pub fn parts(&self, length: usize) -> impl IndexedParallelIterator<Item = &[W]> {
+        self.data.par_chunks(length)
+    }
+
     /// One row.
     ///
     /// # Panics

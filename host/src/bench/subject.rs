@@ -77,6 +77,11 @@ macro_rules! with_chain_model {
                 let $model = integers.dbm().map_err($crate::quantise::QuantiseError::from)?;
                 $body
             }
+            ::bitboltz_core::weights::WeightKind::I4 => {
+                let integers = $crate::quantise::Quantised::<::bitboltz_core::weights::I4>::new(parameters)?;
+                let $model = integers.dbm().map_err($crate::quantise::QuantiseError::from)?;
+                $body
+            }
             ::bitboltz_core::weights::WeightKind::I8 => {
                 let integers = $crate::quantise::Quantised::<i8>::new(parameters)?;
                 let $model = integers.dbm().map_err($crate::quantise::QuantiseError::from)?;

@@ -96,7 +96,7 @@ struct ChainOptions {
     /// Chains at once (and data vectors, where a model is trained).
     #[arg(long, default_value = "100", value_name = "N")]
     batch: NonZeroUsize,
-    /// What the chains run on: f32, i16 or i8 [default: what the file says, else f32].
+    /// What the chains run on: f32, i16, i8 or i4 [default: what the file says, else f32].
     #[arg(long, value_name = "TYPE", value_parser = chain_weights)]
     chain_weights: Option<WeightKind>,
 }

@@ -5,25 +5,28 @@ use std::{io::Write, path::PathBuf};
 use anyhow::{Context as _, ensure};
 use bitboltz_core::{
     fixed::Scale,
-    image::{Geometry, image_bytes},
+    image::image_bytes,
     model::DenseDbm,
     session::ram_bytes,
-    weights::{Weight, WeightKind},
+    weights::{I4, WeightKind},
 };
 use clap::{ValueEnum, builder::PossibleValuesParser};
 use serde_json::json;
 
-use super::{check_outputs, one_line, pictures, print_json};
+use super::{Usage, check_outputs, one_line, pictures, print_json};
 use crate::{
     agreement::Agreement,
     atomic,
+    batch::TileWeight,
     bits::BitMatrix,
     boards::{BOARDS, Board},
     checkpoint::Checkpoint,
     dataset::{
-        self, Split,
+        self, Mask, Split,
         labels::{label_units, with_labels},
     },
+    eval::restoration::Puzzle,
+    flash::{Destination, FlashError, FlashFormat},
     image,
     parameters::Parameters,
     quantise::{IntegerWeight, Quantised},
@@ -31,26 +34,41 @@ use crate::{
 
 /// Data vectors that the error report compares on.
 const COMPARED: usize = 500;
+/// Of these, the pictures that are restored.
+const RESTORED: usize = 200;
 
-/// Write a model as an image for a device's flash, with integer weights.
+/// Write a model for a device's flash, with integer weights.
 ///
-/// Prints what rounding did to fields, energies and local modes, and the flash and the exact RAM that the model takes.
-/// With --board a model that does not fit is refused, and nothing is written.
+/// The output's name says in which file: .hex (Intel HEX) or .uf2, which say where in flash the model goes and need --board
+/// or --address, else the image as it is (.bbz).
+///
+/// Prints what rounding did to fields, energies, conditionals and local modes, what is restored of pictures whose left half
+/// is hidden, and the flash and the exact RAM that the model takes. With --board a model that does not fit is refused, and
+/// nothing is written.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  bitboltz export m.safetensors -o m.bbz --board mps2-an386\n  \
-                        bitboltz export m.safetensors --weights i16 --data mnist -o m16.bbz")]
+                        bitboltz export m.safetensors --weights i4 --calibrate mnist -o m4.bbz\n  \
+                        bitboltz export m.safetensors --weights i16 --address 0x100000 -o m16.hex")]
 pub(super) struct Args {
     /// Checkpoint (.safetensors).
     model: PathBuf,
     /// Weight type.
     #[arg(long, value_enum, default_value_t = Kind::I8)]
     weights: Kind,
-    /// The image to write (.bbz).
+    /// The file to write (.bbz, .hex, .uf2).
     #[arg(short, long)]
     output: PathBuf,
-    /// Refuse a model that does not fit this board.
+    /// Refuse a model that does not fit this board; write .hex and .uf2 for its weights' region.
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(BOARDS.iter().map(|b| b.name)))]
     board: Option<String>,
+    /// Address of the model in flash, for .hex and .uf2 (0x100000, 1048576).
+    #[arg(long, conflicts_with = "board", value_parser = address)]
+    address: Option<u64>,
+    /// Choose the integers' steps, and correct the biases, so that the model behaves as the float one does on these data: a
+    /// known data set (its training images) or a path. Not for a model that was trained with chains of the same integer
+    /// type, whose integers are those of an export without.
+    #[arg(long, value_name = "DATA")]
+    calibrate: Option<String>,
     /// Data on which the error is measured: a known data set (its test images) or a path. Without it, the data that the
     /// model was trained on as its checkpoint names it, where it is here and fits, else uniform random bits.
     #[arg(long)]
@@ -63,8 +81,16 @@ pub(super) struct Args {
     json: bool,
 }
 
+fn address(text: &str) -> Result<u64, String> {
+    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
+    let address = digits.map_or_else(|| text.parse().ok(), |digits| u64::from_str_radix(digits, 16).ok());
+    address.ok_or_else(|| "expected a number, in hexadecimal with 0x before it".to_owned())
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Kind {
+    /// 4-bit integers.
+    I4,
     /// 8-bit integers.
     I8,
     /// 16-bit integers.
@@ -80,46 +106,75 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let checkpoint = Checkpoint::load(&args.model)?;
     let parameters = &checkpoint.parameters;
     let kind = match args.weights {
+        Kind::I4 => WeightKind::I4,
         Kind::I8 => WeightKind::I8,
         Kind::I16 => WeightKind::I16,
         Kind::F32 => WeightKind::F32,
     };
+    if kind == WeightKind::F32 && args.calibrate.is_some() {
+        return Err(Usage("--calibrate: expected integer --weights, f32 are not rounded".to_owned()).into());
+    }
     let name = || args.model.display().to_string();
     let (flash, ram) = (image_bytes(parameters.shape(), kind), ram_bytes(parameters.shape()) as u64);
     if let Some(board) = board {
         board.check(flash, ram).with_context(name)?;
     }
-    let (rows, source) = data(args, &checkpoint)?;
-    let (bytes, scale, agreement) = match args.weights {
-        Kind::I8 => integer::<i8>(parameters, &rows).with_context(name)?,
-        Kind::I16 => integer::<i16>(parameters, &rows).with_context(name)?,
-        Kind::F32 => (encode(&parameters.dbm()?, parameters.geometry()).with_context(name)?, Scale::ONE, None),
+    let format = FlashFormat::of(&args.output);
+    let destination = destination(args, board, format)?;
+    let subject = Subject::new(args, &checkpoint)?;
+    let (bytes, scale, found) = match args.weights {
+        Kind::I4 => subject.integer::<I4>().with_context(name)?,
+        Kind::I8 => subject.integer::<i8>().with_context(name)?,
+        Kind::I16 => subject.integer::<i16>().with_context(name)?,
+        Kind::F32 => {
+            let model = parameters.dbm().with_context(name)?;
+            (image::encode(&model, parameters.geometry()).with_context(name)?, Scale::ONE, None)
+        }
     };
     ensure!(bytes.len() as u64 == flash, "the image has {} bytes, {flash} were announced", bytes.len());
-    atomic::write(&args.output, |file| file.write_all(&bytes)).with_context(|| args.output.display().to_string())?;
+    let output = || args.output.display().to_string();
+    let file_bytes = format.encode(&bytes, destination).with_context(output)?;
+    atomic::write(&args.output, |file| file.write_all(&file_bytes)).with_context(output)?;
     let crc = u32::from_le_bytes(*bytes.last_chunk().expect("an image ends in its CRC"));
     if args.json {
         let board = board.map(|board| board.name);
+        let address = destination.filter(|_| format != FlashFormat::Image).map(|destination| destination.address);
         return print_json(
             out,
             &json!({"output": args.output, "weights": kind.name(), "flash_bytes": flash, "ram_bytes": ram,
-                    "scale": scale.to_f32(), "crc": format!("{crc:08x}"), "board": board, "data": source,
-                    "agreement": agreement}),
+                    "scale": scale.to_f32(), "crc": format!("{crc:08x}"), "board": board, "address": address,
+                    "data": subject.source, "calibrated_on": args.calibrate,
+                    "agreement": found.as_ref().map(|found| found.after.agreement),
+                    "uncalibrated": found.as_ref().and_then(|found| found.before.as_ref()).map(|one| one.agreement),
+                    "restored": found.as_ref().and_then(Found::restored)}),
         );
     }
     writeln!(out, "{}: {} weights, scale {:e}, CRC {crc:08x}", args.output.display(), kind, scale.to_f32())?;
-    if let Some(a) = agreement {
-        writeln!(out, "rounding, on {} vectors of {source}:", a.vectors)?;
-        writeln!(out, "  fields    differ by {:.5} (rms), {:.5} at most", a.field_rms, a.field_max)?;
-        writeln!(out, "  energies  differ by {:.4} (rms), of {:.1}", a.energy_rms, a.energy_scale)?;
-        writeln!(
-            out,
-            "  modes     agree in {:.2} % of hidden units; {:.1} % of the modes in all of them",
-            100.0 * a.mode_units,
-            100.0 * a.modes
-        )?;
+    if let (Some(destination), true) = (destination, format != FlashFormat::Image) {
+        writeln!(out, "for address {:#x}", destination.address)?;
+    }
+    if let Some(found) = found {
+        found.print(out, &subject.source)?;
     }
     print_needs(out, flash, ram, board)
+}
+
+/// Where a file with addresses sends the image.
+fn destination(args: &Args, board: Option<&Board>, format: FlashFormat) -> anyhow::Result<Option<Destination>> {
+    let misuse = |text: String| Err(Usage(text).into());
+    match (format, board, args.address) {
+        (FlashFormat::Image, _, Some(_)) => {
+            misuse("--address: expected an output that ends in .hex or .uf2; an image says no address".to_owned())
+        }
+        (FlashFormat::Uf2, Some(Board { name, uf2_family: None, .. }), _) => {
+            misuse(format!("--output: expected .bbz or .hex, {name} has no bootloader that takes .uf2"))
+        }
+        (FlashFormat::Hex | FlashFormat::Uf2, None, None) => {
+            misuse(format!("--output: {}", FlashError::NoAddress(format)))
+        }
+        (_, Some(board), _) => Ok(Some(Destination { address: board.address, uf2_family: board.uf2_family })),
+        (_, None, address) => Ok(address.map(|address| Destination { address, uf2_family: None })),
+    }
 }
 
 fn print_needs(out: &mut dyn Write, flash: u64, ram: u64, board: Option<&Board>) -> anyhow::Result<()> {
@@ -130,30 +185,116 @@ fn print_needs(out: &mut dyn Write, flash: u64, ram: u64, board: Option<&Board>)
     Ok(())
 }
 
-fn integer<W: IntegerWeight>(
-    parameters: &Parameters,
-    rows: &BitMatrix,
-) -> anyhow::Result<(Vec<u8>, Scale, Option<Agreement>)> {
-    let quantised = Quantised::<W>::new(parameters)?;
-    let model = quantised.dbm()?;
-    let agreement = Agreement::measure(&parameters.dbm()?, &model, rows, 0)?;
-    Ok((encode(&model, quantised.geometry())?, model.scale(), Some(agreement)))
+/// What is exported, and what it is compared on.
+struct Subject<'c> {
+    parameters: &'c Parameters,
+    rows: BitMatrix,
+    source: String,
+    calibration: Option<BitMatrix>,
+    /// Pictures with their left half hidden, if the rows are pictures.
+    puzzle: Option<Puzzle>,
 }
 
-fn encode<W: Weight>(model: &DenseDbm<'_, W>, geometry: Geometry) -> anyhow::Result<Vec<u8>> {
-    Ok(image::encode(model, geometry)?)
+/// How integers compare with the floats.
+struct Compared {
+    agreement: Agreement,
+    /// Share of the hidden pixels that it restores.
+    restored: Option<f64>,
 }
 
-/// Rows of visible bits to compare on, and what they are.
-fn data(args: &Args, checkpoint: &Checkpoint) -> anyhow::Result<(BitMatrix, String)> {
+struct Found {
+    float_restored: Option<f64>,
+    /// Without calibration, if there was one.
+    before: Option<Compared>,
+    after: Compared,
+}
+
+impl<'c> Subject<'c> {
+    fn new(args: &Args, checkpoint: &'c Checkpoint) -> anyhow::Result<Self> {
+        let parameters = &checkpoint.parameters;
+        let calibration = args.calibrate.as_ref().map(|name| bits(args, name, Split::Train, parameters)).transpose()?;
+        let (rows, source, real) = data(args, checkpoint)?;
+        let geometry = parameters.geometry();
+        let puzzle = (real && geometry.units() > 0)
+            .then(|| Puzzle::new(&Mask::HalfLeft, geometry, rows.subset(0..RESTORED), 0))
+            .transpose()?;
+        Ok(Self { parameters, rows, source, calibration, puzzle })
+    }
+
+    fn integer<W: IntegerWeight>(&self) -> anyhow::Result<(Vec<u8>, Scale, Option<Found>)> {
+        let float = self.parameters.dbm()?;
+        let plain = Quantised::<W>::new(self.parameters)?;
+        let (before, quantised) = match &self.calibration {
+            None => (None, plain),
+            Some(rows) => (Some(self.compare(&float, &plain)?), Quantised::calibrated(self.parameters, rows)?),
+        };
+        let float_restored = self.restored(&float)?;
+        let found = Found { float_restored, before, after: self.compare(&float, &quantised)? };
+        Ok((quantised.image()?, quantised.tensors().scale, Some(found)))
+    }
+
+    fn compare<W: IntegerWeight>(
+        &self,
+        float: &DenseDbm<'_, f32>,
+        quantised: &Quantised<W>,
+    ) -> anyhow::Result<Compared> {
+        let model = quantised.dbm()?;
+        let agreement = Agreement::measure(float, &model, &self.rows, 0)?;
+        Ok(Compared { agreement, restored: self.restored(&model)? })
+    }
+
+    fn restored<W: TileWeight>(&self, model: &DenseDbm<'_, W>) -> anyhow::Result<Option<f64>> {
+        let share = |puzzle: &Puzzle| Ok(puzzle.share(&puzzle.modes(model, 0)?).all);
+        self.puzzle.as_ref().map(share).transpose()
+    }
+}
+
+impl Found {
+    fn restored(&self) -> Option<serde_json::Value> {
+        let before = self.before.as_ref().and_then(|before| before.restored);
+        self.float_restored
+            .map(|float| json!({"float": float, "integers": self.after.restored, "uncalibrated": before}))
+    }
+
+    fn print(&self, out: &mut dyn Write, source: &str) -> anyhow::Result<()> {
+        let a = &self.after.agreement;
+        writeln!(out, "rounding, on {} vectors of {source}:", a.vectors)?;
+        writeln!(out, "  fields    differ by {:.5} (rms), {:.5} at most", a.field_rms, a.field_max)?;
+        writeln!(out, "  energies  differ by {:.4} (rms), of {:.1}", a.energy_rms, a.energy_scale)?;
+        let line = |a: &Agreement| {
+            format!(
+                "{:.2} % of hidden units; {:.1} % of the modes in all of them; probabilities differ by {:.5}",
+                100.0 * a.mode_units,
+                100.0 * a.modes,
+                a.conditionals
+            )
+        };
+        writeln!(out, "  modes     agree in {}", line(a))?;
+        if let Some(before) = &self.before {
+            writeln!(out, "  without calibration in {}", line(&before.agreement))?;
+        }
+        if let (Some(float), Some(after)) = (self.float_restored, self.after.restored) {
+            write!(out, "half left restored: {:.2} % by the floats, {:.2} %", 100.0 * float, 100.0 * after)?;
+            if let Some(before) = self.before.as_ref().and_then(|before| before.restored) {
+                writeln!(out, " by the integers, {:.2} % by those without calibration", 100.0 * before)?;
+            } else {
+                writeln!(out, " by the integers")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Rows of visible bits to compare on, what they are, and whether they are data.
+fn data(args: &Args, checkpoint: &Checkpoint) -> anyhow::Result<(BitMatrix, String, bool)> {
     let parameters = &checkpoint.parameters;
     if let Some(name) = &args.data {
-        return Ok((test_bits(args, name, parameters)?, name.clone()));
+        return Ok((bits(args, name, Split::Test, parameters)?, name.clone(), true));
     }
     let why = match checkpoint.training.as_ref().and_then(|training| training.config.data_set.as_ref()) {
         None => "the checkpoint names no data set".to_owned(),
-        Some(name) => match test_bits(args, name, parameters) {
-            Ok(bits) => return Ok((bits, name.clone())),
+        Some(name) => match bits(args, name, Split::Test, parameters) {
+            Ok(bits) => return Ok((bits, name.clone(), true)),
             Err(error) => format!("not of {name}: {}", one_line(&error)),
         },
     };
@@ -161,13 +302,13 @@ fn data(args: &Args, checkpoint: &Checkpoint) -> anyhow::Result<(BitMatrix, Stri
     let mut rng = bitboltz_core::rng::stream(0, 0);
     let random = (0..COMPARED)
         .map(|_| (0..visible).map(|_| bitboltz_core::rng::Rng::next_u32(&mut rng) >> 31 == 1).collect::<Vec<bool>>());
-    Ok((BitMatrix::from_rows(visible, random)?, format!("uniform random bits ({why})")))
+    Ok((BitMatrix::from_rows(visible, random)?, format!("uniform random bits ({why})"), false))
 }
 
-/// The first test images of a data set as rows of visible bits.
-fn test_bits(args: &Args, name: &str, parameters: &Parameters) -> anyhow::Result<BitMatrix> {
+/// The first images of a split of a data set as rows of visible bits.
+fn bits(args: &Args, name: &str, split: Split, parameters: &Parameters) -> anyhow::Result<BitMatrix> {
     let geometry = parameters.geometry();
-    let images = dataset::load(name, Split::Test)?.subset(0..COMPARED);
+    let images = dataset::load(name, split)?.subset(0..COMPARED);
     let pictures = pictures::encode(&args.model.display(), geometry, name, &images, args.threshold)?;
     let labels = label_units(parameters.shape().width(0), geometry);
     Ok(if labels.is_empty() { pictures } else { with_labels(&pictures, &images, labels.len())? })

@@ -147,9 +147,11 @@ struct Settings {
     /// Conditional means instead of bits in the odd layers' statistics [default: true].
     #[arg(long, value_name = "BOOL", conflicts_with = "resume")]
     marginalise: Option<bool>,
-    /// What the chains run on: the float weights, or 16- or 8-bit integers rounded from them at each update, which is
-    /// quicker. The float weights learn [default: f32].
-    #[arg(long, value_name = "TYPE", conflicts_with = "resume", value_parser = chain_weights)]
+    /// What the chains run on: the float weights, or 16-, 8- or 4-bit integers (i16, i8, i4) rounded from them at each
+    /// update, which is quicker. The float weights learn, by the gradient of the model in integers; export --weights with
+    /// the same type and without --calibrate writes the integers that the chains ran on (with --average those of the
+    /// average) [default: f32].
+    #[arg(long, visible_alias = "quantise-aware", value_name = "TYPE", conflicts_with = "resume", value_parser = chain_weights)]
     chain_weights: Option<WeightKind>,
     /// Initial weights: orthogonal, or normal:STD [default: orthogonal].
     #[arg(long, conflicts_with = "resume", value_parser = init)]
@@ -214,8 +216,8 @@ pub(super) fn positive(text: &str) -> Result<f64, String> {
 }
 
 pub(super) fn chain_weights(text: &str) -> Result<WeightKind, String> {
-    let kinds = [WeightKind::F32, WeightKind::I16, WeightKind::I8];
-    kinds.into_iter().find(|kind| kind.name() == text).ok_or_else(|| "expected f32, i16 or i8".to_owned())
+    let kinds = [WeightKind::F32, WeightKind::I16, WeightKind::I8, WeightKind::I4];
+    kinds.into_iter().find(|kind| kind.name() == text).ok_or_else(|| "expected f32, i16, i8 or i4".to_owned())
 }
 
 fn preset() -> impl TypedValueParser<Value = Preset> {

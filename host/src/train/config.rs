@@ -297,9 +297,9 @@ mod kind_as_text {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<WeightKind, D::Error> {
         let name = String::deserialize(deserializer)?;
-        let kinds = [WeightKind::F32, WeightKind::I16, WeightKind::I8];
+        let kinds = [WeightKind::F32, WeightKind::I16, WeightKind::I8, WeightKind::I4];
         let found = kinds.into_iter().find(|kind| kind.name() == name);
-        found.ok_or_else(|| D::Error::custom(format!("no weights `{name}`: expected f32, i16 or i8")))
+        found.ok_or_else(|| D::Error::custom(format!("no weights `{name}`: expected f32, i16, i8 or i4")))
     }
 }
 
@@ -335,6 +335,7 @@ mod tests {
                 budget: Budget { steps: Some(12), minutes: None },
                 ..TrainConfig::default()
             },
+            TrainConfig { chain_weights: WeightKind::I4, ..TrainConfig::default() },
             TrainConfig { chain_weights: WeightKind::I16, average: Some(0.125), ..TrainConfig::default() },
         ] {
             let text = serde_json::to_string(&config).unwrap();

@@ -1,7 +1,7 @@
 //! The weights of a run, which learn, and the chains that read them: as they are, or integers rounded from them at each
 //! update.
 //!
-//! With integers the gradient is that of the model that will be deployed, taken at the float weights, which learn (the
+//! With integers (those that an export of the weights has, by [`quantise`](crate::quantise)) the gradient is that of the model that will be deployed, taken at the float weights, which learn (the
 //! straight-through estimate); and the chains are quicker, since a row of weights is a half or a quarter as long.
 //!
 //! Weights live in tiles alone. With floats the chains' own two orientations are the weights; with integers the floats
@@ -9,7 +9,10 @@
 
 mod scaled;
 
-use bitboltz_core::{fixed::Scale, weights::WeightKind};
+use bitboltz_core::{
+    fixed::Scale,
+    weights::{I4, WeightKind},
+};
 
 use self::scaled::Scaled;
 use super::{
@@ -25,7 +28,7 @@ use crate::{
     bits::BitMatrix,
     estimator::{Estimator, Phase},
     parameters::Parameters,
-    quantise::{IntegerWeight, QuantiseError, Rounding},
+    quantise::{IntegerWeight, Magnitudes, PART, QuantiseError, Rounding},
 };
 
 /// Weights and buffers of one weight type.
@@ -44,12 +47,12 @@ impl<W: TileWeight> Runner<W> {
 
 /// Float weights that learn, and integers of them for the chains.
 #[derive(Debug)]
-pub struct Rounded<W: TileWeight> {
+pub struct Rounded<W: IntegerWeight> {
     /// Even-major.
     floats: Vec<Tiles<f32>>,
     /// The largest magnitude in each.
     largest: Vec<f32>,
-    runner: Runner<W>,
+    runner: Runner<W::Held>,
     /// The floats as mean fields read them, if there are any.
     for_means: Option<ChainWeights<f32>>,
 }
@@ -62,12 +65,15 @@ impl<W: IntegerWeight> Rounded<W> {
 
     fn round(&mut self, biases: &[Vec<f32>]) -> Result<(), QuantiseError> {
         let weights = &mut self.runner.weights;
-        let rounding = Rounding::new::<W>(&self.largest, biases, |rounding| {
+        let floats = self.largest.iter().zip(&self.floats);
+        let magnitudes: Vec<Magnitudes> =
+            floats.map(|(&largest, floats)| Magnitudes::new::<W>(largest, floats.parts(PART))).collect();
+        let rounding = Rounding::new::<W>(&magnitudes, biases, |rounding| {
             weights.set_rounding(&rounding.shifts, &rounding.biases, rounding.scale);
             weights.dbm().map(|_| ())
         })?;
         for (l, ((same, transposed), floats)) in weights.even_odd_mut().zip(&self.floats).enumerate() {
-            map_both(floats, same, transposed, rounding.weight(l));
+            map_both(floats, same, transposed, rounding.weight::<W>(l));
         }
         Ok(())
     }
@@ -92,6 +98,8 @@ pub enum Engine {
     I16(Rounded<i16>),
     /// On 8-bit integers.
     I8(Rounded<i8>),
+    /// On 4-bit integers, each in a byte.
+    I4(Rounded<I4>),
     /// On multiples of the float weights.
     Scaled(Scaled),
 }
@@ -108,7 +116,7 @@ impl Engine {
             }
             WeightKind::I16 => Self::I16(Rounded::new(parameters)),
             WeightKind::I8 => Self::I8(Rounded::new(parameters)),
-            WeightKind::I4 => unreachable!("no command offers chains on nibbles"),
+            WeightKind::I4 => Self::I4(Rounded::new(parameters)),
         }
     }
 
@@ -132,6 +140,7 @@ impl Engine {
             }
             Self::I16(rounded) => rounded.round(biases),
             Self::I8(rounded) => rounded.round(biases),
+            Self::I4(rounded) => rounded.round(biases),
             Self::Scaled(scaled) => {
                 scaled.refresh(biases);
                 Ok(())
@@ -153,6 +162,7 @@ impl Engine {
                 Self::F32(runner) => &runner.weights,
                 Self::I16(rounded) => rounded.for_means(biases),
                 Self::I8(rounded) => rounded.for_means(biases),
+                Self::I4(rounded) => rounded.for_means(biases),
                 Self::Scaled(scaled) => &scaled.runner.weights,
             };
             return mean_field::run(weights, plan, data, moments);
@@ -161,6 +171,7 @@ impl Engine {
             Self::F32(runner) => runner.phase.run(&runner.weights, plan, data, chains, moments),
             Self::I16(Rounded { runner, .. }) => runner.phase.run(&runner.weights, plan, data, chains, moments),
             Self::I8(Rounded { runner, .. }) => runner.phase.run(&runner.weights, plan, data, chains, moments),
+            Self::I4(Rounded { runner, .. }) => runner.phase.run(&runner.weights, plan, data, chains, moments),
             Self::Scaled(Scaled { runner, .. }) => runner.phase.run(&runner.weights, plan, data, chains, moments),
         }
     }
@@ -180,6 +191,7 @@ impl Engine {
             // What the next rounding scales by.
             Self::I16(rounded) => rounded.largest = largest,
             Self::I8(rounded) => rounded.largest = largest,
+            Self::I4(rounded) => rounded.largest = largest,
         }
         finite && biases.iter().flatten().all(|b| b.is_finite())
     }
@@ -194,6 +206,7 @@ impl Engine {
             }
             Self::I16(rounded) => rounded.floats.iter_mut().map(alone).collect(),
             Self::I8(rounded) => rounded.floats.iter_mut().map(alone).collect(),
+            Self::I4(rounded) => rounded.floats.iter_mut().map(alone).collect(),
             Self::Scaled(scaled) => vec![alone(&mut scaled.floats)],
         }
     }
@@ -207,6 +220,7 @@ impl Engine {
             }
             Self::I16(rounded) => rounded.floats.iter().collect(),
             Self::I8(rounded) => rounded.floats.iter().collect(),
+            Self::I4(rounded) => rounded.floats.iter().collect(),
             Self::Scaled(scaled) => vec![&scaled.floats],
         }
     }
@@ -214,5 +228,13 @@ impl Engine {
     /// The float weights in the core's layout.
     pub fn matrices(&self) -> Vec<Vec<f32>> {
         even_major::matrices(self.even_major().into_iter())
+    }
+}
+
+#[cfg(test)]
+impl<W: IntegerWeight> Rounded<W> {
+    /// What the chains read.
+    pub fn chain_weights(&self) -> &ChainWeights<W::Held> {
+        &self.runner.weights
     }
 }

@@ -545,3 +545,6 @@ fn initial_parameters(
     }
     Ok(parameters)
 }
+
+#[cfg(test)]
+mod tests;

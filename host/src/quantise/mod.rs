@@ -1,47 +1,105 @@
 //! Float parameters to integers.
 //!
-//! Every matrix gets the finest step that holds its largest weight. The model's scale is the finest of these steps, and
-//! the others are rounded up to a power of two times it, so that one integer unit means the same everywhere and a device
-//! only shifts. Biases are integers of 32 bits in units of the scale. Where sums in so fine a unit could overflow 32 bits,
-//! the scale is doubled until they cannot.
+//! Every matrix gets a step, and its integers count steps. The model's scale is at most the finest of these steps, and all
+//! of them are powers of two times it, so that one integer unit means the same everywhere and a device only shifts. Biases
+//! are integers of 32 bits in units of the scale. Where sums in so fine a unit could overflow 32 bits, the scale is doubled
+//! until they cannot.
+//!
+//! | rule | steps | for |
+//! |---|---|---|
+//! | [`Quantised::new`] | from the weights: with 16 and 8 bits the finest that hold the largest weight, with 4 bits those of least squared error, which cut the largest weights off | chains that learn, and the export of what they learnt: the same parameters always give the same integers |
+//! | [`Quantised::calibrated`] | those with which units behave most alike on data; the biases make good what the fields are off by in the mean | the export of what was learnt with other weights |
+
+mod calibrate;
+mod steps;
 
 use bitboltz_core::{
     connection::MAX_SHIFT,
     fixed::Scale,
     image::Geometry,
     model::{DenseDbm, ModelError},
+    weights::{I4, WeightKind},
 };
 use rayon::prelude::*;
 use thiserror::Error;
 
+use self::steps::Steps;
+pub use self::{calibrate::CalibrateError, steps::Magnitudes};
 use crate::{
     batch::{TileWeight, kernels::Lane},
+    image::{TooLarge, encode},
     parameters::Parameters,
     tensors::Tensors,
 };
 
-/// An integer weight type.
-pub trait IntegerWeight: TileWeight<Field = i32> + Lane {
+/// A type of integer weights.
+pub trait IntegerWeight: Send + Sync + 'static {
+    /// What holds one in chains.
+    type Held: TileWeight<Field = i32> + Lane;
+    /// The type's number in an image.
+    const KIND: WeightKind;
     /// Largest weight: the range is symmetric, so that a matrix and its negative round alike.
     const MAX: f32;
+    /// Whether so few integers are better used with the largest weights cut off.
+    const CLIPS: bool;
 
     /// A number already rounded and within ±[`MAX`](Self::MAX).
-    fn from_rounded(rounded: f32) -> Self;
+    fn from_rounded(rounded: f32) -> Self::Held;
+
+    /// The image of integers of this type.
+    ///
+    /// # Errors
+    /// [`TooLarge`].
+    ///
+    /// # Panics
+    /// If they are no model, or beyond the type's range.
+    fn image(tensors: &Tensors<Self::Held>) -> Result<Vec<u8>, TooLarge>;
 }
 
 impl IntegerWeight for i8 {
+    type Held = Self;
+    const KIND: WeightKind = WeightKind::I8;
     const MAX: f32 = 127.0;
+    const CLIPS: bool = false;
 
     fn from_rounded(rounded: f32) -> Self {
         (rounded + WHOLE).to_bits() as Self
     }
+
+    fn image(tensors: &Tensors<Self>) -> Result<Vec<u8>, TooLarge> {
+        encode(&tensors.dbm().expect("integers that are a model"), tensors.geometry)
+    }
 }
 
 impl IntegerWeight for i16 {
+    type Held = Self;
+    const KIND: WeightKind = WeightKind::I16;
     const MAX: f32 = 32_767.0;
+    const CLIPS: bool = false;
 
     fn from_rounded(rounded: f32) -> Self {
         (rounded + WHOLE).to_bits() as Self
+    }
+
+    fn image(tensors: &Tensors<Self>) -> Result<Vec<u8>, TooLarge> {
+        encode(&tensors.dbm().expect("integers that are a model"), tensors.geometry)
+    }
+}
+
+impl IntegerWeight for I4 {
+    /// Chains hold each in a byte; an image packs two.
+    type Held = i8;
+    const KIND: WeightKind = WeightKind::I4;
+    const MAX: f32 = 7.0;
+    const CLIPS: bool = true;
+
+    fn from_rounded(rounded: f32) -> i8 {
+        (rounded + WHOLE).to_bits() as i8
+    }
+
+    fn image(tensors: &Tensors<i8>) -> Result<Vec<u8>, TooLarge> {
+        let nibbles = tensors.to_nibbles().expect("integers within ±7");
+        encode(&nibbles.dbm().expect("a model of bytes is one of nibbles"), tensors.geometry)
     }
 }
 
@@ -65,7 +123,7 @@ pub enum QuantiseError {
 
 /// A model in integers, owned.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Quantised<W: TileWeight>(Tensors<W>);
+pub struct Quantised<W: IntegerWeight>(Tensors<W::Held>);
 
 /// What integers are made of floats by: everything but the weights.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,24 +137,29 @@ pub struct Rounding {
 }
 
 impl Rounding {
-    /// The finest one whose integers `fits` takes for a model, which only bounds on their sums can speak against; from the
-    /// largest magnitude in each matrix, and the biases.
+    /// From the magnitudes in each matrix, and the biases: of the steps that the type's rule gives, in the finest unit whose
+    /// integers `fits` takes for a model, which only bounds on their sums can speak against.
     ///
     /// # Errors
     /// Weights too large for the type, or integers whose sums could overflow 32 bits whatever the scale.
     pub fn new<W: IntegerWeight>(
-        largest: &[f32],
+        matrices: &[Magnitudes],
+        biases: &[Vec<f32>],
+        fits: impl FnMut(&Self) -> Result<(), ModelError>,
+    ) -> Result<Self, QuantiseError> {
+        Self::of_steps::<W>(&Steps::new::<W>(matrices), biases, fits)
+    }
+
+    fn of_steps<W: IntegerWeight>(
+        Steps { steps, unit }: &Steps,
         biases: &[Vec<f32>],
         mut fits: impl FnMut(&Self) -> Result<(), ModelError>,
     ) -> Result<Self, QuantiseError> {
-        let steps: Vec<f32> = largest.iter().map(|largest| largest / W::MAX).collect();
         let coarsest = steps.iter().copied().fold(0.0, f32::max);
-        // A matrix of tiny weights must not push the shifts of the others beyond what is useful.
-        let finest = steps.iter().copied().fold(f32::INFINITY, f32::min).max(coarsest / 128.0);
-        let mut unit = finest.max(f32::from_bits(SMALLEST_SCALE));
+        let mut unit = unit.max(f32::from_bits(SMALLEST_SCALE));
         let mut refused = None;
         while let Some(scale) = Scale::from_bits(unit.to_bits()) {
-            let rounding = Self::with_scale(&steps, biases, scale);
+            let rounding = Self::with_scale(steps, biases, scale);
             match fits(&rounding) {
                 Ok(()) => return Ok(rounding),
                 // The bound counts units: twice the unit is half the bound.
@@ -120,21 +183,30 @@ impl Rounding {
     }
 
     /// The nearest integer of a weight of matrix `l`.
-    pub fn weight<W: IntegerWeight>(&self, l: usize) -> impl Fn(f32) -> W + Copy + Send + Sync + use<W> {
+    pub fn weight<W: IntegerWeight>(&self, l: usize) -> impl Fn(f32) -> W::Held + Copy + Send + Sync + use<W> {
         let step = self.scale.to_f32() * (1u32 << self.shifts[l]) as f32;
         move |w| W::from_rounded(rounded(w / step, W::MAX))
     }
 }
 
 impl<W: IntegerWeight> Quantised<W> {
-    /// Rounds to the nearest integers.
+    /// Rounds to the nearest integers, by the type's rule for steps.
     ///
     /// # Errors
     /// Weights too large for the type, or integers whose sums could overflow 32 bits whatever the scale.
     pub fn new(parameters: &Parameters) -> Result<Self, QuantiseError> {
-        let largest: Vec<f32> = parameters.weights().iter().map(|matrix| largest(matrix)).collect();
+        let magnitudes: Vec<Magnitudes> = parameters
+            .weights()
+            .iter()
+            .map(|matrix| Magnitudes::new::<W>(largest(matrix), matrix.par_chunks(PART)))
+            .collect();
+        Self::of_steps(parameters, &Steps::new::<W>(&magnitudes), parameters.biases())
+    }
+
+    /// The nearest integers with these steps, and with these biases in place of the parameters' own.
+    fn of_steps(parameters: &Parameters, steps: &Steps, new_biases: &[Vec<f32>]) -> Result<Self, QuantiseError> {
         let zeros = parameters.weights().iter().map(|matrix| vec![W::from_rounded(0.0); matrix.len()]).collect();
-        let shifts = vec![0; largest.len()];
+        let shifts = vec![0; parameters.weights().len()];
         let biases = parameters.biases().iter().map(|bias| vec![0; bias.len()]).collect();
         let mut tensors = Tensors::new(zeros, shifts, biases, Scale::ONE, parameters.geometry())?;
         let fits = |rounding: &Rounding| {
@@ -143,21 +215,29 @@ impl<W: IntegerWeight> Quantised<W> {
             tensors.scale = rounding.scale;
             tensors.dbm().map(|_| ())
         };
-        let rounding = Rounding::new::<W>(&largest, parameters.biases(), fits)?;
+        let rounding = Rounding::of_steps::<W>(steps, new_biases, fits)?;
         for (l, (integers, floats)) in tensors.weights.iter_mut().zip(parameters.weights()).enumerate() {
-            let weight = rounding.weight(l);
-            let pairs = integers.par_iter_mut().zip(floats).with_min_len(1 << 14);
+            let weight = rounding.weight::<W>(l);
+            let pairs = integers.par_iter_mut().zip(floats).with_min_len(PART);
             pairs.for_each(|(integer, &float)| *integer = weight(float));
         }
         Ok(Self(tensors))
     }
 
-    /// The core's model over these integers.
+    /// The core's model over these integers, each in what holds it in chains.
     ///
     /// # Errors
     /// Sums that could overflow 32 bits; never, once [`new`](Self::new) has succeeded.
-    pub fn dbm(&self) -> Result<DenseDbm<'_, W>, ModelError> {
+    pub fn dbm(&self) -> Result<DenseDbm<'_, W::Held>, ModelError> {
         self.0.dbm()
+    }
+
+    /// The model's image.
+    ///
+    /// # Errors
+    /// [`TooLarge`].
+    pub fn image(&self) -> Result<Vec<u8>, TooLarge> {
+        W::image(&self.0)
     }
 
     /// How the visible units make up a picture.
@@ -166,7 +246,7 @@ impl<W: IntegerWeight> Quantised<W> {
     }
 
     /// The integers.
-    pub fn tensors(&self) -> &Tensors<W> {
+    pub fn tensors(&self) -> &Tensors<W::Held> {
         &self.0
     }
 }
@@ -178,6 +258,9 @@ fn shift(step: f32, unit: f32) -> u32 {
 
 /// Bits of 2⁻²⁴, the smallest scale of an image.
 const SMALLEST_SCALE: u32 = 0x3380_0000;
+
+/// Weights that one task rounds or counts.
+pub(crate) const PART: usize = 1 << 14;
 
 /// The largest magnitude.
 pub(crate) fn largest(matrix: &[f32]) -> f32 {
