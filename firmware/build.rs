@@ -13,6 +13,10 @@ fn main() {
     let board = env::var("BITBOLTZ_BOARD").unwrap_or_else(|_| DEFAULT_BOARD.into());
     let memory = PathBuf::from("boards").join(&board).join("memory.x");
     println!("cargo::rerun-if-changed={}", memory.display());
+    println!("cargo::rustc-check-cfg=cfg(weights_ram)");
+    if fs::read_to_string(&memory).is_ok_and(|script| script.lines().any(|line| line.trim() == "__weights_ram = 1;")) {
+        println!("cargo::rustc-cfg=weights_ram");
+    }
 
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     fs::copy(&memory, out.join("memory.x"))

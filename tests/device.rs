@@ -8,10 +8,15 @@ use std::{
 };
 
 use bitboltz::npy;
-use bitboltz_core::rng::{Rng as _, stream};
+use bitboltz_core::{
+    rng::{Rng as _, stream},
+    weights::WeightKind,
+};
 use bitboltz_tests::{
     command::{self, line},
     firmware,
+    images::{self, Encoded as _},
+    models::machine,
 };
 use xtask::qemu::Serial;
 
@@ -84,4 +89,54 @@ fn a_device_answers_as_the_native_commands_do() {
     let picture = device("inpaint digits --mask half-left -n 2 -o device.png");
     picture.ok();
     assert!(folder.path().join("device.png").is_file());
+}
+
+/// Waits until QEMU listens and the device says what is expected of it.
+fn reached(device: impl Fn(&str) -> command::Outcome, word: &str) {
+    let start = Instant::now();
+    loop {
+        let outcome = device("info");
+        if outcome.stderr.contains(word) {
+            return;
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "{}", outcome.stderr);
+    }
+}
+
+#[test]
+fn a_device_without_an_image_is_sent_one_and_another_and_answers_from_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = format!("127.0.0.1:{}", free_port());
+    let serve = firmware::run("serve").timeout(None).serial(Serial::Listen(address.clone()));
+    let _running = serve.start().unwrap_or_else(|error| panic!("{error:#}"));
+    let device = |arguments: &str| command::line(folder.path(), &format!("device --port tcp:{address} {arguments}"));
+    reached(device, "no model: no image");
+
+    fs::write(folder.path().join("other.bbz"), images::board(WeightKind::I16, 4)).unwrap();
+    fs::copy(MODEL, folder.path().join("digits.bbz")).unwrap();
+    for (at, image) in ["digits.bbz", "other.bbz", "digits.bbz"].into_iter().enumerate() {
+        let crc = line(folder.path(), &format!("inspect {image} --json")).json()["image"]["crc"].clone();
+        let crc = crc.as_str().unwrap();
+        let sent = device(&format!("update {image}"));
+        assert!(sent.ok().contains(&format!("the device answers from CRC {crc}")), "{}", sent.stdout);
+        assert_eq!(device("info --json").json()["crc"], *crc);
+        let (theirs, ours) = (format!("device-{at}.npy"), format!("native-{at}.npy"));
+        device(&format!("sample -n 3 --modes --npy {theirs}")).ok();
+        line(folder.path(), &format!("sample {image} -n 3 --modes --npy {ours}")).ok();
+        let read = |name: &str| fs::read(folder.path().join(name)).unwrap();
+        assert!(read(&theirs) == read(&ours), "{image}");
+    }
+
+    // What is no image is not sent at all.
+    let mut damaged = fs::read(MODEL).unwrap();
+    damaged[1000] ^= 1;
+    fs::write(folder.path().join("damaged.bbz"), damaged).unwrap();
+    device("update damaged.bbz").fails(&["damaged.bbz", "image damaged"]);
+    device("update absent.bbz").fails(&["absent.bbz"]);
+    // What does not fit is refused by the device.
+    let wide = machine::<i8>(&[4000, 600], 1.0, 1).image();
+    assert!(wide.len() > 2 << 20);
+    fs::write(folder.path().join("wide.bbz"), wide).unwrap();
+    device("update wide.bbz").fails(&["longer than 2097152 bytes"]);
+    device("info").ok();
 }

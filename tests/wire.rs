@@ -6,17 +6,18 @@ use bitboltz_core::{
     model::{ModelError, Tensor},
     session::{
         frame::{self, frame_bytes},
-        message::{Answer, Call, Failure, Info, PROTOCOL, Refusal, Request, Response, message_bytes},
+        message::{
+            Answer, Call, Failure, Info, PROTOCOL, Refusal, Request, Response, UpdateError, message_bytes,
+            request_bytes,
+        },
     },
     shape::{Shape, ShapeError},
     weights::{AnyEnergy, WeightKind},
 };
-use bitboltz_tests::wire::{frame as request_frame, message};
+use bitboltz_tests::wire::{self, frame as request_frame, message};
 
 fn encoded(answer: &Answer<'_>) -> Vec<u8> {
-    let (mut scratch, mut bytes) = (vec![0; 1 << 18], vec![0; 1 << 19]);
-    let length = frame::encode(answer, &mut scratch, &mut bytes).unwrap();
-    message(&bytes[..length])
+    message(&wire::encoded(answer))
 }
 
 #[test]
@@ -41,6 +42,9 @@ fn exact_bytes_of_requests() {
             &[9, 3, 1, 2, 3, 4, 5, 4, 5, 0, 0, 0, 4, 4, 0, 0, 1],
         ),
         (Request::Energy { state: known }, &[9, 4, 4, 5, 0, 0, 0]),
+        (Request::Update { length: 300, crc: 2 }, &[9, 5, 0xAC, 2, 2]),
+        (Request::Chunk { offset: 128, bytes: &[7, 0, 9] }, &[9, 6, 0x80, 1, 3, 7, 0, 9]),
+        (Request::Commit, &[9, 7]),
     ];
     for (request, bytes) in calls {
         assert_eq!(message(&request_frame(9, request)), bytes, "{request:?}");
@@ -49,7 +53,7 @@ fn exact_bytes_of_requests() {
         assert_eq!(frame::decode::<Call<'_>>(&[bytes, &[0]].concat()), None);
         assert_eq!(frame::decode::<Call<'_>>(&bytes[..bytes.len() - 1]), None);
     }
-    assert_eq!(frame::decode::<Call<'_>>(&[9, 5]), None);
+    assert_eq!(frame::decode::<Call<'_>>(&[9, 8]), None);
 }
 
 #[test]
@@ -64,6 +68,7 @@ fn exact_bytes_of_answers() {
         ram: 200,
     };
     let state = Response::State { energy: AnyEnergy::Units(-3), sweeps: 2, hash: 1, visible: &[7, 0, 0, 0] };
+    let update = |error| Response::Failure(Failure::Update(error));
     let answers = [
         (
             Response::Info(info),
@@ -80,6 +85,15 @@ fn exact_bytes_of_answers() {
         (Response::Failure(Failure::Length { expected: 8, found: 7 }), &[4, 3, 8, 7]),
         (Response::Failure(Failure::SearchCap { cap: 9 }), &[4, 4, 9]),
         (Response::Failure(Failure::NoModel(Refusal::Room { needed: 2, found: 1 })), &[4, 5, 1, 2, 1]),
+        (update(UpdateError::NotWritable), &[4, 6, 0]),
+        (update(UpdateError::TooLong { room: 3 }), &[4, 6, 1, 3]),
+        (update(UpdateError::NotBegun), &[4, 6, 2]),
+        (update(UpdateError::Incomplete { expected: 200, found: 4 }), &[4, 6, 3, 0xC8, 1, 4]),
+        (update(UpdateError::Refused(Refusal::Image(ImageError::Misaligned))), &[4, 6, 4, 0, 1]),
+        (update(UpdateError::Store { offset: 4 }), &[4, 6, 5, 4]),
+        (Response::Ready { chunk: 224, offset: 0 }, &[5, 0xE0, 1, 0]),
+        (Response::Stored { offset: 224 }, &[6, 0xE0, 1]),
+        (Response::Committed, &[7]),
     ];
     for (response, bytes) in answers {
         let answer = Answer { seq: 6, response };
@@ -142,8 +156,8 @@ fn the_longest_messages_fit_what_message_bytes_promises() {
             Request::Energy { state: &ones },
         ] {
             let frame = request_frame(MAX, request);
-            assert!(message(&frame).len() <= limit, "{widths:?} {request:?}");
-            assert!(frame.len() <= frame_bytes(limit));
+            assert!(message(&frame).len() <= request_bytes(&shape), "{widths:?} {request:?}");
+            assert!(frame.len() <= frame_bytes(request_bytes(&shape)));
         }
         let geometry = Geometry { width: u16::MAX, height: u16::MAX, channels: u8::MAX, bits: u8::MAX };
         let kind = WeightKind::I16;
@@ -169,6 +183,11 @@ fn failures_are_readable() {
         (Failure::SearchCap { cap: 9 }, "no local mode after 9 sweeps"),
         (room, "no model: the model needs 4096 bytes of RAM, there are 256"),
         (Failure::NoModel(Refusal::Image(ImageError::Erased)), "no model: no image: the flash is erased"),
+        (Failure::Update(UpdateError::NotBegun), "no new weights: no update was begun"),
+        (
+            Failure::Update(UpdateError::Incomplete { expected: 9, found: 4 }),
+            "no new weights: the update is not at its end: expected 9 bytes, 4 written so far",
+        ),
     ];
     for (failure, text) in texts {
         assert_eq!(failure.to_string(), text);

@@ -19,10 +19,12 @@ mod mmio;
 pub mod model;
 pub mod picture;
 mod serve;
+mod store;
 mod uart;
 
 pub use cortex_m_rt::entry;
 pub use exit::exit;
 pub use mmio::{arena, weights};
 pub use serve::serve;
+pub use store::store;
 pub use uart::Uart;

@@ -20,15 +20,52 @@ unsafe extern "C" {
     static __uart_base: u8;
 }
 
-/// The board's weights region, whole: the image starts at its first byte and may be shorter.
+/// Whether the weights region was handed out to be written, and so is nobody else's.
+#[cfg(weights_ram)]
+static WRITABLE: AtomicBool = AtomicBool::new(false);
+/// Whether it was handed out to be read.
+#[cfg(weights_ram)]
+static READ: AtomicBool = AtomicBool::new(false);
+
+/// The board's weights region, whole, to be written, where it is RAM.
+///
+/// Handed out once, and only if [`weights`] was not called before; else it is empty.
+#[cfg(weights_ram)]
+#[must_use]
+pub(crate) fn weights_mut() -> &'static mut [u32] {
+    // Load and store, no swap: a Cortex-M0 has none. No interrupt handler calls this.
+    let given = WRITABLE.load(Ordering::Relaxed) || READ.load(Ordering::Relaxed);
+    WRITABLE.store(true, Ordering::Relaxed);
+    if given {
+        return &mut [];
+    }
+    let start = addr_of!(__weights_start) as usize;
+    let words = (addr_of!(__weights_end) as usize - start) / size_of::<u32>();
+    let start = with_exposed_provenance_mut::<u32>(start);
+    // SAFETY: memory.x reserves `start .. start + words` in RAM, 4-byte aligned and outside of all other regions, so that the
+    // linker places nothing there. The two flags let no second reference to it be made, here or in `weights`. Any bits are a
+    // u32, and the emulator has loaded or zeroed them all. `words` is below isize::MAX / 4.
+    unsafe { core::slice::from_raw_parts_mut(start, words) }
+}
+
+/// The board's weights region, whole: the image starts at its first byte and may be shorter. Empty, if it was handed out to be
+/// written.
 #[must_use]
 pub fn weights() -> &'static [u8] {
+    #[cfg(weights_ram)]
+    {
+        READ.store(true, Ordering::Relaxed);
+        if WRITABLE.load(Ordering::Relaxed) {
+            return &[];
+        }
+    }
     let start = addr_of!(__weights_start);
     let length = addr_of!(__weights_end) as usize - start as usize;
     // The address goes through an integer: the region is no object that this program defines.
     let start = with_exposed_provenance::<u8>(start as usize);
     // SAFETY: memory.x reserves `start .. start + length` in readable memory, outside FLASH and RAM, so that the linker
-    // places nothing there. Nothing in this program writes to it, hence it is immutable for `'static`; u8 has no
+    // places nothing there. Nothing in this program writes to it (`weights_mut` gives
+    // nothing from now on), hence it is immutable for `'static`; u8 has no
     // alignment and no invalid values. `length` is below isize::MAX, since the region fits the address space's half.
     unsafe { core::slice::from_raw_parts(start, length) }
 }

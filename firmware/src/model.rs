@@ -1,6 +1,7 @@
 //! From the weights region to a machine that answers, or to the reason why there is none.
 
 use crate::exit::{NO_MODEL, REQUEST, exit};
+use crate::store::GRANULARITY;
 use crate::weights;
 use bitboltz_core::{
     connection::Connection,
@@ -8,7 +9,7 @@ use bitboltz_core::{
     session::{
         Machine, Workspace,
         message::{Failure, Refusal},
-        ram_bytes,
+        ram_bytes, slots,
     },
     weights::AnyEnergy,
 };
@@ -18,7 +19,13 @@ use bitboltz_core::{
 /// # Errors
 /// The core's reason why it is refused. Log it with [`log_refusal`].
 pub fn open() -> Result<Image<'static>, ImageError> {
-    let image = Image::open(weights())?;
+    let image = slots::open(weights(), GRANULARITY)?;
+    log_image(&image);
+    Ok(image)
+}
+
+/// Logs what an image is.
+pub fn log_image(image: &Image<'_>) {
     let shape = image.shape();
     let mut widths = [0; bitboltz_core::shape::MAX_LAYERS];
     for (named, width) in widths.iter_mut().zip(shape.widths()) {
@@ -35,7 +42,6 @@ pub fn open() -> Result<Image<'static>, ImageError> {
         image.crc(),
         ram_bytes(shape)
     );
-    Ok(image)
 }
 
 /// Opens the image, or ends the program with [`NO_MODEL`] and the reason.
@@ -61,7 +67,7 @@ pub fn build<C: Stored<'static>>(image: &Image<'static>, arena: &'static mut [u3
     if size_of_val(arena) < ram_bytes(image.shape()) {
         refuse(&room);
     }
-    let Workspace { machine, receive, .. } = Workspace::carve(image.shape(), arena);
+    let Workspace { machine, receive } = Workspace::carve(image.shape(), arena);
     match Machine::new(image, dbm, machine) {
         Ok(machine) => Model { machine, scratch: receive },
         Err(_) => refuse(&room),

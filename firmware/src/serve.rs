@@ -1,35 +1,43 @@
 //! Requests in, answers out: the core's session over the serial line.
 
-use crate::model::log_refusal;
+use crate::model::{log_image, log_refusal};
 use crate::uart::Uart;
 use bitboltz_core::{
-    image::{Image, ImageError, Stored},
-    session::Session,
-    weights::WeightKind,
-    with_connection,
+    image::Image,
+    session::{Server, message::Refusal, store::Store},
 };
 
-/// Answers requests over the serial line, without end.
+/// Answers requests from the weights region over the serial line, without end, and takes new weights where the region can be
+/// written.
 ///
 /// The greeting is a single zero: the line is open. To the session of the other side it is an empty frame, which counts for
-/// nothing. Without a usable image every request is answered with the reason.
-pub fn serve(image: Result<Image<'static>, ImageError>, arena: &'static mut [u32]) -> ! {
-    // Any type does for a session without a model.
-    let kind = image.as_ref().map_or(WeightKind::I8, Image::kind);
-    with_connection!(kind, C => run(Session::<C<'static>>::new(image, arena)))
-}
-
-fn run<C: Stored<'static>>(mut session: Session<'static, C>) -> ! {
-    if let Some(refusal) = session.refusal() {
-        log_refusal(refusal);
-    }
+/// nothing. Without a usable image every question is answered with the reason.
+pub fn serve(store: impl Store, arena: &'static mut [u32]) -> ! {
+    let mut server = Server::new(store, arena);
+    let mut running = log(server.image());
     let mut uart = Uart::open();
     defmt::info!("listening");
     uart.write(0);
     loop {
         let byte = uart.read();
-        if let Some(frame) = session.receive(byte) {
-            uart.write_all(frame);
+        server.receive(byte, &mut |bytes| uart.write_all(bytes));
+        // Only a frame's end changes anything.
+        if byte == 0 && server.image().map(|image| image.crc()).ok() != running {
+            running = log(server.image());
+        }
+    }
+}
+
+/// Logs what answers, or why nothing does, and returns its CRC.
+fn log(image: Result<Image<'_>, Refusal>) -> Option<u32> {
+    match image {
+        Ok(image) => {
+            log_image(&image);
+            Some(image.crc())
+        }
+        Err(refusal) => {
+            log_refusal(&refusal);
+            None
         }
     }
 }

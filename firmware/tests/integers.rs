@@ -13,8 +13,6 @@ fn main() -> ! {
     let mut uart = Uart::open();
     loop {
         let byte = uart.read();
-        if let Some(frame) = session.receive(byte) {
-            uart.write_all(frame);
-        }
+        session.receive(byte, &mut |bytes| uart.write_all(bytes));
     }
 }

@@ -9,7 +9,14 @@ use bitboltz_core::{
     image::{Image, ImageError},
     rng::stream,
     search::LocalModeSearch,
-    session::{Session, workspace_words},
+    session::{
+        Server, Session,
+        frame::decode,
+        message::{Answer, Request, Response},
+        slots,
+        store::{Granularity, Store as _},
+        workspace_words,
+    },
     state::Clamp,
     transition::Transition as _,
     weights::{I4, Weight, WeightKind},
@@ -17,9 +24,10 @@ use bitboltz_core::{
 };
 
 use crate::{
+    flash::Flash,
     images::{Encoded as _, reseal},
     models::{Rounding, machine},
-    wire::{feed, framed},
+    wire::{feed, frame, framed},
 };
 
 /// Larger models run too long to be fuzzed.
@@ -100,6 +108,7 @@ pub fn session(data: &[u8]) {
         4 => answers::<f32>(F32.image(), room(&F32), data),
         5 => answers::<i8>(I8.image(), usize::from(choice), data),
         6 => answers::<i16>(I8.image(), 64, data),
+        7 if choice >= 128 => updates(data),
         _ => answers::<i8>(Err(ImageError::Erased), usize::from(choice / 8), data),
     }
 }
@@ -118,6 +127,47 @@ fn answers<W: Weight>(image: Result<Image<'_>, ImageError>, words: usize, data: 
         assert!(feed(&mut session, &framed(data)).len() <= 1);
     }
     assert_eq!(feed(&mut session, &sample), before);
+}
+
+/// Messages to a server over flash: each is a length and so many bytes, framed rightly. Whatever they do, one whole image answers
+/// or none, and an update works afterwards.
+fn updates(data: &[u8]) {
+    let image = I8.bytes();
+    let mut flash = Flash::new(1024, Granularity { erase: 256, write: 4 });
+    flash.program(image);
+    let mut arena = vec![0xAAAA_AAAA; 512];
+    let mut server = Server::new(flash, &mut arena);
+    let mut rest = data;
+    while let Some((&length, after)) = rest.split_first() {
+        let (message, after) = after.split_at(after.len().min(length.into()));
+        rest = after;
+        if !is_slow(message) {
+            assert_eq!(feed(&mut server, &framed(message)).len(), 1);
+        }
+        let found = slots::open(server.store().region(), server.store().granularity());
+        // The other way round it need not be: an image without a record is none before it is committed, and one at a start.
+        if let Ok(ours) = server.image() {
+            assert_eq!(found.map(|found| found.crc()), Ok(ours.crc()));
+        }
+    }
+    let crc = I8.image().expect("a good image").crc();
+    let mut ask = |request| feed(&mut server, &frame(1, request)).concat();
+    let begin = ask(Request::Update { length: image.len() as u32, crc });
+    let Some(Answer { response: Response::Ready { offset, .. }, .. }) = decode(&begin) else { panic!("{begin:?}") };
+    let mut offset = offset as usize;
+    while offset < image.len() {
+        let bytes = &image[offset..image.len().min(offset + 64)];
+        let stored = ask(Request::Chunk { offset: offset as u32, bytes });
+        let Some(Answer { response: Response::Stored { offset: next }, .. }) = decode(&stored) else {
+            panic!("{stored:?}")
+        };
+        offset = next as usize;
+    }
+    let committed = ask(Request::Commit);
+    // Chunks of an update that was broken off may have been anything.
+    let sound = matches!(decode(&begin), Some(Answer { response: Response::Ready { offset: 0, .. }, .. }));
+    let done = matches!(decode(&committed), Some(Answer { response: Response::Committed, .. }));
+    assert!(done || !sound, "{committed:?}");
 }
 
 /// Whether a message asks for so much work that an answer would take seconds: counts of its own are 16 bits.

@@ -11,6 +11,7 @@
 
 pub mod command;
 pub mod firmware;
+pub mod flash;
 pub mod fuzz;
 pub mod images;
 pub mod models;

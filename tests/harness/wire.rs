@@ -4,9 +4,10 @@ use bitboltz_core::{
     connection::Connection,
     image::{CRC32, Image, ImageError},
     session::{
-        Session,
-        frame::{encode, frame_bytes},
+        Server, Session,
+        frame::{BLOCK_BYTES, encode, frame_bytes},
         message::{Answer, Call, Request},
+        store::Store,
     },
     weights::WeightKind,
     with_connection,
@@ -20,14 +21,14 @@ use xtask::qemu::{Run, Running, Serial};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The frame of a request.
-///
-/// # Panics
-/// If the request is longer than 64 KiB.
 pub fn frame(seq: u32, request: Request<'_>) -> Vec<u8> {
-    const LONGEST: usize = 1 << 16;
-    let (mut scratch, mut frame) = (vec![0; LONGEST], vec![0; frame_bytes(LONGEST)]);
-    let length = encode(&Call { seq, request }, &mut scratch, &mut frame).expect("a short request");
-    frame.truncate(length);
+    encoded(&Call { seq, request })
+}
+
+/// The frame of an answer, or of anything else that is encoded as one.
+pub fn encoded<T: serde::Serialize>(message: &T) -> Vec<u8> {
+    let mut frame = Vec::new();
+    encode(message, &mut [0; BLOCK_BYTES], &mut |bytes| frame.extend_from_slice(bytes));
     frame
 }
 
@@ -39,7 +40,8 @@ pub fn framed(message: &[u8]) -> Vec<u8> {
     let body = [message, &CRC32.checksum(message).to_le_bytes()].concat();
     let mut frame = vec![0; frame_bytes(message.len())];
     let length = cobs::try_encode(&body, &mut frame).expect("room for stuffing");
-    frame.truncate(length + 1);
+    frame.truncate(length);
+    frame.push(0);
     frame
 }
 
@@ -61,8 +63,36 @@ pub fn message(frame: &[u8]) -> Vec<u8> {
 ///
 /// # Panics
 /// If it sends anything but whole, undamaged frames.
-pub fn feed<C: Connection>(session: &mut Session<'_, C>, bytes: &[u8]) -> Vec<Vec<u8>> {
-    bytes.iter().filter_map(|&byte| session.receive(byte).map(message)).collect()
+pub fn feed(session: &mut impl Receive, bytes: &[u8]) -> Vec<Vec<u8>> {
+    bytes
+        .iter()
+        .filter_map(|&byte| {
+            let frame = session.take(byte);
+            (!frame.is_empty()).then(|| message(&frame))
+        })
+        .collect()
+}
+
+/// A session of either sort.
+pub trait Receive {
+    /// Takes a byte, and returns the frame that it is answered with, or nothing.
+    fn take(&mut self, byte: u8) -> Vec<u8>;
+}
+
+impl<C: Connection> Receive for Session<'_, C> {
+    fn take(&mut self, byte: u8) -> Vec<u8> {
+        let mut frame = Vec::new();
+        self.receive(byte, &mut |bytes| frame.extend_from_slice(bytes));
+        frame
+    }
+}
+
+impl<S: Store> Receive for Server<'_, S> {
+    fn take(&mut self, byte: u8) -> Vec<u8> {
+        let mut frame = Vec::new();
+        self.receive(byte, &mut |bytes| frame.extend_from_slice(bytes));
+        frame
+    }
 }
 
 /// Reads what a frame answers and shows it to `see`.
@@ -79,13 +109,7 @@ pub fn native(image: Result<Image<'_>, ImageError>, arena_bytes: usize, sent: &[
     let kind = image.as_ref().map_or(WeightKind::I8, Image::kind);
     with_connection!(kind, C => {
         let mut session = Session::<C<'_>>::new(image, &mut arena);
-        let one = |bytes: &Vec<u8>| {
-            let mut frames = Vec::new();
-            for &byte in bytes {
-                frames.extend(session.receive(byte).unwrap_or_default());
-            }
-            frames
-        };
+        let one = |bytes: &Vec<u8>| bytes.iter().flat_map(|&byte| session.take(byte)).collect();
         sent.iter().map(one).collect()
     })
 }

@@ -3,9 +3,9 @@
 use core::ops::Range;
 
 use super::{
-    message::{Failure, Info, PROTOCOL, Request, Response},
+    message::{Failure, Info, PROTOCOL, Request, Response, UpdateError},
     ram_bytes,
-    workspace::{MachineBuffers, as_fields},
+    workspace::{MachineBuffers, as_fields, scratch_words},
 };
 use crate::{
     bits::word_mask,
@@ -28,9 +28,9 @@ pub struct Machine<'a, C: Connection> {
     model: Dbm<'a, C>,
     info: Info,
     state: State<'a, C::Field>,
-    best: &'a mut [u32],
     mask: &'a mut [u32],
-    on: &'a mut [u16],
+    /// Long enough for either use; see [`MachineBuffers`].
+    scratch: &'a mut [u32],
 }
 
 impl From<SearchCapHit> for Failure {
@@ -59,13 +59,13 @@ impl<'a, C: Connection> Machine<'a, C> {
             crc: image.crc(),
             ram: ram_bytes(&shape) as u32,
         };
-        let MachineBuffers { words, fields, best, mask, on } = buffers;
-        let lengths = [(shape.words(), best.len()), (shape.words(), mask.len()), (shape.width(0), on.len())];
+        let MachineBuffers { words, fields, mask, scratch } = buffers;
+        let lengths = [(shape.words(), mask.len()), (scratch_words(&shape), scratch.len())];
         if let Some(&(needed, found)) = lengths.iter().find(|(needed, found)| needed > found) {
             return Err(BufferTooSmall { needed, found });
         }
         let state = State::new(&shape, words, as_fields(fields))?;
-        Ok(Self { model, info, state, best, mask, on })
+        Ok(Self { model, info, state, mask, scratch })
     }
 
     /// Weights that its requests have [touched](State::weights_touched) so far.
@@ -94,8 +94,8 @@ impl<'a, C: Connection> Machine<'a, C> {
                 let mean = PosteriorMean { restarts, burn_in, samples, ..PosteriorMean::default() };
                 match self.marginals(&mean, known, visible, &mut stream(seed, chain)) {
                     Ok(()) => {
-                        let on = &self.on[..self.model.shape().width(0)];
-                        return Response::Marginals { samples, on: bytemuck::cast_slice(on) };
+                        let on = &bytemuck::cast_slice(self.scratch)[..2 * self.model.shape().width(0)];
+                        return Response::Marginals { samples, on };
                     }
                     Err(failure) => failure,
                 }
@@ -107,6 +107,10 @@ impl<'a, C: Connection> Machine<'a, C> {
                 }
                 Err(failure) => failure,
             },
+            // A machine is one model; what holds it may have a place for another.
+            Request::Update { .. } | Request::Chunk { .. } | Request::Commit => {
+                Failure::Update(UpdateError::NotWritable)
+            }
         };
         Response::Failure(failed)
     }
@@ -124,7 +128,7 @@ impl<'a, C: Connection> Machine<'a, C> {
         rng: &mut XorShiftRng,
     ) -> Result<u32, Failure> {
         self.clamp(known, visible)?;
-        Ok(inpaint.restore(&self.model, &mut self.state, self.best, &Clamp::over(self.mask), rng)?.sweeps)
+        Ok(inpaint.restore(&self.model, &mut self.state, self.scratch, &Clamp::over(self.mask), rng)?.sweeps)
     }
 
     fn marginals(
@@ -135,7 +139,7 @@ impl<'a, C: Connection> Machine<'a, C> {
         rng: &mut XorShiftRng,
     ) -> Result<(), Failure> {
         self.clamp(known, visible)?;
-        let on = &mut self.on[..self.model.shape().width(0)];
+        let on = &mut bytemuck::cast_slice_mut(self.scratch)[..self.model.shape().width(0)];
         Ok(mean.count(&self.model, &mut self.state, &Clamp::over(self.mask), on, rng)?)
     }
 

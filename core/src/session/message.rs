@@ -88,6 +88,22 @@ pub enum Request<'a> {
         /// The state of all layers.
         state: &'a [u8],
     },
+    /// New weights are to come, or to go on: the image of this length and CRC.
+    Update {
+        /// Bytes of the whole image.
+        length: u32,
+        /// CRC-32 of the image: its last four bytes.
+        crc: u32,
+    },
+    /// A part of the new image. One that does not begin where the last one ended changes nothing.
+    Chunk {
+        /// Where in the image.
+        offset: u32,
+        /// The bytes: no more than [`Response::Ready`] allows, and but for the last chunk a multiple of 16.
+        bytes: &'a [u8],
+    },
+    /// Checks the new image, and takes it in place of the old.
+    Commit,
 }
 
 /// What can be answered.
@@ -118,6 +134,20 @@ pub enum Response<'a> {
     Energy(AnyEnergy),
     /// To any request that could not be carried out.
     Failure(Failure),
+    /// To [`Request::Update`].
+    Ready {
+        /// Most bytes of a chunk.
+        chunk: u32,
+        /// Where to go on: 0, unless an update to the same image was begun before.
+        offset: u32,
+    },
+    /// To [`Request::Chunk`].
+    Stored {
+        /// Where to go on: bytes of the new image that were written.
+        offset: u32,
+    },
+    /// To [`Request::Commit`]: requests are answered from the new image from now on.
+    Committed,
 }
 
 /// What a model is, and what it takes.
@@ -167,6 +197,57 @@ pub enum Failure {
     },
     /// There is no model to ask.
     NoModel(Refusal),
+    /// New weights cannot be taken.
+    Update(UpdateError),
+}
+
+/// Why new weights were not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum UpdateError {
+    /// The device's weights are not to be written over the line.
+    NotWritable,
+    /// The image does not fit.
+    TooLong {
+        /// Bytes that do.
+        room: u32,
+    },
+    /// No update was begun since the device started, or since the last one ended.
+    NotBegun,
+    /// The update is not at its end.
+    Incomplete {
+        /// Bytes expected.
+        expected: u32,
+        /// Bytes written so far.
+        found: u32,
+    },
+    /// The new image was refused.
+    Refused(Refusal),
+    /// The memory did not take what was written, or was not erased.
+    Store {
+        /// Where in the weights region.
+        offset: u32,
+    },
+}
+
+impl core::fmt::Display for UpdateError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::NotWritable => f.write_str("this device has no weights that can be written over the line"),
+            Self::TooLong { room } => {
+                write!(f, "the image is longer than {room} bytes, which is all there is room for")
+            }
+            Self::NotBegun => f.write_str("no update was begun"),
+            Self::Incomplete { expected, found } => {
+                write!(f, "the update is not at its end: expected {expected} bytes, {found} written so far")
+            }
+            Self::Refused(refusal) => write!(f, "the new image was refused: {refusal}"),
+            Self::Store { offset } => {
+                write!(f, "the weights memory could not be written at byte {offset}: is it worn out or locked?")
+            }
+        }
+    }
 }
 
 /// Why there is no model.
@@ -203,23 +284,28 @@ impl core::fmt::Display for Failure {
             Self::Length { expected, found } => write!(f, "a state of {expected} bytes was expected, {found} found"),
             Self::SearchCap { cap } => write!(f, "no local mode after {cap} sweeps"),
             Self::NoModel(refusal) => write!(f, "no model: {refusal}"),
+            Self::Update(error) => write!(f, "no new weights: {error}"),
         }
     }
 }
 
 impl core::error::Error for Failure {}
 
+/// Bytes of the longest question to a model of this shape.
+pub const fn request_bytes(shape: &Shape) -> usize {
+    // Sequence number, variant, seed and chain, three counts, two lengths of at most three bytes each.
+    const NUMBERS: usize = 5 + 1 + 2 * 10 + 3 * 3 + 2 * 3;
+    let (known_and_visible, state) = (8 * shape.layer_words(0), 4 * shape.words());
+    NUMBERS + if known_and_visible > state { known_and_visible } else { state }
+}
+
 /// Bytes of the longest message to or from a model of this shape.
 pub const fn message_bytes(shape: &Shape) -> usize {
     // Numbers of at most 10 bytes each, around: known and visible; a whole state; or one u16 for each visible unit.
     const NUMBERS: usize = 80;
-    let (known_and_visible, state, on) = (8 * shape.layer_words(0), 4 * shape.words(), 2 * shape.width(0));
-    let mut longest = known_and_visible;
-    if state > longest {
-        longest = state;
-    }
-    if on > longest {
-        longest = on;
-    }
-    NUMBERS + longest
+    let (request, on) = (request_bytes(shape), 2 * shape.width(0));
+    NUMBERS + if request > on { request } else { on }
 }
+
+/// Bytes of a [`Request::Chunk`] besides those of the image: sequence number, variant, offset, and a length of up to 16,383.
+pub(super) const CHUNK_NUMBERS: usize = 5 + 1 + 5 + 2;

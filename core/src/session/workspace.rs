@@ -1,6 +1,9 @@
 //! The RAM of a session: one arena, cut into the buffers that a shape needs.
 
-use super::{frame::frame_bytes, message::message_bytes};
+use super::{
+    frame::{BLOCK_BYTES, frame_bytes},
+    message::request_bytes,
+};
 use crate::{shape::Shape, weights::Field};
 
 /// The buffers of a session.
@@ -8,10 +11,8 @@ use crate::{shape::Shape, weights::Field};
 pub struct Workspace<'a> {
     /// Those of the machine.
     pub machine: MachineBuffers<'a>,
-    /// The frame being received.
+    /// The frame being received, then block by block the one that answers it.
     pub receive: &'a mut [u8],
-    /// The frame being answered.
-    pub answer: &'a mut [u8],
 }
 
 /// The buffers of a machine.
@@ -21,18 +22,21 @@ pub struct MachineBuffers<'a> {
     pub words: &'a mut [u32],
     /// Fields, as raw words.
     pub fields: &'a mut [u32],
-    /// The best state so far.
-    pub best: &'a mut [u32],
     /// The clamp mask.
     pub mask: &'a mut [u32],
-    /// Counts of the visible units, padded to a word.
-    pub on: &'a mut [u16],
+    /// What one kind of request needs: the best state so far, or counts of the visible units.
+    pub scratch: &'a mut [u32],
 }
 
-/// Words of RAM that a session over a model of this shape uses: state, best state and mask (a bit for each unit),
-/// fields (a word for each unit), counts (two bytes for each visible unit), and a frame in each direction.
+/// Words of RAM that a session over a model of this shape uses: state and mask (a bit for each unit), fields (a word for
+/// each unit), the larger of a best state and of counts (two bytes for each visible unit), and the longest request.
 pub const fn workspace_words(shape: &Shape) -> usize {
-    3 * shape.words() + shape.units() + count_words(shape) + 2 * frame_words(shape)
+    machine_words(shape) + receive_words(shape)
+}
+
+/// Words of a machine's buffers.
+pub(super) const fn machine_words(shape: &Shape) -> usize {
+    2 * shape.words() + shape.units() + scratch_words(shape)
 }
 
 /// [`workspace_words`] in bytes: the exact RAM of a session besides its stack.
@@ -40,18 +44,30 @@ pub const fn ram_bytes(shape: &Shape) -> usize {
     4 * workspace_words(shape)
 }
 
-const fn count_words(shape: &Shape) -> usize {
-    shape.width(0).div_ceil(2)
+/// Words of the scratch buffer of a machine.
+pub(super) const fn scratch_words(shape: &Shape) -> usize {
+    let (best, counts) = (shape.words(), shape.width(0).div_ceil(2));
+    if best > counts { best } else { counts }
 }
 
-const fn frame_words(shape: &Shape) -> usize {
-    frame_bytes(message_bytes(shape)).div_ceil(4)
+/// Words of the buffer that frames are received in, and sent from.
+pub(super) const fn receive_words(shape: &Shape) -> usize {
+    let frame = frame_bytes(request_bytes(shape));
+    (if frame > BLOCK_BYTES { frame } else { BLOCK_BYTES }).div_ceil(4)
 }
 
 impl<'a> Workspace<'a> {
     /// Cuts the buffers off the front of an arena of at least [`workspace_words`] words. From a smaller arena the last
     /// buffers come out empty.
     pub fn carve(shape: &Shape, arena: &'a mut [u32]) -> Self {
+        let (receive, rest) = arena.split_at_mut_checked(receive_words(shape)).unwrap_or_default();
+        Self { receive: bytemuck::cast_slice_mut(receive), machine: MachineBuffers::carve(shape, rest) }
+    }
+}
+
+impl<'a> MachineBuffers<'a> {
+    /// As [`Workspace::carve`] cuts them, from what is left of an arena behind the receive buffer.
+    pub(super) fn carve(shape: &Shape, arena: &'a mut [u32]) -> Self {
         let mut rest = arena;
         let mut take = |words: usize| {
             let (taken, after) = core::mem::take(&mut rest).split_at_mut_checked(words).unwrap_or_default();
@@ -59,15 +75,10 @@ impl<'a> Workspace<'a> {
             taken
         };
         Self {
-            machine: MachineBuffers {
-                words: take(shape.words()),
-                fields: take(shape.units()),
-                best: take(shape.words()),
-                mask: take(shape.words()),
-                on: bytemuck::cast_slice_mut(take(count_words(shape))),
-            },
-            receive: bytemuck::cast_slice_mut(take(frame_words(shape))),
-            answer: bytemuck::cast_slice_mut(take(frame_words(shape))),
+            words: take(shape.words()),
+            fields: take(shape.units()),
+            mask: take(shape.words()),
+            scratch: take(scratch_words(shape)),
         }
     }
 }

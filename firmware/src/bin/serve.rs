@@ -2,9 +2,9 @@
 #![no_main]
 //! Answers requests over the serial line, until the power goes or QEMU is ended.
 
-use bitboltz_firmware::{arena, entry, model, serve};
+use bitboltz_firmware::{arena, entry, serve, store};
 
 #[entry]
 fn main() -> ! {
-    serve(model::open(), arena())
+    serve(store(), arena())
 }

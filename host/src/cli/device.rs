@@ -1,8 +1,12 @@
 //! `bitboltz device`: the same questions, to a board or to QEMU.
 
-use std::{io::Write, time::Duration};
+use std::{
+    io::{IsTerminal as _, Write},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use bitboltz_core::{bits::word_mask, fixed::Scale, session::message::Request};
 use serde_json::json;
 
@@ -10,6 +14,7 @@ use super::{energy, inpaint, print_json, sample};
 use crate::{
     bits::BitMatrix,
     device::{Client, Port},
+    image::AlignedBytes,
 };
 
 /// Ask a device that runs the `serve` program: what its model is, samples, inpainting, energies.
@@ -46,12 +51,21 @@ enum Verb {
     Inpaint(inpaint::Options),
     /// Print the energy of each of many whole states, one a line, as the device computes it.
     Energy(energy::Options),
+    /// Send a new image in place of the device's.
+    ///
+    /// The device checks it before it takes it, and keeps its old one until then where it has room for both. An update that was
+    /// broken off goes on where it was when the same command is given again.
+    Update {
+        /// The image (.bbz).
+        image: PathBuf,
+    },
 }
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     match &args.verb {
         Verb::Sample(options) => options.check(&[])?,
         Verb::Inpaint(options) => options.check(&[])?,
+        Verb::Update { image } => return update(args, image, out),
         Verb::Info { .. } | Verb::Energy(_) => {}
     }
     let mut client = Client::connect(&args.port, args.baud, Duration::from_secs(args.timeout.into()))?;
@@ -74,6 +88,8 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
             writeln!(out, "RAM of the session {} bytes, protocol version {}", info.ram, info.protocol)?;
             Ok(())
         }
+        // Above: it needs no model on the device.
+        Verb::Update { .. } => Ok(()),
         Verb::Energy(options) => {
             let Some(scale) = Scale::from_bits(info.scale) else {
                 bail!("{}: the device states an impossible scale, {:e}", args.port, f32::from_bits(info.scale))
@@ -113,6 +129,69 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
                 Some(_) => inpaint::Answer::Probabilities(probabilities),
             })
         }),
+    }
+}
+
+/// Connections that an update is tried over.
+const CONNECTIONS: u32 = 5;
+
+fn update(args: &Args, path: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
+    let name = || path.display().to_string();
+    let image = AlignedBytes::new(&std::fs::read(path).with_context(name)?);
+    let bytes = image.image().with_context(name)?.bytes();
+    let progress = Progress::new(bytes.len());
+    let mut had = 0;
+    let mut connection = 1;
+    let info = loop {
+        let mut reached = 0;
+        let tried =
+            Client::connect(&args.port, args.baud, Duration::from_secs(args.timeout.into())).and_then(|mut client| {
+                client.update(bytes, |offset| {
+                    reached = offset;
+                    progress.show(offset);
+                })
+            });
+        match tried {
+            Ok(info) => break info,
+            Err(error) if error.is_line() && connection < CONNECTIONS => {
+                // One that came forward counts from the start again.
+                connection = if reached > had { 1 } else { connection + 1 };
+                had = had.max(reached);
+                std::thread::sleep(Duration::from_secs(1));
+            }
+            Err(error) => {
+                return Err(error).with_context(|| {
+                    format!("{reached} of {} bytes are on the device; the same command goes on from there", bytes.len())
+                });
+            }
+        }
+    };
+    progress.end();
+    writeln!(out, "{}: {} bytes sent, the device answers from CRC {:08x}", args.port, bytes.len(), info.crc)?;
+    Ok(())
+}
+
+/// Bytes sent, on standard error where that is a terminal.
+struct Progress {
+    length: usize,
+    shown: bool,
+}
+
+impl Progress {
+    fn new(length: usize) -> Self {
+        Self { length, shown: std::io::stderr().is_terminal() }
+    }
+
+    fn show(&self, offset: usize) {
+        if self.shown {
+            eprint!("\r{offset} of {} bytes", self.length);
+        }
+    }
+
+    fn end(&self) {
+        if self.shown {
+            eprintln!();
+        }
     }
 }
 

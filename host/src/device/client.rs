@@ -1,13 +1,14 @@
 //! The asking side of a session: numbers its requests, waits, and asks again where an answer was lost.
 
 use std::{
+    hash::{BuildHasher as _, RandomState},
     io::{self, ErrorKind},
     time::{Duration, Instant},
 };
 
 use bitboltz_core::session::{
-    frame::{self, Receiver},
-    message::{Answer, Call, Failure, Info, PROTOCOL, Request, Response, message_bytes},
+    frame::{self, BLOCK_BYTES, Receiver},
+    message::{Answer, Call, Failure, Info, PROTOCOL, Request, Response, UpdateError, message_bytes},
 };
 use bitboltz_core::{
     shape::{Shape, ShapeError},
@@ -55,6 +56,26 @@ pub enum DeviceError {
         /// What it said.
         failure: Failure,
     },
+    /// An update does not come forward.
+    #[error("{port}: the device has {offset} of {length} bytes of the image, and takes no more")]
+    Stuck {
+        /// Which port.
+        port: Port,
+        /// Bytes that it has.
+        offset: usize,
+        /// Bytes of the image.
+        length: usize,
+    },
+    /// After an update, another image answers.
+    #[error("{port}: after the update an image with CRC {expected:08x} was expected, found {found:08x}")]
+    NotUpdated {
+        /// Which port.
+        port: Port,
+        /// CRC of the image that was sent.
+        expected: u32,
+        /// CRC that the device states.
+        found: u32,
+    },
     /// The answer does not go with the request.
     #[error("{port}: the answer is not of the kind that was asked for; does the device run the same version?")]
     Unexpected {
@@ -92,14 +113,26 @@ pub struct Sampled {
     pub visible: Vec<u32>,
 }
 
+impl DeviceError {
+    /// Whether the line is to blame, not the device's answer.
+    pub fn is_line(&self) -> bool {
+        matches!(self, Self::Port(_) | Self::Line { .. } | Self::Silent { .. })
+    }
+}
+
+/// The number before that of the first request: at random, so that what a device still answers to a caller before is not
+/// taken for an answer to this one. Far from the largest.
+fn first_number() -> u32 {
+    // The standard library's own source of random bits.
+    (RandomState::new().hash_one(()) >> 33) as u32
+}
+
 /// A connection to a device that runs `serve`.
 pub struct Client {
     port: Port,
     link: Box<dyn Link>,
     patience: Duration,
     seq: u32,
-    scratch: Vec<u8>,
-    frame: Vec<u8>,
     received: Vec<u8>,
 }
 
@@ -111,8 +144,7 @@ impl Client {
     pub fn connect(port: &Port, baud: u32, patience: Duration) -> Result<Self, DeviceError> {
         // Short reads, so that the deadline of a request is kept to.
         let link = port.open(baud, Duration::from_millis(100).min(patience))?;
-        let buffer = || vec![0; INFO_BYTES];
-        Ok(Self { port: port.clone(), link, patience, seq: 0, scratch: buffer(), frame: buffer(), received: buffer() })
+        Ok(Self { port: port.clone(), link, patience, seq: first_number(), received: vec![0; INFO_BYTES] })
     }
 
     /// What the device's model is. To be asked first: the answer says how long the frames of all other requests are.
@@ -136,10 +168,7 @@ impl Client {
             }
         })
         .inspect(|(_, shape)| {
-            let bytes = frame::frame_bytes(message_bytes(shape)).max(INFO_BYTES);
-            for buffer in [&mut self.scratch, &mut self.frame, &mut self.received] {
-                buffer.resize(bytes, 0);
-            }
+            self.received.resize(frame::frame_bytes(message_bytes(shape)).max(INFO_BYTES), 0);
         })
     }
 
@@ -183,27 +212,75 @@ impl Client {
         })
     }
 
+    /// Sends an image in place of the device's, and waits until it answers from it. `progress` hears how many bytes the device
+    /// has. An update to the same image that was broken off before goes on where it was, unless the device has lost its power.
+    ///
+    /// `image` is one whole image, as [`Image::open`](bitboltz_core::image::Image::open) checks it; the device does so too.
+    ///
+    /// # Errors
+    /// [`DeviceError`]; [`is_line`](DeviceError::is_line) tells those after which another try over a new connection may do.
+    pub fn update(&mut self, image: &[u8], mut progress: impl FnMut(usize)) -> Result<Info, DeviceError> {
+        let expected = image.last_chunk().map_or(0, |crc| u32::from_le_bytes(*crc));
+        // No image has more: its length is a number of 32 bits.
+        let length = u32::try_from(image.len()).unwrap_or(u32::MAX);
+        let (chunk, mut offset) = self.ask(&Request::Update { length, crc: expected }, |response| match response {
+            Response::Ready { chunk, offset } => Some((*chunk as usize, *offset as usize)),
+            _ => None,
+        })?;
+        if chunk == 0 {
+            return Err(DeviceError::Stuck { port: self.port.clone(), offset, length: image.len() });
+        }
+        progress(offset);
+        while offset < image.len() {
+            let rest = image.get(offset..).unwrap_or_default();
+            let bytes = &rest[..chunk.min(rest.len())];
+            let next = self.ask(&Request::Chunk { offset: offset as u32, bytes }, |response| match response {
+                Response::Stored { offset } => Some(*offset as usize),
+                _ => None,
+            })?;
+            if next <= offset || next > image.len() {
+                return Err(DeviceError::Stuck { port: self.port.clone(), offset: next, length: image.len() });
+            }
+            offset = next;
+            progress(offset);
+        }
+        let committed = self.ask(&Request::Commit, |response| match response {
+            Response::Committed => Some(()),
+            _ => None,
+        });
+        match committed {
+            // The answer to an earlier try was lost: whether it was done, the next question tells.
+            Ok(()) | Err(DeviceError::Refused { failure: Failure::Update(UpdateError::NotBegun), .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let (info, _) = self.info()?;
+        if info.crc == expected {
+            Ok(info)
+        } else {
+            Err(DeviceError::NotUpdated { port: self.port.clone(), expected, found: info.crc })
+        }
+    }
+
     fn ask<T>(
         &mut self,
         request: &Request<'_>,
         mut take: impl FnMut(&Response<'_>) -> Option<T>,
     ) -> Result<T, DeviceError> {
-        let Self { port, link, patience, seq, scratch, frame, received } = self;
+        let Self { port, link, patience, seq, received } = self;
         let line = |source| DeviceError::Line { port: port.clone(), source };
         let refused = |failure| DeviceError::Refused { port: port.clone(), failure };
-        let first = *seq + 1;
+        let first = seq.wrapping_add(1).max(1);
+        *seq = first - 1;
         // One for all tries: an answer may be in the middle of its way when its time is over.
         let mut receiver = Receiver::new(received);
         let mut bytes = [0; 256];
         for left in (0..TRIES).rev() {
             *seq += 1;
             let call = Call { seq: *seq, request: *request };
-            let Some(length) = frame::encode(&call, scratch, frame) else {
-                return Err(refused(Failure::TooLong { limit: frame.len() as u32 }));
-            };
             // The leading zero ends whatever noise the device may have heard before.
-            link.write_all(&[0]).map_err(line)?;
-            link.write_all(&frame[..length]).map_err(line)?;
+            let mut frame = vec![0];
+            frame::encode(&call, &mut [0; BLOCK_BYTES], &mut |bytes| frame.extend_from_slice(bytes));
+            link.write_all(&frame).map_err(line)?;
             link.flush().map_err(line)?;
             let deadline = Instant::now() + *patience;
             let mut again = false;
@@ -229,12 +306,12 @@ impl Client {
                         {
                             again = true;
                         }
-                        Response::Failure(failure) if answer.seq >= first || answer.seq == 0 => {
+                        Response::Failure(failure) if (first..=*seq).contains(&answer.seq) || answer.seq == 0 => {
                             return Err(refused(failure));
                         }
                         // The answer to any of the tries: it depends on the request alone. Those to earlier requests
                         // come too late.
-                        response if answer.seq >= first => {
+                        response if (first..=*seq).contains(&answer.seq) => {
                             return take(&response).ok_or(DeviceError::Unexpected { port: port.clone() });
                         }
                         _ => {}
@@ -307,9 +384,13 @@ mod tests {
     }
 
     fn encoded(seq: u32, response: Response<'_>) -> Vec<u8> {
-        let (mut scratch, mut frame) = (vec![0; 200_000], vec![0; 200_000]);
-        let length = frame::encode(&Answer { seq, response }, &mut scratch, &mut frame).unwrap();
-        frame[..length].to_vec()
+        framed(&Answer { seq, response })
+    }
+
+    fn framed<T: serde::Serialize>(message: &T) -> Vec<u8> {
+        let mut frame = Vec::new();
+        frame::encode(message, &mut [0; BLOCK_BYTES], &mut |bytes| frame.extend_from_slice(bytes));
+        frame
     }
 
     fn info(visible: usize) -> Info {
@@ -381,10 +462,8 @@ mod tests {
             answer[2] ^= 4;
             device.say(&answer);
             // One byte more than an answer has.
-            let (mut scratch, mut frame) = ([0; 64], [0; 64]);
             let more = (Answer { seq, response: Response::Energy(UNITS) }, 1u8);
-            let length = frame::encode(&more, &mut scratch, &mut frame).unwrap();
-            device.say(&frame[..length]);
+            device.say(&framed(&more));
             let seq = device.hear();
             device.answer(seq, Response::Energy(AnyEnergy::Units(3)));
         });
