@@ -1,31 +1,48 @@
-//! Puts the board's memory map where the linker finds it, and names the link scripts.
+//! Puts the chosen board's memory map where the linker finds it and its Rust file where the lib finds it, and names the link
+//! scripts.
 //!
-//! The board is a folder of `boards/`, chosen by the variable `BITBOLTZ_BOARD`.
+//! The board is a folder of `boards/`, chosen by the cargo feature of the same name.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-/// The board of a plain `cargo build`.
-const DEFAULT_BOARD: &str = "mps2-an386";
-
 fn main() {
-    println!("cargo::rerun-if-env-changed=BITBOLTZ_BOARD");
-    let board = env::var("BITBOLTZ_BOARD").unwrap_or_else(|_| DEFAULT_BOARD.into());
-    let memory = PathBuf::from("boards").join(&board).join("memory.x");
-    println!("cargo::rerun-if-changed={}", memory.display());
+    let board = board();
+    let folder = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("boards").join(board);
+    let (memory, glue) = (folder.join("memory.x"), folder.join("board.rs"));
+    println!("cargo::rerun-if-changed=boards");
     println!("cargo::rustc-check-cfg=cfg(weights_ram)");
     if fs::read_to_string(&memory).is_ok_and(|script| script.lines().any(|line| line.trim() == "__weights_ram = 1;")) {
         println!("cargo::rustc-cfg=weights_ram");
     }
 
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    fs::copy(&memory, out.join("memory.x"))
-        .unwrap_or_else(|error| panic!("board {board}: {}: {error}", memory.display()));
+    fs::copy(&memory, out.join("memory.x")).unwrap_or_else(|error| panic!("{}: {error}", memory.display()));
+    fs::write(out.join("board.rs"), format!("#[path = {glue:?}]\npub mod board;\n")).expect("OUT_DIR is writable");
 
-    // cortex-m-rt's link.x includes memory.x from the search path; defmt.x places the log's strings outside of flash.
     println!("cargo::rustc-link-search={}", out.display());
+    // cortex-m-rt's link.x includes memory.x from the search path, riscv-rt's does not.
+    if env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "riscv32") {
+        println!("cargo::rustc-link-arg=-Tmemory.x");
+    }
     println!("cargo::rustc-link-arg=-Tlink.x");
+    // Places the log's strings outside of flash.
     println!("cargo::rustc-link-arg=-Tdefmt.x");
     // Sections are 4-byte aligned as the linker script says, not padded to a page that no board has.
     println!("cargo::rustc-link-arg=--nmagic");
+}
+
+/// The folder whose feature is on.
+fn board() -> String {
+    let folders = fs::read_dir(Path::new("boards")).expect("the folder of boards");
+    let names = folders.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut chosen: Vec<String> = names
+        .filter(|name| env::var_os(format!("CARGO_FEATURE_{}", name.to_uppercase().replace('-', "_"))).is_some())
+        .collect();
+    chosen.sort();
+    match &chosen[..] {
+        [board] => board.clone(),
+        [] => panic!("no board chosen: --no-default-features --features NAME, with NAME a folder of firmware/boards"),
+        several => panic!("more than one board chosen ({}): --no-default-features --features NAME", several.join(", ")),
+    }
 }

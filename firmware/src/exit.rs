@@ -18,6 +18,9 @@ pub const NO_MODEL: i32 = 103;
 /// The exit code of a request that failed; the log's last line says why.
 pub const REQUEST: i32 = 104;
 
+/// The exit code of a self-test that found something wrong; the log's last line says what.
+pub const SELFTEST: i32 = 105;
+
 /// Ends the program with `code`; 0 is success.
 pub fn exit(code: i32) -> ! {
     process::exit(code)
@@ -42,6 +45,10 @@ pub(crate) fn die(code: i32, report: impl FnOnce()) -> ! {
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     die(PANIC, || {
-        defmt::error!("PANIC {}", defmt::Display2Format(info));
+        // Where, and not the message: to put a message together takes the formatting of the language, 5 kB of flash.
+        match info.location() {
+            Some(at) => defmt::error!("PANIC at {=str}:{=u32}", at.file(), at.line()),
+            None => defmt::error!("PANIC"),
+        }
     })
 }

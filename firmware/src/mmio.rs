@@ -1,7 +1,7 @@
 //! Every access to memory that Rust did not allocate: the weights region, the arena, and the registers of the board.
 //!
-//! With `fault.rs` the only file of the firmware with `unsafe`. The addresses are linker symbols of the board's `memory.x`; a symbol's
-//! address is the value, and nothing is ever read from where the address symbols themselves would lie.
+//! The regions' addresses are linker symbols of the board's `memory.x`; a symbol's address is the value, and nothing is ever
+//! read from where the address symbols themselves would lie.
 #![allow(unsafe_code)]
 
 use core::ptr::{addr_of, addr_of_mut, with_exposed_provenance, with_exposed_provenance_mut};
@@ -16,8 +16,6 @@ unsafe extern "C" {
     static mut __arena_start: u32;
     /// One past its last word.
     static mut __arena_end: u32;
-    /// First register of the UART that the programs talk over.
-    static __uart_base: u8;
 }
 
 /// Whether the weights region was handed out to be written, and so is nobody else's.
@@ -76,12 +74,9 @@ pub fn weights() -> &'static [u8] {
 #[must_use]
 pub fn arena() -> &'static mut [u32] {
     static GIVEN: AtomicBool = AtomicBool::new(false);
-    // Load and store, no swap: a Cortex-M0 has none. The critical section makes the two one.
-    let given = cortex_m::interrupt::free(|_| {
-        let given = GIVEN.load(Ordering::Relaxed);
-        GIVEN.store(true, Ordering::Relaxed);
-        given
-    });
+    // Load and store, no swap: a Cortex-M0 has none. No interrupt handler calls this, so that nothing comes between the two.
+    let given = GIVEN.load(Ordering::Relaxed);
+    GIVEN.store(true, Ordering::Relaxed);
     if given {
         return &mut [];
     }
@@ -98,34 +93,82 @@ pub fn arena() -> &'static mut [u32] {
     }
 }
 
-/// One 32-bit register of the UART, by its offset from the base.
-pub(crate) struct UartRegister(usize);
+/// One 32-bit register of a peripheral.
+#[derive(Clone, Copy)]
+#[cfg(target_arch = "arm")]
+pub(crate) struct Register(usize);
 
-impl UartRegister {
-    /// The register at `offset` bytes.
+#[cfg(target_arch = "arm")]
+impl Register {
+    /// The register at `address`.
     ///
-    /// Const, so that an offset that is no register of the 4 KiB block does not compile.
-    pub(crate) const fn at(offset: usize) -> Self {
-        assert!(offset < 0x1000 && offset.is_multiple_of(4));
-        Self(offset)
-    }
-
-    fn address(&self) -> usize {
-        addr_of!(__uart_base) as usize + self.0
+    /// # Panics
+    /// If the address is no word of a board's peripherals; where it is a constant, that does not compile.
+    pub(crate) const fn at(address: usize) -> Self {
+        assert!(address.is_multiple_of(4) && is_peripheral(address));
+        Self(address)
     }
 
     /// Reads the register.
-    pub(crate) fn read(&self) -> u32 {
-        let register = with_exposed_provenance::<u32>(self.address());
-        // SAFETY: `__uart_base` is the base of a memory-mapped register block of 4 KiB, 4-byte aligned, and `at` keeps
-        // the offset inside it and aligned. Reading such a register has no effect on memory.
+    #[inline]
+    pub(crate) fn read(self) -> u32 {
+        let register = with_exposed_provenance::<u32>(self.0);
+        // SAFETY: `at` keeps the address aligned and in the part of the address space where a board has peripherals only: no
+        // memory that Rust knows is there, and reading a register has no effect on memory.
         unsafe { register.read_volatile() }
     }
 
     /// Writes the register.
-    pub(crate) fn write(&self, value: u32) {
-        let register = with_exposed_provenance_mut::<u32>(self.address());
-        // SAFETY: as in `read`; the UART has no DMA, so that no register value makes it write to memory.
+    #[inline]
+    pub(crate) fn write(self, value: u32) {
+        let register = with_exposed_provenance_mut::<u32>(self.0);
+        // SAFETY: as in `read`; no driver of this program starts a DMA, so that no register makes a peripheral write to
+        // memory.
         unsafe { register.write_volatile(value) }
+    }
+
+    /// Sets bits, and leaves the others.
+    #[inline]
+    #[allow(dead_code)] // Not every board has clocks to switch on.
+    pub(crate) fn set(self, bits: u32) {
+        self.write(self.read() | bits);
+    }
+}
+
+/// One register of a byte.
+#[derive(Clone, Copy)]
+#[cfg(target_arch = "riscv32")]
+pub(crate) struct ByteRegister(usize);
+
+#[cfg(target_arch = "riscv32")]
+impl ByteRegister {
+    /// The register at `address`.
+    ///
+    /// # Panics
+    /// If the address is none of a board's peripherals; where it is a constant, that does not compile.
+    pub(crate) const fn at(address: usize) -> Self {
+        assert!(is_peripheral(address));
+        Self(address)
+    }
+
+    /// Reads the register.
+    pub(crate) fn read(self) -> u8 {
+        // SAFETY: as in `Register::read`; a byte is aligned everywhere.
+        unsafe { with_exposed_provenance::<u8>(self.0).read_volatile() }
+    }
+
+    /// Writes the register.
+    pub(crate) fn write(self, value: u8) {
+        // SAFETY: as in `Register::write`.
+        unsafe { with_exposed_provenance_mut::<u8>(self.0).write_volatile(value) }
+    }
+}
+
+/// Where peripherals are: on a Cortex-M by its architecture, on QEMU's `virt` the UART.
+const fn is_peripheral(address: usize) -> bool {
+    if cfg!(target_arch = "arm") {
+        address >= 0x4000_0000 && address < 0x6000_0000
+    } else {
+        address >= 0x1000_0000 && address < 0x1000_1000
     }
 }

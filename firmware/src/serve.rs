@@ -1,7 +1,7 @@
 //! Requests in, answers out: the core's session over the serial line.
 
+use crate::board;
 use crate::model::{log_image, log_refusal};
-use crate::uart::Uart;
 use bitboltz_core::{
     image::Image,
     session::{Server, message::Refusal, store::Store},
@@ -15,7 +15,7 @@ use bitboltz_core::{
 pub fn serve(store: impl Store, arena: &'static mut [u32]) -> ! {
     let mut server = Server::new(store, arena);
     let mut running = log(server.image());
-    let mut uart = Uart::open();
+    let mut uart = board::uart();
     defmt::info!("listening");
     uart.write(0);
     loop {

@@ -6,6 +6,5 @@ use bitboltz_firmware::entry;
 
 #[entry]
 fn main() -> ! {
-    // An instruction that is defined to be undefined.
-    cortex_m::asm::udf()
+    bitboltz_firmware::arch::undefined()
 }

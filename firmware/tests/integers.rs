@@ -5,12 +5,12 @@
 //! `tests/integers.rs` of the repository reads the symbols.
 
 use bitboltz_core::{connection::Integer, image::Image, session::Session};
-use bitboltz_firmware::{Uart, arena, entry, weights};
+use bitboltz_firmware::{arena, board, entry, weights};
 
 #[entry]
 fn main() -> ! {
     let mut session = Session::<Integer<'static>>::new(Image::open(weights()), arena());
-    let mut uart = Uart::open();
+    let mut uart = board::uart();
     loop {
         let byte = uart.read();
         session.receive(byte, &mut |bytes| uart.write_all(bytes));

@@ -19,15 +19,73 @@ pub struct Board {
     pub ram: u64,
 }
 
-/// Every board that the firmware is built for.
-pub const BOARDS: &[Board] = &[Board {
-    name: "mps2-an386",
-    what: "Arm MPS2 with a Cortex-M4F, in QEMU",
-    address: 0x0020_0000,
-    uf2_family: None,
-    flash: 2 << 20,
-    ram: 3 << 20,
-}];
+/// Every board that the firmware is built for, by name.
+pub const BOARDS: &[Board] = &[
+    Board {
+        name: "lm3s6965evb",
+        what: "TI Stellaris LM3S6965, Cortex-M3",
+        address: 0x0001_0000,
+        uf2_family: None,
+        flash: 192 << 10,
+        ram: 59 << 10,
+    },
+    Board {
+        name: "microbit",
+        what: "BBC micro:bit v1 with a Cortex-M0",
+        address: 0x0001_0000,
+        uf2_family: None,
+        flash: 192 << 10,
+        ram: 12_800,
+    },
+    Board {
+        name: "mps2-an386",
+        what: "Arm MPS2 with a Cortex-M4F, in QEMU",
+        address: 0x0020_0000,
+        uf2_family: None,
+        flash: 2 << 20,
+        ram: (4 << 20) - (128 << 10),
+    },
+    Board {
+        name: "mps2-an500",
+        what: "Arm MPS2 with a Cortex-M7, in QEMU",
+        address: 0x0020_0000,
+        uf2_family: None,
+        flash: 2 << 20,
+        ram: (4 << 20) - (128 << 10),
+    },
+    Board {
+        name: "mps2-an505",
+        what: "Arm MPS2 with a Cortex-M33, in QEMU",
+        address: 0x1020_0000,
+        uf2_family: None,
+        flash: 2 << 20,
+        ram: (4 << 20) - (128 << 10),
+    },
+    Board {
+        name: "netduinoplus2",
+        what: "Netduino Plus 2 (STM32F405) with a Cortex-M4F",
+        address: 0x0806_0000,
+        uf2_family: None,
+        flash: 640 << 10,
+        ram: 116 << 10,
+    },
+    Board {
+        name: "riscv-virt",
+        what: "QEMU's virt machine, 32-bit RISC-V",
+        address: 0x2200_0000,
+        uf2_family: None,
+        flash: 4 << 20,
+        ram: (4 << 20) - (128 << 10),
+    },
+    Board {
+        name: "stm32vldiscovery",
+        what: "ST STM32VLDISCOVERY (STM32F100RB) with a Cortex-M3",
+        address: 0x0801_0000,
+        uf2_family: None,
+        flash: 64 << 10,
+        ram: 5_504,
+    },
+];
 
 /// A model does not go with a board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

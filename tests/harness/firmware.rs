@@ -7,7 +7,7 @@ use xtask::build::{Firmware, build};
 use xtask::qemu::Run;
 
 /// How long a test's program may take. Far above what any needs: a loaded machine must not fail a test.
-const TIMEOUT: Duration = Duration::from_secs(60);
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The board that the tests run on.
 ///

@@ -75,6 +75,17 @@ pub fn board(kind: WeightKind, seed: u64) -> Vec<u8> {
     .expect("small")
 }
 
+/// The image of a random model of 8-bit weights, for a board that is too small for [`board`]: pictures of these many columns
+/// and rows, under hidden layers of these widths.
+///
+/// # Panics
+/// If it is no model.
+pub fn small(widths: &[usize], [width, height]: [u16; 2], seed: u64) -> Vec<u8> {
+    let geometry = Geometry { width, height, channels: 1, bits: 1 };
+    let parameters = random_parameters(widths, 0.4, 0.6, seed).expect("a shape");
+    encode(&Quantised::<i8>::new(&parameters).expect("fits").dbm().expect("fits"), geometry).expect("small")
+}
+
 /// A file of these bytes, for QEMU's loader. It goes when the result is dropped.
 ///
 /// # Panics

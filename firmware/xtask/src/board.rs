@@ -79,6 +79,17 @@ impl Board {
     }
 }
 
+/// The boards that `--board` names: one, or all of them in the order of their names.
+pub fn chosen(name: &str) -> Result<Vec<Board>> {
+    if name == ALL {
+        return names()?.iter().map(|name| Board::load(name)).collect();
+    }
+    Ok(vec![Board::load(name)?])
+}
+
+/// What `--board` calls all boards.
+pub const ALL: &str = "all";
+
 /// A region of a board's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Region {
@@ -95,7 +106,9 @@ pub struct Memory {
     pub flash: Region,
     /// The machine's image.
     pub weights: Region,
-    /// The program's variables and stack.
+    /// The stack, at the bottom of the RAM.
+    pub stack: Region,
+    /// The program's variables.
     pub ram: Region,
     /// The session: what depends on the machine.
     pub arena: Region,
@@ -113,7 +126,13 @@ impl Memory {
             };
             Ok::<_, anyhow::Error>(Region { address: value("ORIGIN")?, length: value("LENGTH")? })
         };
-        Ok(Self { flash: region("FLASH")?, weights: region("WEIGHTS")?, ram: region("RAM")?, arena: region("ARENA")? })
+        Ok(Self {
+            flash: region("FLASH")?,
+            weights: region("WEIGHTS")?,
+            stack: region("STACK")?,
+            ram: region("RAM")?,
+            arena: region("ARENA")?,
+        })
     }
 }
 
@@ -162,7 +181,8 @@ mod tests {
             let memory = board.memory().unwrap();
             assert!(memory.arena.length.is_multiple_of(4) && memory.arena.address.is_multiple_of(4), "{name}");
             assert!(memory.weights.address.is_multiple_of(4), "{name}");
-            let mut regions = [memory.flash, memory.weights, memory.ram, memory.arena];
+            let mut regions = [memory.flash, memory.weights, memory.stack, memory.ram, memory.arena];
+            assert!(memory.stack.address < memory.ram.address, "{name}: the stack is the lowest");
             regions.sort_by_key(|region| region.address);
             for pair in regions.windows(2) {
                 assert!(pair[0].address + pair[0].length <= pair[1].address, "{name}: {pair:x?} overlap");
@@ -175,7 +195,7 @@ mod tests {
         let script = "MEMORY\n{\n FLASH : ORIGIN = 0x10, LENGTH = 2K\n WEIGHTS (r) : ORIGIN=0, LENGTH=16 \n}";
         assert_eq!(Memory::parse(script).unwrap_err().to_string(), "no region WEIGHTS");
         let script = "FLASH : ORIGIN = 0x10, LENGTH = 2K\nWEIGHTS: ORIGIN=0,LENGTH=16\n\
-                      RAM : ORIGIN = 0x20000000, LENGTH = 1M /* all */\nARENA : ORIGIN = 1, LENGTH = 4 + 4";
+                      STACK: ORIGIN = 4, LENGTH = 4\nRAM : ORIGIN = 0x20000000, LENGTH = 1M /* all */\nARENA : ORIGIN = 1, LENGTH = 4 + 4";
         assert_eq!(format!("{:#}", Memory::parse(script).unwrap_err()), "RAM: LENGTH is no plain number");
         let memory = Memory::parse(&script.replace(" /* all */", "").replace("4 + 4", "8")).unwrap();
         assert_eq!(memory.flash, Region { address: 16, length: 2048 });

@@ -1,9 +1,10 @@
 //! Builds the firmware and says where the programs are.
 
-use crate::board::Board;
+use crate::board::{self, Board};
 use crate::toolchain::Toolchain;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -55,11 +56,17 @@ struct Target {
     kind: Vec<String>,
 }
 
+/// Programs that must fail, built for every board that QEMU runs.
+const FAILING: &str = "overflow";
+
 /// Builds all programs for `board`, in release: another profile's sizes are nobody's.
 ///
-/// Installs nothing; see [`crate::setup`]. May be called by many processes at once, since cargo takes turns.
+/// Those of `firmware/tests` come along for the default board only, and for all others the one that overflows its stack.
+///
+/// Installs nothing; see [`crate::setup`]. May be called by many processes at once: they take turns.
 pub fn build(board: &Board) -> Result<Firmware> {
-    let mut programs = linked(board, &board.target, &["--bins", "--test", "*"])?;
+    let tests = if board.name == board::DEFAULT { "*" } else { FAILING };
+    let mut programs = linked(board, &board.target, &["--bins", "--test", tests])?;
     programs.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(Firmware { programs })
 }
@@ -72,12 +79,16 @@ pub fn build_test(board: &Board, target: &str, name: &str) -> Result<PathBuf> {
 }
 
 fn linked(board: &Board, target: &str, which: &[&str]) -> Result<Vec<Program>> {
-    let mut child = Toolchain::require(target)?
+    let toolchain = Toolchain::require(target)?;
+    // Cargo puts the programs of all boards of a target at the same place, each time that it is asked. So one build at a time,
+    // and its programs are taken away before the next.
+    let _turn = turn()?;
+    let mut child = toolchain
         .cargo()
         .args(["build", "--quiet", "--release", "--target", target])
+        .args(["--no-default-features", "--features", &board.name])
         .args(which)
         .arg("--message-format=json-render-diagnostics")
-        .env("BITBOLTZ_BOARD", &board.name)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
@@ -93,7 +104,39 @@ fn linked(board: &Board, target: &str, which: &[&str]) -> Result<Vec<Program>> {
         }
     }
     if !child.wait()?.success() {
-        bail!("the firmware did not build");
+        bail!("the firmware did not build for {}", board.name);
+    }
+    for program in &mut programs {
+        program.elf = keep(&board.name, program)?;
     }
     Ok(programs)
+}
+
+/// Waits until no other process builds firmware. The turn ends when the result is dropped, or with the process.
+fn turn() -> Result<File> {
+    let folder = crate::firmware_dir().join("target");
+    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    let path = folder.join("xtask.lock");
+    let file = File::create(&path).with_context(|| path.display().to_string())?;
+    file.lock().with_context(|| path.display().to_string())?;
+    Ok(file)
+}
+
+/// Copies a program to where no other board's comes, and says where that is. A copy that is the same stays: somebody may be
+/// running it.
+fn keep(board: &str, program: &Program) -> Result<PathBuf> {
+    let from = &program.elf;
+    // TARGET/TRIPLE/release/NAME, or one folder deeper for a test.
+    let of_target = from.ancestors().find(|path| path.ends_with("release")).and_then(Path::parent);
+    let folder = of_target.with_context(|| from.display().to_string())?.join("boards").join(board);
+    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    let to = folder.join(&program.name);
+    let new = fs::read(from).with_context(|| from.display().to_string())?;
+    if fs::read(&to).is_ok_and(|old| old == new) {
+        return Ok(to);
+    }
+    // Renamed, not overwritten: a process that has the old one open keeps it.
+    let part = to.with_extension("part");
+    fs::write(&part, new).and_then(|()| fs::rename(&part, &to)).with_context(|| to.display().to_string())?;
+    Ok(to)
 }

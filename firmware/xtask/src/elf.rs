@@ -24,8 +24,9 @@ pub fn size(path: &Path) -> Result<Size> {
         let SectionFlags::Elf { sh_flags } = section.flags() else {
             continue;
         };
-        // The log's strings and the debug information stay on the desktop.
-        if sh_flags & u64::from(elf::SHF_ALLOC) == 0 {
+        // The log's strings and the debug information stay on the desktop. riscv-rt shows the stack as a section; here it
+        // is what it is on any board: on top.
+        if sh_flags & u64::from(elf::SHF_ALLOC) == 0 || section.name() == Ok(".stack") {
             continue;
         }
         if section.kind() != SectionKind::UninitializedData {
@@ -45,6 +46,8 @@ pub struct Regions {
     pub weights: Region,
     /// The session's memory.
     pub arena: Region,
+    /// The stack.
+    pub stack: Region,
 }
 
 impl Regions {
@@ -73,7 +76,11 @@ pub fn regions(path: &Path) -> Result<Regions> {
         let address = symbol(start)?;
         Ok::<_, anyhow::Error>(Region { address, length: symbol(end)? - address })
     };
-    Ok(Regions { weights: region("__weights_start", "__weights_end")?, arena: region("__arena_start", "__arena_end")? })
+    Ok(Regions {
+        weights: region("__weights_start", "__weights_end")?,
+        arena: region("__arena_start", "__arena_end")?,
+        stack: region("_stack_end", "_stack_start")?,
+    })
 }
 
 /// The names of all symbols of the program in `path`.
@@ -81,6 +88,25 @@ pub fn symbols(path: &Path) -> Result<Vec<String>> {
     let bytes = read(path)?;
     let file = object::File::parse(&*bytes).with_context(|| path.display().to_string())?;
     Ok(file.symbols().filter_map(|symbol| symbol.name().ok().map(String::from)).collect())
+}
+
+/// Whether a symbol is a routine that computes with floats on a processor that cannot. Conversions count.
+#[must_use]
+pub fn is_float_routine(name: &str) -> bool {
+    let arm = name.strip_prefix("__aeabi_").is_some_and(|rest| {
+        let conversion =
+            ["i2f", "i2d", "ui2f", "ui2d", "l2f", "l2d", "ul2f", "ul2d", "cfcmp", "cdcmp", "cfrcmp", "cdrcmp", "h2f"];
+        rest.starts_with('f')
+            || rest.starts_with('d') && !rest.starts_with("div")
+            || conversion.iter().any(|c| rest.starts_with(c))
+    });
+    let types = ["sf", "df"];
+    arm || name.starts_with("__")
+        && types.iter().any(|t| {
+            // __addsf3, __ltdf2, __fixsfsi, __floatsidf, __extendsfdf2
+            let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
+            stem.ends_with(t) || stem.starts_with(&format!("__fix{t}")) || stem.starts_with(&format!("__fixuns{t}"))
+        })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

@@ -5,6 +5,7 @@
 //!   (where rustup cannot fetch);
 //! - [`build`] compiles the programs for a [`board`] and says where they are; [`elf`] reads sizes and addresses from them;
 //! - [`qemu`] runs one, and [`log`](mod@log) decodes what it says;
+//! - [`tables`] measures all boards for `docs/boards.md`;
 //! - [`flash`] puts one on a real board;
 //! - [`suite`] is `cargo xtask test`.
 //!
@@ -27,6 +28,7 @@ pub mod log;
 pub mod qemu;
 pub mod setup;
 pub mod suite;
+pub mod tables;
 pub mod toolchain;
 
 use std::path::{Path, PathBuf};

@@ -11,7 +11,7 @@ use xtask::log::Source;
 use xtask::qemu::{DEFAULT_TIMEOUT, Run, Serial};
 use xtask::suite::Totals;
 use xtask::toolchain::Toolchain;
-use xtask::{elf, flash, setup, suite};
+use xtask::{elf, flash, setup, suite, tables};
 
 /// Set-up, firmware builds, QEMU runs and the whole test of bitboltz.
 #[derive(Parser)]
@@ -63,13 +63,15 @@ enum Task {
         #[arg(long, value_name = "FILE.bbz")]
         image: Option<PathBuf>,
     },
+    /// Build all programs for all boards, measure them in QEMU, and write docs/boards.md.
+    Boards,
     /// Set up, build the firmware, and run every test.
     Test,
 }
 
 #[derive(clap::Args)]
 struct On {
-    /// A folder of firmware/boards.
+    /// A folder of firmware/boards; `all` where several make sense.
     #[arg(long, default_value = board::DEFAULT)]
     board: String,
 }
@@ -86,10 +88,27 @@ fn main() -> ExitCode {
 
 fn run(task: Task) -> Result<ExitCode> {
     match task {
-        Task::Setup { on } => setup::everything(&Board::load(&on.board)?)?,
+        Task::Setup { on } => {
+            for board in board::chosen(&on.board)? {
+                setup::everything(&board)?;
+            }
+        }
         Task::Firmware { on } => {
-            let board = Board::load(&on.board)?;
-            print_sizes(&board, &built(&board)?)?;
+            for board in board::chosen(&on.board)? {
+                print_sizes(&board, &built(&board)?)?;
+            }
+        }
+        Task::Boards => {
+            let boards = board::chosen(board::ALL)?;
+            for board in &boards {
+                if board.qemu.is_some() {
+                    setup::qemu(board)?;
+                }
+                setup::target(&board.target)?;
+            }
+            let path = tables::path();
+            std::fs::write(&path, tables::write(&boards)?)?;
+            println!("{}", path.display());
         }
         Task::Qemu { program, on, image, serial, icount, timeout } => {
             let board = Board::load(&on.board)?;
@@ -132,9 +151,12 @@ fn run(task: Task) -> Result<ExitCode> {
 
 /// Sees to what the tests of the firmware need.
 fn ready() -> Result<()> {
-    let board = Board::load(board::DEFAULT)?;
-    setup::qemu(&board)?;
-    built(&board)?;
+    for board in board::chosen(board::ALL)? {
+        if board.qemu.is_some() {
+            setup::qemu(&board)?;
+        }
+        built(&board)?;
+    }
     setup::TEST_TARGETS.iter().try_for_each(|target| setup::target(target).map(drop))
 }
 
@@ -151,13 +173,14 @@ fn print_sizes(board: &Board, firmware: &Firmware) -> Result<()> {
         let size = elf::size(&program.elf)?;
         println!("{:12}{:>10}{:>10}", program.name, size.flash, size.ram);
     }
-    println!("bytes; flash is code, constants and data, RAM is data and bss; the stack takes what is left of the RAM");
+    println!("bytes; flash is code, constants and data, RAM is data and bss");
     let memory = board.memory()?;
     println!("\n{:12}{:>10}", "region", "bytes");
     for (name, region, what) in [
         ("flash", memory.flash, "the program"),
         ("weights", memory.weights, "the machine's image"),
-        ("RAM", memory.ram, "the program's variables and stack"),
+        ("stack", memory.stack, "`selftest` says how much of it is used"),
+        ("RAM", memory.ram, "the program's variables"),
         ("arena", memory.arena, "the session; `bitboltz export` says how much a machine needs"),
     ] {
         println!("{name:12}{:>10}  {what}", region.length);

@@ -87,7 +87,6 @@ macro_rules! with_chain_model {
                 let $model = integers.dbm().map_err($crate::quantise::QuantiseError::from)?;
                 $body
             }
-            ::bitboltz_core::weights::WeightKind::I4 => unreachable!("no command offers chains on nibbles"),
         }
     }};
 }

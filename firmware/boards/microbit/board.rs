@@ -1,0 +1,9 @@
+//! BBC micro:bit version 1 (nRF51822).
+
+pub use crate::uart::nrf::Uart;
+
+/// Opens the serial line, which the board's USB chip passes on: 115,200 baud.
+#[must_use]
+pub fn uart() -> Uart {
+    Uart::open(0x4000_2000, 24, 25)
+}

@@ -1,0 +1,124 @@
+//! Cortex-M: hard faults, and SysTick as the timer.
+#![allow(unsafe_code)]
+
+use crate::exit::{HARD_FAULT, die};
+use crate::stack;
+use core::arch::{asm, naked_asm};
+use core::sync::atomic::{AtomicU32, Ordering};
+use cortex_m::peripheral::{SYST, syst::SystClkSource};
+pub use cortex_m_rt::entry;
+
+/// Entered by the processor at a hard fault: gives the handler a stack of its own, since the fault may be that there was none
+/// left, and passes on where the stack was.
+///
+/// In the place of cortex-m-rt's trampoline, which goes on with the stack that it finds: a push in the handler would then be a
+/// second fault, which locks the processor up.
+// SAFETY: the name is the vector table's; the function is reached as a hard fault handler only, and does not return.
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".HardFault.bitboltz")]
+unsafe extern "C" fn HardFault() {
+    naked_asm!(
+        "mov r0, sp",
+        "ldr r1, =_stack_start",
+        "mov sp, r1",
+        "bl {handler}",
+        handler = sym hard_fault,
+    )
+}
+
+/// `frame` is the stack pointer after the processor has put the registers there: r0-r3, r12, lr, pc, xPSR.
+extern "C" fn hard_fault(frame: usize) -> ! {
+    die(HARD_FAULT, || {
+        if !stack::contains(frame, 32) {
+            defmt::error!(
+                "STACK OVERFLOW: the stack pointer was {=usize:#x}, and the stack begins at {=usize:#x}",
+                frame,
+                stack::bounds().0
+            );
+            return;
+        }
+        let register = |index: usize| {
+            let register = core::ptr::with_exposed_provenance::<u32>(frame + 4 * index);
+            // SAFETY: the eight words from `frame` on lie in the stack, where the processor has just written them. The stack
+            // pointer is aligned to a word by the hardware.
+            unsafe { register.read_volatile() }
+        };
+        defmt::error!("HARD FAULT at {=u32:#x}, called from {=u32:#x}", register(6), register(5));
+    })
+}
+
+/// An instruction that is defined to be undefined.
+pub fn undefined() -> ! {
+    // SAFETY: it faults, and the handler does not return.
+    unsafe { asm!("udf #0", options(noreturn, nomem, nostack)) }
+}
+
+/// The stack pointer.
+#[inline(always)]
+pub fn stack_pointer() -> usize {
+    let pointer;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {}, sp", out(reg) pointer, options(nomem, nostack, preserves_flags)) };
+    pointer
+}
+
+/// Instructions of a turn of [`turns`].
+pub const TURN: u64 = 2;
+
+/// A loop of so many turns, at least one.
+pub fn turns(count: u32) {
+    // SAFETY: counts a register down.
+    unsafe {
+        asm!(
+            ".p2align 3",
+            "2:",
+            "subs {0}, #1",
+            "bne 2b",
+            inout(reg) count.max(1) => _,
+            options(nomem, nostack),
+        );
+    }
+}
+
+/// The timer has 24 bits; their overflows are counted.
+const PERIOD: u32 = 1 << 24;
+
+static OVERFLOWS: AtomicU32 = AtomicU32::new(0);
+
+#[cortex_m_rt::exception]
+fn SysTick() {
+    // Load and store: nothing else writes, and a Cortex-M0 has no addition.
+    OVERFLOWS.store(OVERFLOWS.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+}
+
+/// The running timer of the core, by the core's clock.
+pub struct Timer(());
+
+impl Timer {
+    /// Starts it. `None` if the core's peripherals were taken already.
+    pub fn start() -> Option<Self> {
+        let mut timer = cortex_m::Peripherals::take()?.SYST;
+        timer.set_clock_source(SystClkSource::Core);
+        timer.set_reload(PERIOD - 1);
+        timer.clear_current();
+        timer.enable_interrupt();
+        timer.enable_counter();
+        // It stands at zero until its first tick loads it.
+        while SYST::get_current() == 0 {}
+        Some(Self(()))
+    }
+
+    /// Ticks since the start.
+    pub fn ticks(&self) -> u64 {
+        loop {
+            let overflows = OVERFLOWS.load(Ordering::Relaxed);
+            // It counts down.
+            let part = PERIOD - 1 - SYST::get_current();
+            // An overflow between the two readings belongs to neither.
+            if overflows == OVERFLOWS.load(Ordering::Relaxed) {
+                return u64::from(overflows) * u64::from(PERIOD) + u64::from(part);
+            }
+        }
+    }
+}
