@@ -2,7 +2,7 @@
 
 use bitboltz::{chain::ChainBuffer, image::AlignedBytes, tensors::Tensors};
 use bitboltz_core::{
-    connection::{Connection, Dense, Integer},
+    connection::{Dense, Integer},
     gibbs::Gibbs,
     image::{CRC32, ImageError},
     inpaint::Inpaint,
