@@ -446,7 +446,7 @@ fn bench() {
         with("--layers 5,0").misused(&["--layers"]);
         with("--layers 5,x").misused(&["--layers", "expected widths"]);
         with("--layers 5,4 --model m.safetensors").misused(&["--layers", "--model"]);
-        with("--quantise-aware i2").misused(&["--chain-weights", "f32, i16, i8 or i4"]);
+        with("--chain-weights i2").misused(&["--chain-weights", "f32, i16, i8 or i4"]);
         with("--seconds 0").misused(&["--seconds", "positive"]);
         with("--seconds 1e300").misused(&["--seconds"]);
         with("--model none.safetensors").fails(&["none.safetensors", "No such file"]);

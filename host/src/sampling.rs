@@ -200,15 +200,20 @@ mod tests {
     fn a_class_has_the_chains_that_say_so() {
         let parameters = parameters(&[45, 25, 20], 3);
         let model = parameters.dbm().unwrap();
-        let (labels, class) = (42..45, 1);
         let all = local_modes(&model, 600, 1, 5).unwrap();
-        let says = |row: usize| {
-            [&all.modes, &all.visible]
-                .iter()
-                .all(|rows| [42, 43, 44].map(|unit| rows.get(row, unit)) == [false, true, false])
+        let says = |row: usize, labels: &Range<usize>, class: usize| {
+            let both = [&all.modes, &all.visible];
+            both.iter().all(|rows| labels.clone().all(|unit| rows.get(row, unit) == (unit == labels.start + class)))
         };
-        let expected: Vec<usize> = (0..600).filter(|&row| says(row)).take(20).collect();
-        assert_eq!(expected.len(), 20);
+        // Any three units will do as labels, where each alone is on often enough.
+        let (labels, class, expected) = (0..43)
+            .flat_map(|at| (0..3).map(move |class| (at..at + 3, class)))
+            .map(|(labels, class)| {
+                let rows: Vec<usize> = (0..600).filter(|&row| says(row, &labels, class)).take(20).collect();
+                (labels, class, rows)
+            })
+            .find(|(_, _, rows)| rows.len() == 20)
+            .unwrap();
         let found = local_modes_of_class(&model, labels.clone(), class, 20, 1, 5).unwrap();
         for (row, &chain) in expected.iter().enumerate() {
             assert_eq!((found.modes.row(row), found.visible.row(row)), (all.modes.row(chain), all.visible.row(chain)));
@@ -216,7 +221,7 @@ mod tests {
         }
         // With visible biases that keep the class off nobody says it.
         let mut never = parameters.clone();
-        never.tensors_mut().1[0][43] = -1000.0;
+        never.tensors_mut().1[0][labels.start + class] = -1000.0;
         let rare = local_modes_of_class(&never.dbm().unwrap(), labels, class, 2, 1, 5).unwrap_err();
         assert_eq!(rare, ClassError::Rare { class, wanted: 2, found: 0, chains: 600 });
     }
