@@ -6,7 +6,7 @@ use bitboltz_core::{
         Server, frame,
         message::{Answer, Failure, Refusal, Request, Response, UpdateError},
         slots,
-        store::{Granularity, NoStore, RamStore, Store},
+        store::{Granularity, NoStore, RamStore, Store, StoreError},
     },
     weights::WeightKind,
 };
@@ -328,5 +328,72 @@ fn no_arena_is_too_small_to_be_safe() {
         if server.image().is_ok() {
             assert_eq!(update(&mut server, &new, 1024), Ok(()));
         }
+    }
+}
+
+#[test]
+fn a_refused_image_on_empty_memory_is_not_taken_for_a_programmers() {
+    let (_, new) = pair();
+    // With two slots, and with room for one image only.
+    for bytes in [8192, 2 * 256] {
+        let mut flash = Flash::new(bytes, Granularity { erase: 256, write: 8 });
+        let mut arena = [0; ARENA];
+        let mut server = Server::new(&mut flash, &mut arena);
+        let begin = Request::Update { length: new.len() as u32, crc: 5 };
+        ask(&mut server, begin, |r| assert!(matches!(r, Response::Ready { offset: 0, .. }), "{r:?}"));
+        for (at, bytes) in new.chunks(16).enumerate() {
+            let request = Request::Chunk { offset: 16 * at as u32, bytes };
+            ask(&mut server, request, |r| assert!(matches!(r, Response::Stored { .. })));
+        }
+        let wrong = ImageError::Crc { expected: 5, found: crc(&new) };
+        assert_eq!(ask(&mut server, Request::Commit, error), Some(UpdateError::Refused(Refusal::Image(wrong))));
+        assert_eq!(running(&mut server), Err(Failure::NoModel(Refusal::Image(ImageError::Erased))));
+        assert_eq!(update(&mut server, &new, 1024), Ok(()));
+        assert_eq!(running(&mut server), Ok(crc(&new)));
+    }
+}
+
+/// Flash whose write number `left` fails half way, and all others work.
+struct FailsOnce {
+    flash: Flash,
+    left: usize,
+}
+
+impl Store for FailsOnce {
+    fn region(&self) -> &[u8] {
+        self.flash.region()
+    }
+
+    fn granularity(&self) -> Option<Granularity> {
+        self.flash.granularity()
+    }
+
+    fn erase(&mut self, offset: usize) -> Result<(), StoreError> {
+        self.flash.erase(offset)
+    }
+
+    fn write(&mut self, offset: usize, bytes: &[u8]) -> Result<(), StoreError> {
+        self.left = self.left.wrapping_sub(1);
+        if self.left != 0 {
+            return self.flash.write(offset, bytes);
+        }
+        // It panics where something is written twice.
+        self.flash.write(offset, &bytes[..8])?;
+        Err(StoreError)
+    }
+}
+
+#[test]
+fn an_update_whose_write_failed_begins_anew() {
+    let (old, new) = pair();
+    for left in [1, 2, 3] {
+        let mut flash = Flash::new(8192, Granularity { erase: 256, write: 8 });
+        flash.program(&old);
+        let mut arena = [0; ARENA];
+        let mut server = Server::new(FailsOnce { flash, left }, &mut arena);
+        assert!(matches!(update(&mut server, &new, 16), Err(UpdateError::Store { .. })), "{left}");
+        assert_eq!(running(&mut server), Ok(crc(&old)));
+        assert_eq!(update(&mut server, &new, 16), Ok(()), "{left}");
+        assert_eq!(running(&mut server), Ok(crc(&new)));
     }
 }

@@ -19,9 +19,11 @@ impl Offsets {
         let (mut offsets, mut end) = ([0; MOST], 0);
         let mut add = |units: &[u32]| {
             for &unit in units {
-                let first = unit as usize * stride;
-                if let (true, Some(place)) = (first + stride <= length, offsets.get_mut(end)) {
-                    *place = first as u32;
+                let first = (unit as usize).checked_mul(stride);
+                let within = first.filter(|first| first.checked_add(stride).is_some_and(|end| end <= length));
+                let first = within.and_then(|first| u32::try_from(first).ok());
+                if let (Some(first), Some(place)) = (first, offsets.get_mut(end)) {
+                    *place = first;
                     end += 1;
                 }
             }
@@ -51,7 +53,7 @@ impl Offsets {
 pub(super) fn words<const BITS: u32>(matrix: &[u32], stride: usize, flips: &Flips, shift: u32, fields: &mut [i32]) {
     const { assert!(BITS == 4 || BITS == 8) };
     let (lane, keep, top) = if BITS == 8 { (16, 0x00FF_00FF, 0x8080_8080) } else { (8, 0x0F0F_0F0F, 0x8888_8888) };
-    let end = fields.len().min(stride * (32 / BITS as usize));
+    let end = fields.len().min(stride.saturating_mul(32 / BITS as usize));
     let fields = fields.get_mut(..end).unwrap_or_default();
     let rows = Offsets::new(flips, stride, matrix.len());
     let (mut on, mut off) = (rows.on(), rows.off());

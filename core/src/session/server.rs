@@ -115,6 +115,10 @@ impl<'a, S: Store> Server<'a, S> {
                     Some(update) => update.chunk(&mut self.store, offset, bytes),
                     None => Err(not_begun(&self.store)),
                 };
+                if matches!(response, Err(UpdateError::Store { .. })) {
+                    // What lies there is unknown, and may take no second write: it has to be erased first.
+                    self.update = None;
+                }
                 answer(seq, response.unwrap_or_else(failed), receive, send);
             }
             Request::Commit => {
@@ -172,6 +176,9 @@ impl<'a, S: Store> Server<'a, S> {
         if !matches!(result, Err(UpdateError::Incomplete { .. })) {
             // Done, or not to be had by going on.
             self.update = None;
+            if result.is_err() {
+                update.discard(&mut self.store);
+            }
             self.boot();
         }
         result.map(|()| Response::Committed)

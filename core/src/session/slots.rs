@@ -101,6 +101,10 @@ pub(super) fn current(region: &[u8], granularity: Option<Granularity>) -> Result
         let number = record(0).filter(|record| fits && record.crc == image.crc()).map_or(0, |record| record.number);
         Current { image, number, slot: fits.then_some(0) }
     });
+    // What lies within an image is its weights, whatever it looks like.
+    if first.is_ok_and(|first| first.slot.is_none()) {
+        return first;
+    }
     let Some(Record { number, crc }) = record(1) else { return first };
     let second = Image::open(region.get(slots.image(1)).unwrap_or_default()).and_then(|image| match image.crc() {
         found if found != crc => Err(ImageError::Crc { expected: crc, found }),

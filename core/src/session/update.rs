@@ -61,6 +61,8 @@ impl Update {
             // The old image is in both.
             Some(None) => None,
         };
+        // Numbers that have run out begin again, in a region without any.
+        let (slot, number) = number.checked_add(1).map_or((None, 1), |number| (slot, number));
         let invalidate = |store: &mut S, slot: usize| {
             for page in [slots.record(slot).start, slots.image(slot).start].map(|at| at / granularity.erase) {
                 let at = page * granularity.erase;
@@ -80,7 +82,15 @@ impl Update {
             None => erase(store, 0, granularity)?,
         }
         let start = slot.map_or(0, |slot| slots.image(slot).start);
-        Ok(Self { length, crc, start, slot, number: number.saturating_add(1), written: 0 })
+        Ok(Self { length, crc, start, slot, number, written: 0 })
+    }
+
+    /// Makes sure that a refused image is not taken for one that a programmer wrote.
+    pub(super) fn discard<S: Store>(&self, store: &mut S) {
+        if let Some(granularity) = store.granularity() {
+            // Memory that can no longer be erased holds no image that can be trusted either way.
+            let _ = erase(store, self.start, granularity);
+        }
     }
 
     /// Whether this is the update to that image.

@@ -160,8 +160,17 @@ fn update(args: &Args, path: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
                 std::thread::sleep(Duration::from_secs(1));
             }
             Err(error) => {
-                return Err(error).with_context(|| {
-                    format!("{reached} of {} bytes are on the device; the same command goes on from there", bytes.len())
+                progress.end();
+                // After anything but a lost line there is nothing to go on with.
+                let resumable = error.is_line() && reached > 0;
+                let error = anyhow::Error::from(error);
+                return Err(if resumable {
+                    let length = bytes.len();
+                    error.context(format!(
+                        "{reached} of {length} bytes are on the device; the same command goes on from there"
+                    ))
+                } else {
+                    error
                 });
             }
         }

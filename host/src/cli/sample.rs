@@ -18,7 +18,7 @@ use crate::{
     dataset::labels::label_units,
     model_file::ModelFile,
     npy,
-    sampling::{local_modes, local_modes_of_class},
+    sampling::{Samples, local_modes, local_modes_of_class},
     with_model,
 };
 
@@ -76,13 +76,18 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let class =
         args.class.map(|class| labels_of(class, &args.model, &file).map(|labels| (labels, class))).transpose()?;
     let Options { sweeps: all_sweeps, .. } = args.options;
+    let mut of_class: Option<Samples> = None;
     args.options.run(&args.model.display(), file.geometry(), out, |count, sweeps, seed| {
         with_model!(&file, model => Ok(match &class {
             None => local_modes(&model, count, sweeps.into(), seed)?.visible,
             // The same chains for modes and for samples.
             Some((labels, class)) => {
-                let drawn = local_modes_of_class(&model, labels.clone(), *class, count, all_sweeps.into(), seed)?;
-                if sweeps == 0 { drawn.modes } else { drawn.visible }
+                if of_class.is_none() {
+                    let sweeps = all_sweeps.into();
+                    of_class = Some(local_modes_of_class(&model, labels.clone(), *class, count, sweeps, seed)?);
+                }
+                let drawn = of_class.as_ref().expect("drawn above");
+                (if sweeps == 0 { &drawn.modes } else { &drawn.visible }).clone()
             }
         }))
     })

@@ -104,8 +104,13 @@ impl Steps {
     pub(super) fn with_fine_unit(steps: Vec<f32>) -> Self {
         let coarsest = steps.iter().copied().fold(0.0, f32::max);
         let finest = steps.iter().copied().filter(|&step| step > 0.0).fold(coarsest, f32::min);
-        let coarsest_shift = coarsest / (1u32 << MAX_SHIFT) as f32;
-        Self { unit: (finest / BIAS_PARTS).max(coarsest_shift), steps }
+        let widest = (1u32 << MAX_SHIFT) as f32;
+        let mut unit = (finest / BIAS_PARTS).max(coarsest / widest);
+        // No scale is above 1; a finer unit does as well, as long as shifts reach the coarsest step.
+        while unit > 1.0 && coarsest <= 0.5 * unit * widest {
+            unit *= 0.5;
+        }
+        Self { unit, steps }
     }
 }
 
@@ -166,6 +171,12 @@ mod tests {
             // And it pays.
             assert!(2.0 * error < exact_error(&matrix, largest(&matrix) / 7.0), "{error}");
         }
+    }
+
+    #[test]
+    fn large_weights_have_a_unit_that_an_image_can_hold() {
+        let found = Steps::new::<I4>(&[magnitudes(&[100.0; 12]), magnitudes(&[0.1; 12])]);
+        assert!(found.unit <= 1.0 && found.steps[0] > 14.0, "{found:?}");
     }
 
     #[test]

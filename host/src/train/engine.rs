@@ -1,8 +1,9 @@
 //! The weights of a run, which learn, and the chains that read them: as they are, or integers rounded from them at each
 //! update.
 //!
-//! With integers (those that an export of the weights has, by [`quantise`](crate::quantise)) the gradient is that of the model that will be deployed, taken at the float weights, which learn (the
-//! straight-through estimate); and the chains are quicker, since a row of weights is a half or a quarter as long.
+//! With integers (those that an export of the weights has, by [`quantise`](crate::quantise)) the gradient is that of the
+//! model that will be deployed, taken at the float weights, which learn (the straight-through estimate); and the chains are
+//! quicker, since a row of weights is a half or a quarter as long.
 //!
 //! Weights live in tiles alone. With floats the chains' own two orientations are the weights; with integers the floats
 //! have one more, a row for each even unit, as statistics have.
