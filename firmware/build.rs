@@ -26,6 +26,11 @@ fn main() {
         println!("cargo::rustc-link-arg=-Tmemory.x");
     }
     println!("cargo::rustc-link-arg=-Tlink.x");
+    // Which memory protection unit the processor may have, for src/arch/arm.rs: ARMv7-M has the one of PMSAv7.
+    println!("cargo::rustc-check-cfg=cfg(pmsav7)");
+    if env::var("TARGET").is_ok_and(|target| target.starts_with("thumbv7")) {
+        println!("cargo::rustc-cfg=pmsav7");
+    }
     // Places the log's strings outside of flash.
     println!("cargo::rustc-link-arg=-Tdefmt.x");
     // Sections are 4-byte aligned as the linker script says, not padded to a page that no board has.

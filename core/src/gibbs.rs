@@ -29,6 +29,8 @@ impl Default for Gibbs {
 }
 
 impl<C: Connection> Transition<C> for Gibbs {
+    // Not inlined, as searches and `refresh` are not: a device has one copy of each, and each a frame that ends with it.
+    #[inline(never)]
     fn step<R: Rng>(&mut self, model: &Dbm<'_, C>, x: &mut State<'_, C::Field>, clamp: &Clamp<'_>, rng: &mut R) {
         for block in [self.first, self.first.other()] {
             sample_block(model, x, block, clamp, rng);

@@ -28,7 +28,15 @@ pub const VERSION: u16 = 1;
 /// Bytes before the layer widths.
 pub const HEADER_BYTES: usize = 24;
 /// The CRC-32 of images and session frames (ISO-HDLC, as in zip and png).
-pub const CRC32: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
+pub const CRC32: Crc<u32, Lookup> = Crc::<u32, Lookup>::new(&CRC_32_ISO_HDLC);
+
+/// How [`CRC32`] is computed: with a table of 1 kB, or bit by bit on bare metal, where flash is scarce and an image is checked
+/// once, at boot.
+#[cfg(not(target_os = "none"))]
+pub type Lookup = crc::Table<1>;
+/// How [`CRC32`] is computed: bit by bit. Flash is scarce on bare metal, and an image is checked once, at boot.
+#[cfg(target_os = "none")]
+pub type Lookup = crc::NoTable;
 
 /// How the visible units make up a picture. Unit `(pixel × channels + channel) × bits + plane`, pixels row by row,
 /// planes least significant first. Units of the visible layer behind the picture are label units, one for each class. All
@@ -382,7 +390,7 @@ impl<'a> Image<'a> {
             let connection = C::read(self.kind, matrix, lower, upper, shift).ok_or(ImageError::Misaligned)?;
             let _ = connections.push(connection);
         }
-        Dbm::new(connections, &biases, self.scale).map_err(ImageError::Model)
+        Dbm::from_parts(connections, biases, self.scale).map_err(ImageError::Model)
     }
 
     /// The weight type.

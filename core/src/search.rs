@@ -72,6 +72,7 @@ impl LocalModeSearch {
     /// # Errors
     /// [`SearchCapHit`]. With integer weights that takes more sweeps than the energy has levels to fall; with floats,
     /// rounding could in principle keep units with a field of about 0 in turn.
+    #[inline(never)]
     pub fn run<C: Connection>(
         &self,
         model: &Dbm<'_, C>,

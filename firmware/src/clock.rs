@@ -2,16 +2,12 @@
 //!
 //! On a Cortex-M a tick is a cycle of the core's clock, on RISC-V an instruction. In QEMU a cycle is wall time, unless QEMU
 //! counts instructions (`cargo xtask qemu … --icount`): then each instruction takes one nanosecond, every run gives the same
-//! number of ticks, and [`Clock::instructions`] turns them into instructions.
+//! number of ticks, and a [`Rate`] turns them into instructions.
 
 use crate::arch::{TURN, Timer, turns};
 
 /// The running timer.
-pub struct Clock {
-    timer: Timer,
-    /// Ticks that [`INSTRUCTIONS`] take, where the timer counts instructions.
-    counted: Option<u64>,
-}
+pub struct Clock(Timer);
 
 /// Turns of the loop that tells what a tick is.
 const TURNS: u32 = 1 << 20;
@@ -22,22 +18,13 @@ impl Clock {
     /// Starts the timer. Nothing else may use it; `None` if the core's peripherals were taken already.
     #[must_use]
     pub fn start() -> Option<Self> {
-        let mut clock = Self { timer: Timer::start()?, counted: None };
-        // Measured with loops of known lengths, never assumed. A chip completes one or two instructions in a tick of cycles,
-        // never four; QEMU's wall time hardly ever gives equal loops equal times. A counter of instructions counts them,
-        // and the few around.
-        let time = || clock.time(|| turns(TURNS)).1;
-        let (first, second) = (time(), time());
-        let exact = (INSTRUCTIONS..INSTRUCTIONS + 100).contains(&first);
-        let slow = first > 0 && INSTRUCTIONS / first >= 4;
-        clock.counted = (first.abs_diff(second) <= 1 && (exact || slow)).then_some(first);
-        Some(clock)
+        Timer::start().map(Self)
     }
 
     /// Ticks since the start.
     #[must_use]
     pub fn ticks(&self) -> u64 {
-        self.timer.ticks()
+        self.0.ticks()
     }
 
     /// Runs `work` and returns its result with the ticks that it took.
@@ -47,16 +34,37 @@ impl Clock {
         (result, self.ticks() - begin)
     }
 
-    /// The number of instructions that take so many ticks, where the timer counts instructions; `None` where it counts
-    /// anything else.
+    /// How many instructions a tick is, where the timer counts instructions; `None` where it counts anything else.
+    ///
+    /// Measured with loops of known lengths, never assumed. A chip completes one or two instructions in a tick of cycles,
+    /// never four; QEMU's wall time hardly ever gives equal loops equal times. A counter of instructions counts them, and
+    /// the few around.
     #[must_use]
-    pub fn instructions(&self, ticks: u64) -> Option<u64> {
-        let first = self.counted?;
-        let nearest = (INSTRUCTIONS + first / 2) / first;
+    pub fn rate(&self) -> Option<Rate> {
+        let time = || self.time(|| turns(TURNS)).1;
+        let (first, second) = (time(), time());
+        let exact = (INSTRUCTIONS..INSTRUCTIONS + 100).contains(&first);
+        let slow = first > 0 && INSTRUCTIONS / first >= 4;
+        (first.abs_diff(second) <= 1 && (exact || slow)).then_some(Rate { ticks: first })
+    }
+}
+
+/// What a tick is, where it is a number of instructions.
+#[derive(Clone, Copy)]
+pub struct Rate {
+    /// Ticks that [`INSTRUCTIONS`] take.
+    ticks: u64,
+}
+
+impl Rate {
+    /// The number of instructions that take so many ticks.
+    #[must_use]
+    pub fn instructions(self, ticks: u64) -> u64 {
+        let nearest = (INSTRUCTIONS + self.ticks / 2) / self.ticks;
         // Most machines give a tick a whole number of instructions; a loop that begins within a tick seems to take one more.
-        if (nearest * first).abs_diff(INSTRUCTIONS) <= 2 * nearest.max(50) {
-            return Some(ticks * nearest);
+        if (nearest * self.ticks).abs_diff(INSTRUCTIONS) <= 2 * nearest.max(50) {
+            return ticks * nearest;
         }
-        Some((ticks * INSTRUCTIONS + first / 2) / first)
+        (ticks * INSTRUCTIONS + self.ticks / 2) / self.ticks
     }
 }

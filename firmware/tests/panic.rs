@@ -6,6 +6,6 @@ use bitboltz_firmware::{entry, weights};
 
 #[entry]
 fn main() -> ! {
-    // A panic of the language, not of defmt: its message goes through the handler's formatting.
+    // A panic of the language, not of defmt. The handler logs the place of this line, and not the message.
     panic!("on purpose, beside {} bytes", weights().len())
 }

@@ -35,7 +35,7 @@ pub const BOARDS: &[Board] = &[
         address: 0x0001_0000,
         uf2_family: None,
         flash: 192 << 10,
-        ram: 12_800,
+        ram: 11_776,
     },
     Board {
         name: "mps2-an386",
@@ -83,7 +83,7 @@ pub const BOARDS: &[Board] = &[
         address: 0x0801_0000,
         uf2_family: None,
         flash: 64 << 10,
-        ram: 5_504,
+        ram: 5_472,
     },
 ];
 

@@ -64,17 +64,25 @@ impl<'w, C: Connection> Dbm<'w, C> {
         for connection in connections {
             kept.push(connection).map_err(|_| ModelError::Shape(ShapeError::Layers { found: MAX_LAYERS + 1 }))?;
         }
-        let connections: Vec<C, MAX_CONNECTIONS> = kept;
+        let biases =
+            Vec::from_slice(biases).map_err(|_| ModelError::Shape(ShapeError::Layers { found: biases.len() }))?;
+        Self::from_parts(kept, biases, scale)
+    }
+
+    /// As [`Dbm::new`], of lists that are as they will be kept: no second copy of them is made on the stack.
+    pub(crate) fn from_parts(
+        connections: Vec<C, MAX_CONNECTIONS>,
+        biases: Vec<&'w [C::Field], MAX_LAYERS>,
+        scale: Scale,
+    ) -> Result<Self, ModelError> {
         if biases.len() != connections.len() + 1 {
             return Err(ModelError::Biases { expected: connections.len() + 1, found: biases.len() });
         }
         let mut widths = [0; MAX_LAYERS];
-        for (width, bias) in widths.iter_mut().zip(biases) {
+        for (width, bias) in widths.iter_mut().zip(&biases) {
             *width = bias.len();
         }
         let shape = Shape::new(&widths[..biases.len()]).map_err(ModelError::Shape)?;
-        let biases =
-            Vec::from_slice(biases).map_err(|_| ModelError::Shape(ShapeError::Layers { found: biases.len() }))?;
         let model = Self { shape, connections, biases, scale };
         model.check()?;
         Ok(model)
@@ -130,6 +138,7 @@ impl<'w, C: Connection> Dbm<'w, C> {
     ///
     /// # Panics
     /// If the state has fewer units than the model.
+    #[inline(never)]
     pub fn refresh(&self, state: &mut State<'_, C::Field>) {
         let on = (0..self.shape.layers())
             .map(|l| u64::from(count_ones(state.layer_words(l))) * self.shape.neighbours(l) as u64);

@@ -8,7 +8,7 @@
 use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 
-use crate::image::CRC32;
+use crate::image::{CRC32, Lookup};
 
 /// Bytes of the buffer that [`encode`] fills and sends: a code, the 254 bytes that it stands for at most, and the zero.
 pub const BLOCK_BYTES: usize = 256;
@@ -52,7 +52,7 @@ pub fn encode<T: Serialize>(message: &T, block: &mut [u8; BLOCK_BYTES], send: &m
 
 /// Takes the bytes of a message, sends their frame.
 struct Sender<'b> {
-    crc: crc::Digest<'static, u32>,
+    crc: crc::Digest<'static, u32, Lookup>,
     stuffing: Stuffing<'b>,
 }
 

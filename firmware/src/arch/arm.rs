@@ -1,4 +1,4 @@
-//! Cortex-M: hard faults, and SysTick as the timer.
+//! Cortex-M: a guard below the stack, hard faults, and SysTick as the timer.
 #![allow(unsafe_code)]
 
 use crate::exit::{HARD_FAULT, die};
@@ -7,6 +7,41 @@ use core::arch::{asm, naked_asm};
 use core::sync::atomic::{AtomicU32, Ordering};
 use cortex_m::peripheral::{SYST, syst::SystClkSource};
 pub use cortex_m_rt::entry;
+
+/// Runs before `main`: makes the processor refuse every access to the 4 KiB below the stack. The stack is the lowest of the RAM, so
+/// that a chip finds nothing there anyway; not all do so loudly, and of QEMU's machines some ignore such accesses.
+///
+/// A processor without a memory protection unit is left as it is: the guard is then what the bus refuses.
+#[cfg(pmsav7)]
+// SAFETY: the name is what cortex-m-rt calls before it sets up the RAM. No Rust runs here, no memory is touched, and these registers
+// are nobody else's; r0 to r3 are the caller's to save. Below the stack memory.x puts nothing, and the stack's end is a multiple
+// of the guard's size.
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __pre_init() {
+    naked_asm!(
+        // MPU_TYPE: the number of regions.
+        "ldr r0, =0xE000ED90",
+        "ldr r1, [r0]",
+        "ubfx r1, r1, #8, #8",
+        "cbz r1, 2f",
+        // MPU_RNR, MPU_RBAR, MPU_RASR: region 0 begins 4 KiB below the stack; enabled, 2^(11 + 1) bytes, no access, no code.
+        "movs r1, #0",
+        "str r1, [r0, #8]",
+        "ldr r1, =_stack_end",
+        "sub r1, r1, #4096",
+        "str r1, [r0, #12]",
+        "ldr r1, =0x10000017",
+        "str r1, [r0, #16]",
+        // MPU_CTRL: enabled; what no region names is as it was.
+        "movs r1, #5",
+        "str r1, [r0, #4]",
+        "dsb",
+        "isb",
+        "2:",
+        "bx lr",
+    )
+}
 
 /// Entered by the processor at a hard fault: gives the handler a stack of its own, since the fault may be that there was none
 /// left, and passes on where the stack was.

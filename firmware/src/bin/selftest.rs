@@ -1,6 +1,6 @@
 #![no_std]
 #![no_main]
-//! Checks the board and what lies on it: the image, the arithmetic that every answer rests on, and that the machine answers the
+//! Checks the board and what lies on it: the image, the arithmetic and the kernels that every answer rests on, and that the machine answers the
 //! same question twice in the same way. Prints what the program took of stack and arena.
 //!
 //! Ends with 0, with 103 without a usable image, or with 105 and the reason.
@@ -9,6 +9,7 @@ use bitboltz_core::{
     fixed::{ONE, exp_neg, sigmoid},
     gibbs::Gibbs,
     image::{CRC32, Image, Stored},
+    kernels,
     rng::{Rng as _, stream},
     session::{
         Workspace,
@@ -65,6 +66,11 @@ fn arithmetic() {
     require("the CRC-32 of the tables", TABLES, crc.finalize());
     require("the sigmoid of 0", 1 << 31, sigmoid(0));
     defmt::info!("arithmetic: as it should be");
+    if let Err(mismatch) = kernels::check() {
+        defmt::error!("selftest: not as the portable kernel: {}", mismatch);
+        exit(SELFTEST);
+    }
+    defmt::info!("kernels: as the portable ones");
 }
 
 /// The CRC-32 of the first 256 words of `stream(2026, 0)`, little-endian.

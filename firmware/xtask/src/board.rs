@@ -22,6 +22,8 @@ pub struct Board {
     pub description: String,
     /// The compiler's target triple.
     pub target: String,
+    /// The processor, where it has instructions that the target alone does not promise: the compiler's `target-cpu`.
+    pub cpu: Option<String>,
     /// How QEMU runs it, if it does.
     pub qemu: Option<Qemu>,
     /// How probe-rs reaches it, if there is hardware.

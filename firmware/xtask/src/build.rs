@@ -4,6 +4,7 @@ use crate::board::{self, Board};
 use crate::toolchain::Toolchain;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
+use std::env;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -83,8 +84,11 @@ fn linked(board: &Board, target: &str, which: &[&str]) -> Result<Vec<Program>> {
     // Cargo puts the programs of all boards of a target at the same place, each time that it is asked. So one build at a time,
     // and its programs are taken away before the next.
     let _turn = turn()?;
-    let mut child = toolchain
-        .cargo()
+    let mut cargo = toolchain.cargo();
+    let mut flags = remapped();
+    flags.extend(board.cpu.iter().map(|cpu| format!("-Ctarget-cpu={cpu}")));
+    cargo.arg("--config").arg(format!("target.{target}.rustflags = {flags:?}"));
+    let mut child = cargo
         .args(["build", "--quiet", "--release", "--target", target])
         .args(["--no-default-features", "--features", &board.name])
         .args(which)
@@ -110,6 +114,17 @@ fn linked(board: &Board, target: &str, which: &[&str]) -> Result<Vec<Program>> {
         program.elf = keep(&board.name, program)?;
     }
     Ok(programs)
+}
+
+/// Flags that cut what differs between machines off the paths that panics name: they lie in flash.
+fn remapped() -> Vec<String> {
+    let mut prefixes = vec![crate::root()];
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
+    let registries = home.and_then(|home| home.join("registry/src").read_dir().ok());
+    prefixes.extend(registries.into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())));
+    // A folder's name as bytes that are no UTF-8 cannot be in cargo's configuration; such paths stay as they are.
+    let prefixes = prefixes.iter().filter_map(|prefix| prefix.to_str());
+    prefixes.map(|prefix| format!("--remap-path-prefix={prefix}/=")).collect()
 }
 
 /// Waits until no other process builds firmware. The turn ends when the result is dropped, or with the process.

@@ -85,7 +85,7 @@ pub fn write(boards: &[Board]) -> Result<String> {
             let mut seen = Vec::new();
             for image in &images {
                 let name = image.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-                let kind = name.rsplit('-').next().unwrap_or_default().to_owned();
+                let kind = kind(image);
                 if seen.contains(&kind) || image.metadata()?.len() > board.memory()?.weights.length {
                     continue;
                 }
@@ -179,11 +179,22 @@ pub fn limit(committed: u64) -> u64 {
     committed + committed / 50 + 256
 }
 
-/// The largest committed image that fits the flash and the RAM of `board`; `ram` says what an image needs of it.
-pub fn largest(board: &Board, ram: impl Fn(&Path) -> u64) -> Result<PathBuf> {
+/// Of each weight type the largest committed image that fits the flash and the RAM of `board`, the largest of all first; `ram`
+/// says what an image needs of it.
+pub fn largest(board: &Board, ram: impl Fn(&Path) -> u64) -> Result<Vec<PathBuf>> {
     let memory = board.memory()?;
-    let fits = |image: &PathBuf| {
-        image.metadata().is_ok_and(|data| data.len() <= memory.weights.length) && ram(image) <= memory.arena.length
-    };
-    images()?.into_iter().find(fits).with_context(|| format!("no committed image fits {}", board.name))
+    let mut found: Vec<PathBuf> = Vec::new();
+    for image in images()? {
+        let fits = image.metadata()?.len() <= memory.weights.length && ram(&image) <= memory.arena.length;
+        if fits && !found.iter().any(|larger| kind(larger) == kind(&image)) {
+            found.push(image);
+        }
+    }
+    Ok(found)
+}
+
+/// The weight type of a committed image, which its name ends with.
+fn kind(image: &Path) -> String {
+    let name = image.file_stem().unwrap_or_default().to_string_lossy();
+    name.rsplit('-').next().unwrap_or_default().to_owned()
 }
