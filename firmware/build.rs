@@ -12,6 +12,10 @@ fn main() {
     let (memory, glue) = (folder.join("memory.x"), folder.join("board.rs"));
     println!("cargo::rerun-if-changed=boards");
     println!("cargo::rustc-check-cfg=cfg(weights_ram)");
+    println!("cargo::rustc-check-cfg=cfg(armv6m)");
+    if env::var("TARGET").is_ok_and(|target| target.starts_with("thumbv6m")) {
+        println!("cargo::rustc-cfg=armv6m");
+    }
     if fs::read_to_string(&memory).is_ok_and(|script| script.lines().any(|line| line.trim() == "__weights_ram = 1;")) {
         println!("cargo::rustc-cfg=weights_ram");
     }

@@ -1,6 +1,10 @@
 //! How a program ends, well or not: always with an exit code that QEMU or probe-rs passes on.
 //!
 //! A program that dies must never look like one that passed, and must not spin until a timeout either.
+//!
+//! On a real board (feature `rtt`) the exit code is the log's last line too. Semihosting's exit, which is a breakpoint, is used
+//! there only while a debugger is at the other end: without one it would be a fault. Where a program cannot see that (Cortex-M0,
+//! RISC-V), and without a debugger, it ends in a sleep without end.
 
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -23,6 +27,23 @@ pub const SELFTEST: i32 = 105;
 
 /// Ends the program with `code`; 0 is success.
 pub fn exit(code: i32) -> ! {
+    #[cfg(feature = "rtt")]
+    {
+        defmt::info!("ended with {=i32}", code);
+        // Until a probe has read all of it; at once without one.
+        defmt::flush();
+    }
+    stop(code)
+}
+
+/// Ends the program with `code`, and logs nothing.
+// Not inlined: the one function with a breakpoint in it, behind the question for a debugger.
+#[inline(never)]
+fn stop(code: i32) -> ! {
+    #[cfg(feature = "rtt")]
+    if !crate::arch::debugger_attached() {
+        crate::arch::sleep()
+    }
     process::exit(code)
 }
 
@@ -35,10 +56,11 @@ static DYING: AtomicBool = AtomicBool::new(false);
 ///
 /// Trouble inside the logger comes back here; the second time nothing is logged, so that it ends.
 pub(crate) fn die(code: i32, report: impl FnOnce()) -> ! {
-    if !DYING.load(Ordering::Relaxed) {
-        DYING.store(true, Ordering::Relaxed);
-        report();
+    if DYING.load(Ordering::Relaxed) {
+        stop(code)
     }
+    DYING.store(true, Ordering::Relaxed);
+    report();
     exit(code)
 }
 

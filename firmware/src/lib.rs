@@ -11,11 +11,13 @@
 //! the cargo feature of the same name chooses it.
 //!
 //! In QEMU the log goes out over semihosting's standard output as defmt frames: print nothing else there, it would break
-//! them.
+//! them. On real boards it lies in a ring in RAM (RTT) that a probe empties; without a probe what does not fit is dropped.
 
 // The logger is linked by being named; so is what it locks with.
 #[cfg(target_arch = "arm")]
 use cortex_m as _;
+#[cfg(feature = "rtt")]
+use defmt_rtt as _;
 #[cfg(feature = "semihosting")]
 use defmt_semihosting as _;
 

@@ -95,17 +95,16 @@ pub fn arena() -> &'static mut [u32] {
 
 /// One 32-bit register of a peripheral.
 #[derive(Clone, Copy)]
-#[cfg(target_arch = "arm")]
 pub(crate) struct Register(usize);
 
-#[cfg(target_arch = "arm")]
 impl Register {
     /// The register at `address`.
     ///
     /// # Panics
-    /// If the address is no word of a board's peripherals; where it is a constant, that does not compile.
+    /// If the address is no word of where a Cortex-M has its peripherals (by its architecture), and the RP2350 those of both its
+    /// processors; where it is a constant, that does not compile.
     pub(crate) const fn at(address: usize) -> Self {
-        assert!(address.is_multiple_of(4) && is_peripheral(address));
+        assert!(address.is_multiple_of(4) && address >= 0x4000_0000 && address < 0x6000_0000);
         Self(address)
     }
 
@@ -113,7 +112,7 @@ impl Register {
     #[inline]
     pub(crate) fn read(self) -> u32 {
         let register = with_exposed_provenance::<u32>(self.0);
-        // SAFETY: `at` keeps the address aligned and in the part of the address space where a board has peripherals only: no
+        // SAFETY: `at` keeps the address aligned and in the part of the address space where boards have peripherals only: no
         // memory that Rust knows is there, and reading a register has no effect on memory.
         unsafe { register.read_volatile() }
     }
@@ -145,9 +144,9 @@ impl ByteRegister {
     /// The register at `address`.
     ///
     /// # Panics
-    /// If the address is none of a board's peripherals; where it is a constant, that does not compile.
+    /// If the address is none of the UART of QEMU's `virt`; where it is a constant, that does not compile.
     pub(crate) const fn at(address: usize) -> Self {
-        assert!(is_peripheral(address));
+        assert!(address >= 0x1000_0000 && address < 0x1000_1000);
         Self(address)
     }
 
@@ -161,14 +160,5 @@ impl ByteRegister {
     pub(crate) fn write(self, value: u8) {
         // SAFETY: as in `Register::write`.
         unsafe { with_exposed_provenance_mut::<u8>(self.0).write_volatile(value) }
-    }
-}
-
-/// Where peripherals are: on a Cortex-M by its architecture, on QEMU's `virt` the UART.
-const fn is_peripheral(address: usize) -> bool {
-    if cfg!(target_arch = "arm") {
-        address >= 0x4000_0000 && address < 0x6000_0000
-    } else {
-        address >= 0x1000_0000 && address < 0x1000_1000
     }
 }

@@ -5,7 +5,7 @@ use crate::exit::{HARD_FAULT, die};
 use crate::stack;
 use core::arch::{asm, naked_asm};
 use core::sync::atomic::{AtomicU32, Ordering};
-use cortex_m::peripheral::{SYST, syst::SystClkSource};
+use cortex_m::peripheral::{DCB, SYST, syst::SystClkSource};
 pub use cortex_m_rt::entry;
 
 /// Runs before `main`: makes the processor refuse every access to the 4 KiB below the stack. The stack is the lowest of the RAM, so
@@ -87,6 +87,22 @@ extern "C" fn hard_fault(frame: usize) -> ! {
 pub fn undefined() -> ! {
     // SAFETY: it faults, and the handler does not return.
     unsafe { asm!("udf #0", options(noreturn, nomem, nostack)) }
+}
+
+/// Whether a debugger is attached (Armv7-M Architecture Reference Manual, C1.6.2, DHCSR.C_DEBUGEN). On Armv6-M a program need
+/// not be able to read that, and on a Cortex-M0 is not: no.
+#[inline(always)]
+pub fn debugger_attached() -> bool {
+    const C_DEBUGEN: u32 = 1;
+    // SAFETY: a register of the core, which reading does not change.
+    cfg!(not(armv6m)) && unsafe { (*DCB::PTR).dhcsr.read() } & C_DEBUGEN != 0
+}
+
+/// Does nothing more.
+pub fn sleep() -> ! {
+    loop {
+        cortex_m::asm::wfi();
+    }
 }
 
 /// The stack pointer.

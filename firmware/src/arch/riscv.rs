@@ -61,6 +61,19 @@ pub fn undefined() -> ! {
     unsafe { asm!("unimp", options(noreturn, nomem, nostack)) }
 }
 
+/// Whether a debugger is attached: nothing in the architecture tells a program.
+#[inline(always)]
+pub fn debugger_attached() -> bool {
+    false
+}
+
+/// Does nothing more.
+pub fn sleep() -> ! {
+    loop {
+        riscv::asm::wfi();
+    }
+}
+
 /// The stack pointer.
 #[inline(always)]
 pub fn stack_pointer() -> usize {
@@ -85,8 +98,10 @@ pub fn turns(count: u32) {
 pub struct Timer(());
 
 impl Timer {
-    /// It runs always.
+    /// Lets it run: some processors, such as the RP2350's, start with their counters inhibited.
     pub fn start() -> Option<Self> {
+        // SAFETY: bits 0 and 2 of mcountinhibit stop mcycle and minstret, and nothing but counters.
+        unsafe { asm!("csrci mcountinhibit, 0b101", options(nomem, nostack)) };
         Some(Self(()))
     }
 

@@ -13,7 +13,7 @@ pub mod cmsdk;
 pub mod nrf;
 #[cfg(target_arch = "riscv32")]
 pub mod ns16550;
-#[cfg(target_arch = "arm")]
 pub mod pl011;
+pub mod rp2350;
 #[cfg(target_arch = "arm")]
 pub mod stm32;

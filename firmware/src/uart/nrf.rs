@@ -3,8 +3,23 @@
 use crate::mmio::Register;
 
 const ENABLE: u32 = 4;
+/// Output, input buffer disconnected.
+const PIN_TX: u32 = 0b11;
+/// Input, pulled up: a line with nobody at its end is idle.
+const PIN_RX: u32 = 0b1100;
+/// The bank of port 0's pins (section 16; nRF52840 Product Specification, GPIO).
+const PORT: usize = 0x5000_0000;
+/// The clocks (section 13; nRF52840 Product Specification, CLOCK).
+const CLOCK: usize = 0x4000_0000;
 /// 115,200 baud of the 16 MHz that the peripheral runs at.
 const BAUD_115200: u32 = 0x01D7_E000;
+
+/// Takes the clock from the board's crystal, and waits until that runs: the chip starts with an oscillator that may be too
+/// far off for a serial line.
+pub fn start_crystal() {
+    Register::at(CLOCK).write(1);
+    while Register::at(CLOCK + 0x100).read() == 0 {}
+}
 
 /// The enabled serial line.
 ///
@@ -23,6 +38,10 @@ impl Uart {
     #[inline]
     #[must_use]
     pub fn open(base: usize, tx: u32, rx: u32) -> Self {
+        // High, as an idle line is, before it is an output.
+        Register::at(PORT + 0x508).write(1 << tx);
+        Register::at(PORT + 0x700 + 4 * tx as usize).write(PIN_TX);
+        Register::at(PORT + 0x700 + 4 * rx as usize).write(PIN_RX);
         Register::at(base + 0x50C).write(tx);
         Register::at(base + 0x514).write(rx);
         Register::at(base + 0x524).write(BAUD_115200);

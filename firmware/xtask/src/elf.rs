@@ -2,7 +2,8 @@
 
 use crate::board::Region;
 use anyhow::{Context, Result, bail};
-use object::{Object, ObjectSection, ObjectSymbol, SectionFlags, SectionKind, elf};
+use object::read::elf::{ElfFile32, ProgramHeader};
+use object::{Endianness, Object, ObjectSection, ObjectSymbol, SectionFlags, SectionKind, elf};
 use std::fs;
 use std::path::Path;
 
@@ -81,6 +82,55 @@ pub fn regions(path: &Path) -> Result<Regions> {
         arena: region("__arena_start", "__arena_end")?,
         stack: region("_stack_end", "_stack_start")?,
     })
+}
+
+/// What a programmer writes, or the program's start lays out: one program header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Where the program finds it.
+    pub address: u64,
+    /// Where it is written.
+    pub load: u64,
+    /// Bytes in memory; those beyond `bytes` are zeroed by the program's start, or not at all.
+    pub length: u64,
+    /// What is written.
+    pub bytes: Vec<u8>,
+    /// Whether it holds instructions.
+    pub executable: bool,
+}
+
+/// All segments of the program in `path` that take memory.
+pub fn segments(path: &Path) -> Result<Vec<Segment>> {
+    let bytes = read(path)?;
+    let file = ElfFile32::<Endianness>::parse(&*bytes).with_context(|| path.display().to_string())?;
+    let endian = file.endian();
+    let mut segments = Vec::new();
+    for header in file.elf_program_headers() {
+        if header.p_type(endian) != elf::PT_LOAD || header.p_memsz(endian) == 0 {
+            continue;
+        }
+        let Ok(data) = header.data(endian, &*bytes) else {
+            bail!("{}: a segment that ends beyond the file", path.display());
+        };
+        segments.push(Segment {
+            address: header.p_vaddr(endian).into(),
+            load: header.p_paddr(endian).into(),
+            length: header.p_memsz(endian).into(),
+            bytes: data.to_vec(),
+            executable: header.p_flags(endian) & elf::PF_X != 0,
+        });
+    }
+    Ok(segments)
+}
+
+/// The symbols of the program in `path` whose names are `wanted`. A function's address is even, whatever its instruction
+/// set.
+pub fn find(path: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<Region>> {
+    let bytes = read(path)?;
+    let file = object::File::parse(&*bytes).with_context(|| path.display().to_string())?;
+    let symbols = file.symbols().filter(|symbol| symbol.name().is_ok_and(&wanted));
+    // The lowest bit of an address says Thumb.
+    Ok(symbols.map(|symbol| Region { address: symbol.address() & !1, length: symbol.size() }).collect())
 }
 
 /// The names of all symbols of the program in `path`.
