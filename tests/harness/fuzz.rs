@@ -163,18 +163,16 @@ fn moves<W: Weight>(case: &Case, shift: u32, mut bytes: impl Iterator<Item = u8>
     check(
         "kernel up",
         many,
-        [
-            &|fields| kernels::move_upper::<W>(matrix, &below, fields),
-            &|fields| kernels::portable::move_upper::<W>(matrix, &below, fields),
-        ],
+        [&|fields| kernels::move_upper::<W>(matrix, &below, fields), &|fields| {
+            kernels::portable::move_upper::<W>(matrix, &below, fields)
+        }],
     );
     check(
         "kernel down",
         many,
-        [
-            &|fields| kernels::move_lower::<W>(matrix, &above, fields),
-            &|fields| kernels::portable::move_lower::<W>(matrix, &above, fields),
-        ],
+        [&|fields| kernels::move_lower::<W>(matrix, &above, fields), &|fields| {
+            kernels::portable::move_lower::<W>(matrix, &above, fields)
+        }],
     );
     let shifted = |field: &mut W::Field, weight: W::Field, on| {
         *field = if on { field.plus(weight) } else { field.minus(weight) };
@@ -182,26 +180,20 @@ fn moves<W: Weight>(case: &Case, shift: u32, mut bytes: impl Iterator<Item = u8>
     check(
         "connection up",
         upper,
-        [
-            &|fields| dense.move_upper(&below, fields),
-            &|fields| {
-                for (i, on) in below.ascending() {
-                    (0..upper).for_each(|j| shifted(&mut fields[j], dense.weight(i, j), on));
-                }
-            },
-        ],
+        [&|fields| dense.move_upper(&below, fields), &|fields| {
+            for (i, on) in below.ascending() {
+                (0..upper).for_each(|j| shifted(&mut fields[j], dense.weight(i, j), on));
+            }
+        }],
     );
     check(
         "connection down",
         few,
-        [
-            &|fields| dense.move_lower(&above, fields),
-            &|fields| {
-                for (j, on) in above.ascending() {
-                    (0..few).for_each(|i| shifted(&mut fields[i], dense.weight(i, j), on));
-                }
-            },
-        ],
+        [&|fields| dense.move_lower(&above, fields), &|fields| {
+            for (j, on) in above.ascending() {
+                (0..few).for_each(|i| shifted(&mut fields[i], dense.weight(i, j), on));
+            }
+        }],
     );
 }
 

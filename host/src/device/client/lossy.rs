@@ -131,11 +131,7 @@ fn client(device: &Device, script: impl FnMut(&Request<'_>) -> Fate + Send + 'st
 }
 
 /// The n-th request that is one of these, from 0, has this fate; all others are answered.
-fn nth(
-    n: usize,
-    fate: Fate,
-    wanted: impl Fn(&Request<'_>) -> bool + Send,
-) -> impl FnMut(&Request<'_>) -> Fate + Send {
+fn nth(n: usize, fate: Fate, wanted: impl Fn(&Request<'_>) -> bool + Send) -> impl FnMut(&Request<'_>) -> Fate + Send {
     let mut seen = 0;
     move |request| {
         if !wanted(request) {
