@@ -4,9 +4,10 @@ use std::sync::LazyLock;
 
 use bitboltz::image::{AlignedBytes, encode};
 use bitboltz_core::{
-    connection::Dense,
+    connection::{Connection as _, Dense},
     gibbs::Gibbs,
     image::{Image, ImageError},
+    kernels::{self, Flips, Matrix},
     rng::stream,
     search::LocalModeSearch,
     session::{
@@ -19,7 +20,7 @@ use bitboltz_core::{
     },
     state::Clamp,
     transition::Transition as _,
-    weights::{I4, Weight, WeightKind},
+    weights::{Field as _, I4, Weight, WeightKind},
     with_weight,
 };
 
@@ -80,6 +81,120 @@ pub fn open_and_run(bytes: &[u8]) -> bool {
         assert!(kept == model.energy(&state) || image.kind() == WeightKind::F32);
     });
     true
+}
+
+/// Any bytes as a matrix, flips and fields: the kernels of this build move the fields as the portable ones do, and a dense
+/// connection as its weights say, one flip after the other.
+///
+/// The first six bytes are the weight type, the shift, the widths of the two layers, the place in memory, and how many fields
+/// there are; weights, fields and flips are taken from the others, over and over.
+///
+/// # Panics
+/// If that does not hold.
+pub fn kernels(data: &[u8]) {
+    let Some((&[kind, shift, lower, upper, place, fields], rest)) = data.split_first_chunk() else { return };
+    if rest.is_empty() {
+        return;
+    }
+    let bytes = rest.iter().copied().cycle();
+    let shift = u32::from(shift);
+    let [lower, upper, place, fields] = [lower, upper, place, fields].map(usize::from);
+    let case = Case { lower: 1 + lower % 80, upper: 1 + upper % 80, place: place % 4, fields };
+    match kind % 4 {
+        0 => moves::<I4>(&case, shift % 16, bytes),
+        1 => moves::<i8>(&case, shift % 16, bytes),
+        // Sums of 32 weights, and a field, stay within 32 bits, as every image guarantees.
+        2 => moves::<i16>(&case, shift % 10, bytes),
+        _ => moves::<f32>(&case, 0, bytes),
+    }
+}
+
+/// What the kernels are tried on.
+#[derive(Debug)]
+struct Case {
+    lower: usize,
+    upper: usize,
+    /// Items before the matrix, so that it begins at any address.
+    place: usize,
+    /// Fields, as many as a layer has unless fewer.
+    fields: usize,
+}
+
+fn moves<W: Weight>(case: &Case, shift: u32, mut bytes: impl Iterator<Item = u8>) {
+    let &Case { lower, upper, place, fields } = case;
+    let mut word = || u32::from_le_bytes([(); 4].map(|()| bytes.next().expect("without end")));
+    let stride = upper.div_ceil(W::PER_PACKED);
+    let items = lower * stride;
+    let mut words = vec![0; ((place + items) * size_of::<W::Packed>()).div_ceil(4)];
+    words.fill_with(&mut word);
+    let all: &[W::Packed] = bytemuck::cast_slice(&words);
+    let items = &all[place..place + items];
+    // An image bounds its fields: no sum overflows.
+    let field = |word: u32| if W::KIND == WeightKind::F32 { word } else { (word as i32 >> 2) as u32 };
+    let mut start = vec![0; lower.max(upper)];
+    start.fill_with(|| field(word()));
+    let mut flips = |width: usize| {
+        let mut flips = Flips::default();
+        for unit in 0..width {
+            let choice = bytes.next().expect("without end") % 4;
+            if choice < 2 && !flips.push(unit, choice == 0) {
+                break;
+            }
+        }
+        flips
+    };
+    let (below, above) = (flips(lower), flips(upper));
+
+    let matrix = Matrix { items, stride, shift };
+    let dense = Dense::<W>::from_packed(items, lower, upper, shift).expect("as many items as it takes");
+    let check = |what: &str, fields: usize, moves: [&dyn Fn(&mut [W::Field]); 2]| {
+        let [found, expected] = moves.map(|run| {
+            let mut words = start.clone();
+            run(&mut bytemuck::cast_slice_mut(&mut words)[..fields]);
+            words
+        });
+        let is_nan = |bits: u32| W::KIND == WeightKind::F32 && f32::from_bits(bits).is_nan();
+        // Which NaN comes of a sum is not specified.
+        let same = found.iter().zip(&expected).all(|(&a, &b)| a == b || is_nan(a) && is_nan(b));
+        assert!(same, "{what}, {} << {shift}, {case:?}, {below:?}, {above:?}: {found:?}, {expected:?}", W::KIND);
+    };
+    // Also more fields than a row has, and fewer.
+    let [few, many] = [fields.min(lower), fields.min(start.len())];
+    check(
+        "kernel up",
+        many,
+        [&|fields| kernels::move_upper::<W>(matrix, &below, fields), &|fields| {
+            kernels::portable::move_upper::<W>(matrix, &below, fields)
+        }],
+    );
+    check(
+        "kernel down",
+        many,
+        [&|fields| kernels::move_lower::<W>(matrix, &above, fields), &|fields| {
+            kernels::portable::move_lower::<W>(matrix, &above, fields)
+        }],
+    );
+    let shifted = |field: &mut W::Field, weight: W::Field, on| {
+        *field = if on { field.plus(weight) } else { field.minus(weight) };
+    };
+    check(
+        "connection up",
+        upper,
+        [&|fields| dense.move_upper(&below, fields), &|fields| {
+            for (i, on) in below.ascending() {
+                (0..upper).for_each(|j| shifted(&mut fields[j], dense.weight(i, j), on));
+            }
+        }],
+    );
+    check(
+        "connection down",
+        few,
+        [&|fields| dense.move_lower(&above, fields), &|fields| {
+            for (j, on) in above.ascending() {
+                (0..few).for_each(|i| shifted(&mut fields[i], dense.weight(i, j), on));
+            }
+        }],
+    );
 }
 
 fn small<W: Rounding>(widths: &[usize]) -> AlignedBytes {

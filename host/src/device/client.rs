@@ -324,6 +324,9 @@ impl Client {
 }
 
 #[cfg(test)]
+mod lossy;
+
+#[cfg(test)]
 mod tests {
     use std::{
         io::{Read as _, Write as _},
