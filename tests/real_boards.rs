@@ -218,7 +218,7 @@ impl Sibling {
         let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         board.qemu = Some(Qemu { system: "qemu-system-arm".into(), arguments });
         let ram = |path: &Path| ram_bytes(AlignedBytes::new(&fs::read(path).unwrap()).image().unwrap().shape()) as u64;
-        let image = fs::read(tables::largest(&board, ram).unwrap()).unwrap();
+        let image = fs::read(&tables::largest(&board, ram).unwrap()[0]).unwrap();
         Self { board, firmware, image }
     }
 
