@@ -147,7 +147,8 @@ fn moves<W: Weight>(case: &Case, shift: u32, mut bytes: impl Iterator<Item = u8>
 
     let matrix = Matrix { items, stride, shift };
     let dense = Dense::<W>::from_packed(items, lower, upper, shift).expect("as many items as it takes");
-    let check = |what: &str, fields: usize, moves: [&dyn Fn(&mut [W::Field]); 2]| {
+    type Move<'a, F> = &'a dyn Fn(&mut [F]);
+    let check = |what: &str, fields: usize, moves: [Move<'_, W::Field>; 2]| {
         let [found, expected] = moves.map(|run| {
             let mut words = start.clone();
             run(&mut bytemuck::cast_slice_mut(&mut words)[..fields]);
@@ -164,14 +165,14 @@ fn moves<W: Weight>(case: &Case, shift: u32, mut bytes: impl Iterator<Item = u8>
         "kernel up",
         many,
         [&|fields| kernels::move_upper::<W>(matrix, &below, fields), &|fields| {
-            kernels::portable::move_upper::<W>(matrix, &below, fields)
+            kernels::portable::move_upper::<W>(matrix, &below, fields);
         }],
     );
     check(
         "kernel down",
         many,
         [&|fields| kernels::move_lower::<W>(matrix, &above, fields), &|fields| {
-            kernels::portable::move_lower::<W>(matrix, &above, fields)
+            kernels::portable::move_lower::<W>(matrix, &above, fields);
         }],
     );
     let shifted = |field: &mut W::Field, weight: W::Field, on| {

@@ -156,7 +156,7 @@ pub struct Committed {
     pub size: elf::Size,
 }
 
-/// Reads the compiler and the sizes of a text that [`write`] wrote.
+/// Reads the compiler and the sizes of a text that [`write()`] wrote.
 pub fn read(text: &str) -> Result<(String, Vec<Committed>)> {
     let compiler = text.split_once("`cargo xtask boards`, with ").and_then(|(_, rest)| rest.split_once(". Another"));
     let (compiler, _) = compiler.context("no compiler is named")?;

@@ -156,7 +156,8 @@ fn is_commit(request: &Request<'_>) -> bool {
 #[test]
 fn one_lost_request_or_answer_of_any_sort_does_not_matter() {
     let (old, new) = (image(1), image(2));
-    let wanted: [(fn(&Request<'_>) -> bool, usize); 4] = [
+    type Which = fn(&Request<'_>) -> bool;
+    let wanted: [(Which, usize); 4] = [
         (|request| matches!(request, Request::Update { .. }), 0),
         (is_chunk, 3),
         // An answer to it that is lost leaves a device that has begun no update when it is asked again.
