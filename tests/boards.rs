@@ -40,8 +40,7 @@ impl Subject {
     fn all(name: &str) -> Vec<Self> {
         let board = Board::load(name).unwrap();
         let firmware = build(&board).unwrap_or_else(|error| panic!("{error:#}"));
-        let ram = |bytes: &[u8]| ram_bytes(AlignedBytes::new(bytes).image().unwrap().shape()) as u64;
-        let committed = tables::largest(&board, |path| ram(&fs::read(path).unwrap())).unwrap();
+        let committed = tables::largest(&board).unwrap();
         let of = |path| Self { board: board.clone(), firmware: firmware.clone(), bytes: fs::read(path).unwrap() };
         committed.into_iter().map(of).collect()
     }

@@ -5,7 +5,7 @@
 //! programs run, and their log is read from RAM as a probe would.
 
 use bitboltz::image::AlignedBytes;
-use bitboltz_core::session::{message::Request, ram_bytes};
+use bitboltz_core::session::message::Request;
 use bitboltz_tests::{
     firmware::TIMEOUT,
     images,
@@ -217,8 +217,7 @@ impl Sibling {
         let (mut board, firmware) = built(name);
         let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         board.qemu = Some(Qemu { system: "qemu-system-arm".into(), arguments });
-        let ram = |path: &Path| ram_bytes(AlignedBytes::new(&fs::read(path).unwrap()).image().unwrap().shape()) as u64;
-        let image = fs::read(&tables::largest(&board, ram).unwrap()[0]).unwrap();
+        let image = fs::read(&tables::largest(&board).unwrap()[0]).unwrap();
         Self { board, firmware, image }
     }
 

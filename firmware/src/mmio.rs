@@ -32,11 +32,10 @@ static READ: AtomicBool = AtomicBool::new(false);
 #[must_use]
 pub(crate) fn weights_mut() -> &'static mut [u32] {
     // Load and store, no swap: a Cortex-M0 has none. No interrupt handler calls this.
-    let given = WRITABLE.load(Ordering::Relaxed) || READ.load(Ordering::Relaxed);
-    WRITABLE.store(true, Ordering::Relaxed);
-    if given {
+    if WRITABLE.load(Ordering::Relaxed) || READ.load(Ordering::Relaxed) {
         return &mut [];
     }
+    WRITABLE.store(true, Ordering::Relaxed);
     let start = addr_of!(__weights_start) as usize;
     let words = (addr_of!(__weights_end) as usize - start) / size_of::<u32>();
     let start = with_exposed_provenance_mut::<u32>(start);
@@ -52,19 +51,19 @@ pub(crate) fn weights_mut() -> &'static mut [u32] {
 pub fn weights() -> &'static [u8] {
     #[cfg(weights_ram)]
     {
-        READ.store(true, Ordering::Relaxed);
         if WRITABLE.load(Ordering::Relaxed) {
             return &[];
         }
+        READ.store(true, Ordering::Relaxed);
     }
     let start = addr_of!(__weights_start);
     let length = addr_of!(__weights_end) as usize - start as usize;
     // The address goes through an integer: the region is no object that this program defines.
     let start = with_exposed_provenance::<u8>(start as usize);
-    // SAFETY: memory.x reserves `start .. start + length` in readable memory, outside FLASH and RAM, so that the linker
-    // places nothing there. Nothing in this program writes to it (`weights_mut` gives
-    // nothing from now on), hence it is immutable for `'static`; u8 has no
-    // alignment and no invalid values. `length` is below isize::MAX, since the region fits the address space's half.
+    // SAFETY: memory.x reserves `start .. start + length` in readable memory, outside of all other regions, so that the linker
+    // places nothing there. Nothing in this program writes to it (`weights_mut` gives nothing from now on), hence it is
+    // immutable for `'static`; u8 has no alignment and no invalid values. `length` is below isize::MAX, since the region fits
+    // the address space's half.
     unsafe { core::slice::from_raw_parts(start, length) }
 }
 

@@ -62,16 +62,26 @@ pub struct Model<C: Connection> {
 /// needs it, so that what runs here runs in `serve` too.
 #[must_use]
 pub fn build<C: Stored<'static>>(image: &Image<'static>, arena: &'static mut [u32]) -> Model<C> {
+    require_room(image, arena);
     let dbm = image.model::<C>().unwrap_or_else(|error| refuse(&Refusal::Image(error)));
-    let room = Refusal::Room { needed: ram_bytes(image.shape()) as u32, found: size_of_val(arena) as u32 };
-    if size_of_val(arena) < ram_bytes(image.shape()) {
-        refuse(&room);
-    }
+    let found = size_of_val(arena);
     let Workspace { machine, receive } = Workspace::carve(image.shape(), arena);
     match Machine::new(image, dbm, machine) {
         Ok(machine) => Model { machine, scratch: receive },
-        Err(_) => refuse(&room),
+        Err(_) => refuse(&room(image, found)),
     }
+}
+
+/// Ends the program with [`NO_MODEL`] and the reason, unless `arena` is as large as a session over the image needs it.
+pub fn require_room(image: &Image<'_>, arena: &[u32]) {
+    let found = size_of_val(arena);
+    if found < ram_bytes(image.shape()) {
+        refuse(&room(image, found));
+    }
+}
+
+fn room(image: &Image<'_>, found: usize) -> Refusal {
+    Refusal::Room { needed: ram_bytes(image.shape()) as u32, found: found as u32 }
 }
 
 fn refuse(refusal: &Refusal) -> ! {

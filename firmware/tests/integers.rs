@@ -13,6 +13,6 @@ fn main() -> ! {
     let mut uart = board::uart();
     loop {
         let byte = uart.read();
-        session.receive(byte, &mut |bytes| uart.write_all(bytes));
+        session.receive(byte, &mut |bytes| bytes.iter().for_each(|&byte| uart.write(byte)));
     }
 }

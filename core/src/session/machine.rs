@@ -68,11 +68,6 @@ impl<'a, C: Connection> Machine<'a, C> {
         Ok(Self { model, info, state, mask, scratch })
     }
 
-    /// Weights that its requests have [touched](State::weights_touched) so far.
-    pub fn weights_touched(&self) -> u64 {
-        self.state.weights_touched()
-    }
-
     /// Carries out a request.
     pub fn answer(&mut self, request: &Request<'_>) -> Response<'_> {
         let failed = match *request {

@@ -82,18 +82,13 @@ impl<'a, C: Stored<'a>> Session<'a, C> {
     pub fn new(image: Result<Image<'a>, ImageError>, arena: &'a mut [u32]) -> Self {
         let checked = image.map_err(Refusal::Image).and_then(|image| {
             let model = image.model::<C>().map_err(Refusal::Image)?;
-            let (needed, found) = (workspace_words(image.shape()), arena.len());
-            if needed > found {
-                let bytes = |words: usize| u32::try_from(words * 4).unwrap_or(u32::MAX);
-                return Err(Refusal::Room { needed: bytes(needed), found: bytes(found) });
-            }
+            update::fits(&image, arena.len())?;
             Ok((image, model))
         });
         match checked {
             Err(refusal) => Self { machine: Err(refusal), receiver: Receiver::new(bytemuck::cast_slice_mut(arena)) },
             Ok((image, model)) => {
                 let Workspace { machine, receive } = Workspace::carve(image.shape(), arena);
-                let room = |e: BufferTooSmall| Refusal::Room { needed: e.needed as u32 * 4, found: e.found as u32 * 4 };
                 let machine = Machine::new(&image, model, machine).map_err(room);
                 Self { machine, receiver: Receiver::new(receive) }
             }
@@ -123,6 +118,11 @@ impl<C: Connection> Session<'_, C> {
         };
         answer(seq, response, self.receiver.scratch(), send);
     }
+}
+
+/// A machine's buffer is too short, in bytes.
+fn room(BufferTooSmall { needed, found }: BufferTooSmall) -> Refusal {
+    Refusal::Room { needed: needed as u32 * 4, found: found as u32 * 4 }
 }
 
 fn unreadable(error: FrameError, limit: u32) -> Failure {

@@ -7,7 +7,7 @@ use super::{
     frame::{self, Collector},
     machine::Machine,
     message::{Call, Failure, Refusal, Request, Response, UpdateError},
-    slots,
+    room, slots,
     store::Store,
     unreadable,
     update::{Update, fits},
@@ -15,7 +15,6 @@ use super::{
 };
 use crate::{
     image::{Image, ImageError},
-    state::BufferTooSmall,
     with_connection,
 };
 
@@ -146,10 +145,7 @@ impl<'a, S: Store> Server<'a, S> {
                     };
                     match Machine::new(&image, model, buffers) {
                         Ok(mut machine) => answer(seq, machine.answer(&question), receive, send),
-                        Err(BufferTooSmall { needed, found }) => {
-                            let room = Refusal::Room { needed: needed as u32 * 4, found: found as u32 * 4 };
-                            answer(seq, Response::Failure(Failure::NoModel(room)), receive, send);
-                        }
+                        Err(error) => answer(seq, Response::Failure(Failure::NoModel(room(error))), receive, send),
                     }
                 });
             }

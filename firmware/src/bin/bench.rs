@@ -14,7 +14,7 @@ use bitboltz_core::{
     inpaint::Inpaint,
     rng::stream,
     search::LocalModeSearch,
-    session::{MachineBuffers, Workspace, ram_bytes},
+    session::{MachineBuffers, Workspace},
     state::{Clamp, State},
     transition::Transition as _,
     with_connection,
@@ -44,11 +44,7 @@ fn measure<C: Stored<'static>>(image: &Image<'static>) -> ! {
     let clock = Clock::start().expect("nothing else takes the peripherals");
     let rate = clock.rate();
     let (memory, shape) = (arena(), image.shape());
-    if size_of_val(memory) < ram_bytes(shape) {
-        // Refuses with the reason.
-        let _ = model::build::<C>(image, memory);
-        exit(SELFTEST)
-    }
+    model::require_room(image, memory);
     let MachineBuffers { words, fields, mask, scratch } = Workspace::carve(shape, memory).machine;
     let fields = have(NO_ROOM, bytemuck::try_cast_slice_mut(fields));
     let model = have("the image is no model", image.model::<C>());

@@ -1,7 +1,7 @@
 #![no_std]
 #![no_main]
-//! Checks the board and what lies on it: the image, the arithmetic and the kernels that every answer rests on, and that the machine answers the
-//! same question twice in the same way. Prints what the program took of stack and arena.
+//! Checks the board and what lies on it: the image, the arithmetic and the kernels that every answer rests on, and that the
+//! machine answers the same question twice in the same way. Prints what the program took of stack and arena.
 //!
 //! Ends with 0, with 103 without a usable image, or with 105 and the reason.
 
@@ -82,10 +82,7 @@ const TABLES: u32 = 0xA345_69CB;
 /// computed anew from the bits. (With floats the two differ by rounding, and are not compared.)
 fn energies<C: Stored<'static>>(image: &Image<'static>, memory: &mut [u32]) {
     let shape = image.shape();
-    if size_of_val(memory) < ram_bytes(shape) {
-        // Refused later, with the reason.
-        return;
-    }
+    model::require_room(image, memory);
     let buffers = Workspace::carve(shape, memory).machine;
     let Ok(fields) = bytemuck::try_cast_slice_mut(buffers.fields) else { return };
     let (Ok(model), Ok(mut state)) = (image.model::<C>(), State::new(shape, buffers.words, fields)) else { return };

@@ -44,11 +44,4 @@ impl Uart {
         while self.state.read() & STATE_TX_FULL != 0 {}
         self.data.write(u32::from(byte));
     }
-
-    /// Sends all bytes.
-    pub fn write_all(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write(byte);
-        }
-    }
 }

@@ -1,6 +1,6 @@
 //! Serial lines, by polling: a driver for each kind of UART, for all boards that have it.
 //!
-//! Every driver has the same face: `open` (with what the board's `board.rs` knows of it), `read`, `write`, `write_all`.
+//! Every driver has the same face: `open` (with what the board's `board.rs` knows of it), `read`, `write`.
 //!
 //! No interrupt and no buffer: a byte that arrives while the receiver is full waits in QEMU's socket, and is lost on real
 //! hardware. A session sends one request and waits for the answer, so that this does not occur.

@@ -75,11 +75,4 @@ impl Uart {
         self.send.write(u32::from(byte));
         self.sending = true;
     }
-
-    /// Sends all bytes.
-    pub fn write_all(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write(byte);
-        }
-    }
 }

@@ -36,11 +36,4 @@ impl Uart {
         while self.status.read() & STATUS_TX_EMPTY == 0 {}
         self.data.write(byte);
     }
-
-    /// Sends all bytes.
-    pub fn write_all(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write(byte);
-        }
-    }
 }

@@ -37,11 +37,4 @@ impl Uart {
         while self.status.read() & STATUS_TX_EMPTY == 0 {}
         self.data.write(u32::from(byte));
     }
-
-    /// Sends all bytes.
-    pub fn write_all(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write(byte);
-        }
-    }
 }

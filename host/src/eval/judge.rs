@@ -143,15 +143,21 @@ pub struct Quality {
     pub classes: Option<Vec<f64>>,
 }
 
-/// The test images of a data set as someone sees them, with floor and ceiling.
+/// The test images of a data set as someone sees them.
 #[derive(Debug)]
-pub struct Judge {
+struct Eye {
     extractor: Extractor,
     geometry: Geometry,
-    count: usize,
     test: FeatureSet,
     gaussian: Gaussian,
     balls: Balls,
+}
+
+/// Someone who has seen the test images of a data set, with floor and ceiling.
+#[derive(Debug)]
+pub struct Judge {
+    eye: Eye,
+    count: usize,
     /// The share of each class in the test images that the network sees, if it sees classes.
     pub test_classes: Option<Vec<f64>>,
     /// Of training images.
@@ -191,24 +197,17 @@ impl Judge {
         check(extractor.dims(), count, train.rows(), test.rows())?;
         let test = features(&extractor, geometry, test, stages)?;
         let (gaussian, balls) = (Gaussian::fit(&test)?, Balls::new(&test));
-        let none = Quality {
-            frechet: 0.0,
-            coverage: Coverage { precision: 0.0, recall: 0.0, coverage: 0.0 },
-            distinct: 0,
-            classes: None,
-        };
         let test_classes = test.class_shares(classes([&test]));
-        let (floor, ceiling) = (none.clone(), none);
-        let mut judge = Self { extractor, geometry, count, test, gaussian, balls, test_classes, floor, ceiling };
-        judge.floor = judge.quality(&draw(train, count, seed), stages)?;
-        judge.ceiling = judge.quality(&pixels::independent(train, count, seed), stages)?;
-        Ok(judge)
+        let eye = Eye { extractor, geometry, test, gaussian, balls };
+        let floor = eye.quality(&draw(train, count, seed), stages)?;
+        let ceiling = eye.quality(&pixels::independent(train, count, seed), stages)?;
+        Ok(Self { eye, count, test_classes, floor, ceiling })
     }
 
     /// Who looks.
     #[must_use]
     pub fn extractor(&self) -> &Extractor {
-        &self.extractor
+        &self.eye.extractor
     }
 
     /// How many pictures are compared with the test images: figures of other numbers do not compare with floor and ceiling.
@@ -222,6 +221,12 @@ impl Judge {
     /// # Errors
     /// [`JudgeError`].
     pub fn quality(&self, pictures: &BitMatrix, stages: &dyn Stages) -> Result<Quality, JudgeError> {
+        self.eye.quality(pictures, stages)
+    }
+}
+
+impl Eye {
+    fn quality(&self, pictures: &BitMatrix, stages: &dyn Stages) -> Result<Quality, JudgeError> {
         let set = features(&self.extractor, self.geometry, pictures, stages)?;
         Ok(Quality {
             frechet: self.gaussian.distance(&Gaussian::fit(&set)?)?,
