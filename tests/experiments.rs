@@ -162,9 +162,9 @@ fn mnist_compares_estimators_and_a_replay_gives_the_same_figures() {
     }
     assert!(report.contains("floor") && report.contains("ceiling") && report.contains("ceiling"));
 
-    // The command that the report gives.
+    // The command that the report gives, also with two models at once.
     let again = report.split('`').find(|text| text.contains("--replay")).unwrap();
-    let replay = line(folder.path(), &format!("{} --threads 2", again.strip_prefix("bitboltz ").unwrap()));
+    let replay = line(folder.path(), &format!("{} --threads 2 --jobs 2", again.strip_prefix("bitboltz ").unwrap()));
     assert_eq!(check_files(folder.path(), "a-again", &replay).lines().next(), report.lines().next());
     assert!(timeless(folder.path(), "a-again") == timeless(folder.path(), "a"), "a replay gives other figures");
     for file in ["ucd-lmi-time.png", "pcd-modes.png", "frechet-modes.svg"] {
@@ -199,6 +199,7 @@ fn ablation_says_what_each_technique_is_worth() {
         "no-momentum",
         "published-batch",
         "clamped-gibbs",
+        "gibbs",
         "average",
         "centering-both",
         "i8-chains",
@@ -295,6 +296,8 @@ fn mistakes_are_refused_before_any_training() {
     full("toy --minutes 1").misused(&["--minutes", "toy"]);
     full("mnist --model m.safetensors").misused(&["--model", "mnist"]);
     full("inpaint --features mnist").misused(&["--features", "inpaint"]);
+    full("inpaint --jobs 2").misused(&["--jobs", "inpaint"]);
+    full("mnist --jobs 2 --threads 1").misused(&["--jobs", "at most 1", "found 2"]);
     full("mnist --minutes 0").misused(&["--minutes", "positive"]);
     full("mnist --minutes 1 --quick").misused(&["--minutes", "--quick"]);
     full("mnist --replay a.json --seed 1").misused(&["--replay", "--seed"]);

@@ -1,6 +1,6 @@
 //! `bitboltz paper`: the paper's experiments, one by one.
 
-use std::{io::Write, path::PathBuf};
+use std::{io::Write, num::NonZeroUsize, path::PathBuf};
 
 use anyhow::Context as _;
 use clap::ValueEnum;
@@ -27,6 +27,7 @@ use crate::{
 #[command(after_help = "Examples:\n  bitboltz paper toy --out toy --quick\n  \
                         bitboltz paper toy --out toy --model mnist.safetensors\n  \
                         bitboltz paper mnist --out mnist --minutes 5\n  \
+                        bitboltz paper ablation --out ablation --jobs 8\n  \
                         bitboltz paper mnist --out again --replay mnist/results.json\n  \
                         bitboltz paper inpaint --out inpaint --model mnist.safetensors fashion.safetensors")]
 pub(super) struct Args {
@@ -58,6 +59,9 @@ pub(super) struct Args {
     /// Minutes of training for each model [default: 10; images8: 30; cifar10: 60].
     #[arg(long, value_name = "M", value_parser = positive, conflicts_with = "quick")]
     minutes: Option<f64>,
+    /// Compare so many models at once, each on its share of the threads: for a machine with many cores [default: 1].
+    #[arg(long, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
     /// Train for as many updates as an earlier run of the same experiment did, with its seed, data set and features: the
     /// figures come out the same.
     #[arg(long, value_name = "RESULTS.JSON",
@@ -99,6 +103,10 @@ impl From<Name> for paper::Name {
 }
 
 impl Args {
+    fn jobs(&self) -> usize {
+        self.jobs.map_or(1, NonZeroUsize::get)
+    }
+
     /// Refuses options that would do nothing.
     fn check(&self, name: paper::Name) -> Result<(), Usage> {
         let given = [
@@ -106,8 +114,13 @@ impl Args {
             ("--data", self.data.is_some(), name.trains()),
             ("--features", self.features.is_some(), name.judges()),
             ("--minutes", self.minutes.is_some(), name.trains() && self.model.is_empty()),
+            ("--jobs", self.jobs.is_some(), name.judges()),
             ("--replay", self.replay.is_some(), name.trains()),
         ];
+        let (jobs, threads) = (self.jobs(), rayon::current_num_threads());
+        if jobs > threads {
+            return Err(Usage(format!("--jobs: expected at most {threads}, a thread for each, found {jobs}")));
+        }
         match given.into_iter().find(|(_, given, used)| *given && !used) {
             Some((option, ..)) => Err(Usage(format!("{option}: `paper {}` has no use for it here", name.name()))),
             None => Ok(()),
@@ -135,6 +148,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         data: args.data.clone(),
         features: args.features.clone(),
         minutes: args.minutes,
+        jobs: args.jobs(),
         stop: stop.as_deref().unwrap_or(usual.stop),
         ..usual
     };

@@ -4,14 +4,14 @@ use std::{
     io::IsTerminal as _,
     path::{Path, PathBuf},
     sync::{
-        Mutex,
+        LazyLock, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use bitboltz_core::{image::Geometry, search::SearchCapHit};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::{inspect::bars, pictures, say};
 use crate::{
@@ -188,6 +188,9 @@ impl Progress for Shown {
     }
 }
 
+/// The bars of work that goes on at once, a line each.
+static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
 /// How far work is of which the amount is known: told from any thread. The bar goes when this is dropped.
 pub(super) struct Counted {
     what: String,
@@ -201,7 +204,7 @@ impl Counted {
     /// Nothing is done yet of `total`.
     pub(super) fn new(what: &str, total: u64) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new(total);
+            let bar = BARS.add(ProgressBar::new(total));
             let style = ProgressStyle::with_template("{msg} [{bar:24}] {percent} % ETA {eta}");
             bar.set_style(style.unwrap_or(ProgressStyle::default_bar()).progress_chars("=> "));
             bar.set_message(what.to_owned());
@@ -244,6 +247,6 @@ impl Stages for Bars {
     }
 
     fn note(&self, line: &str) {
-        say(line);
+        BARS.suspend(|| say(line));
     }
 }

@@ -9,7 +9,7 @@ use super::{
     pictures::{grid, images},
     report::{Report, number},
     subject::Subject,
-    training::{Pace, train},
+    training::{Course, Pace, train},
 };
 use crate::{
     bits::BitMatrix,
@@ -153,8 +153,9 @@ fn measure(plan: &Plan, subjects: &[Subject], settings: &Settings<'_>) -> Result
             for subject in subjects {
                 let Subject { data, geometry, train: rows, .. } = subject;
                 let pace = settings.pace_of(data, plan.pace.as_ref()).filter(|_| !settings.stopped());
-                let trained =
-                    pace.map(|pace| train(data, config, rows, *geometry, &pace, settings, &mut |_, _| Ok(Some(()))));
+                let trained = pace.map(|pace| {
+                    train(data, Course::of(config), rows, *geometry, &pace, settings, &mut |_, _| Ok(Some(())))
+                });
                 let trained = match trained {
                     None | Some(Err(PaperError::Stopped)) => {
                         written.results.not_run.push(data.clone());

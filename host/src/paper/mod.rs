@@ -7,6 +7,7 @@
 //! | [`inpaint`] | hidden pixels restored |
 //! | [`subject`] | the images of an experiment, as bits |
 //! | [`training`] | a model that is trained inside of an experiment |
+//! | [`side_by_side`](mod@side_by_side) | several models at once |
 //! | [`replay`] | the same numbers of updates again |
 //! | [`pictures`] | rows of bits as a picture of many images |
 //! | [`report`] | Markdown made of what was measured |
@@ -26,6 +27,7 @@ pub mod plot;
 pub mod replay;
 pub mod report;
 pub mod results;
+pub mod side_by_side;
 pub mod subject;
 pub mod summary;
 pub mod toy;
@@ -134,6 +136,8 @@ pub struct Settings<'a> {
     pub features: Option<String>,
     /// Minutes of training of each model instead of the usual ones.
     pub minutes: Option<f64>,
+    /// Models that are compared at once, each on its share of the threads.
+    pub jobs: usize,
     /// An earlier run, whose numbers of updates are repeated.
     pub replay: Option<Replay>,
     /// Set by another thread or a signal handler: training ends after the present update, other work after the present
@@ -153,6 +157,7 @@ impl<'a> Settings<'a> {
             data: None,
             features: None,
             minutes: None,
+            jobs: 1,
             replay: None,
             stop: &GO,
             stages,
@@ -288,6 +293,9 @@ pub enum PaperError {
     /// A network, or too few images for it.
     #[error(transparent)]
     Judge(#[from] JudgeError),
+    /// Threads that the system does not give.
+    #[error("threads: {0}")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
     /// A training run that cannot begin.
     #[error(transparent)]
     Train(#[from] TrainError),

@@ -37,6 +37,8 @@ struct Machine {
     processor: String,
     /// Worker threads.
     threads: usize,
+    /// Models that were compared at once, each on its share of them.
+    jobs: usize,
     system: &'static str,
     architecture: &'static str,
     /// The instruction set of the inner loops.
@@ -71,6 +73,7 @@ impl Provenance {
             machine: Machine {
                 processor: cpu_model().unwrap_or_else(|| "an unknown processor".to_owned()),
                 threads: rayon::current_num_threads(),
+                jobs: settings.jobs,
                 system: std::env::consts::OS,
                 architecture: std::env::consts::ARCH,
                 kernels: Isa::best().name(),
@@ -81,7 +84,9 @@ impl Provenance {
 
     /// The report's last section. `repeat` says what gives the same numbers again.
     pub fn describe(&self, report: &mut Report, repeat: Repeat) {
-        let Machine { processor, threads, system, architecture, kernels } = &self.machine;
+        let Machine { processor, threads, jobs, system, architecture, kernels } = &self.machine;
+        let at_once =
+            if *jobs > 1 { format!(", {jobs} models at a time, each on its share of them") } else { String::new() };
         report.section("How this was made");
         let again = match repeat {
             Repeat::Command => "The same seed gives the same numbers, but for the wall time.".to_owned(),
@@ -98,7 +103,7 @@ impl Provenance {
             ),
         };
         report.add(format_args!(
-            "`{}`\n\nbitboltz {}, seed {}, {:.0} s on {processor} with {threads} threads ({system}, {architecture}, {kernels} \
+            "`{}`\n\nbitboltz {}, seed {}, {:.0} s on {processor} with {threads} threads{at_once} ({system}, {architecture}, {kernels} \
              kernels). {again} Every figure is in `results.json`.",
             self.command, self.version, self.seed, self.seconds
         ));

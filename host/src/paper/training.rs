@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::{PaperError, Settings, report::number};
 use crate::{
     bits::BitMatrix,
+    estimator::Estimator,
     train::{Pretrain, TrainConfig, TrainError, Trainer, UpdateReport},
 };
 
@@ -89,6 +90,43 @@ impl Pace {
             Self::Minutes(_) => (1000.0 * trainer.seconds()) as u64,
             Self::Updates(_) => trainer.step(),
         }
+    }
+}
+
+/// How a model is trained.
+#[derive(Clone, Copy, Debug)]
+pub struct Course<'a> {
+    /// From the first mark on, or from the start.
+    pub config: &'a TrainConfig,
+    /// The estimator of both phases up to the first mark, if it is another: pairs that do not meet under fresh weights may
+    /// meet in a model that has learnt.
+    pub warm_up: Option<Estimator>,
+}
+
+impl<'a> Course<'a> {
+    /// The same from the start to the end.
+    pub fn of(config: &'a TrainConfig) -> Self {
+        Self { config, warm_up: None }
+    }
+
+    /// Up to the first mark.
+    fn start(&self) -> TrainConfig {
+        match self.warm_up {
+            Some(estimator) => TrainConfig { estimator, clamped_estimator: None, ..self.config.clone() },
+            None => self.config.clone(),
+        }
+    }
+
+    /// The same run with what follows the first mark.
+    fn go_on(&self, trainer: Trainer) -> Result<Trainer, TrainError> {
+        if self.warm_up.is_none() {
+            return Ok(trainer);
+        }
+        let mut checkpoint = trainer.checkpoint();
+        if let Some(training) = &mut checkpoint.training {
+            training.config = self.config.clone();
+        }
+        Trainer::resume(checkpoint, trainer.data().clone())
     }
 }
 
@@ -178,20 +216,23 @@ pub type Look<T> = Result<Option<T>, String>;
 /// [`PaperError::Train`], if the run cannot even begin; [`PaperError::Stopped`], before the first mark was looked at.
 pub fn train<T>(
     name: &str,
-    config: &TrainConfig,
+    course: Course<'_>,
     data: &BitMatrix,
     geometry: Geometry,
     pace: &Pace,
     settings: &Settings<'_>,
     look: &mut dyn FnMut(&Trainer, &Snapshot) -> Look<T>,
 ) -> Result<Trained<T>, PaperError> {
-    let (mut trainer, failed) = begin(name, config, data, geometry, settings)?;
+    let (mut trainer, failed) = begin(name, &course.start(), data, geometry, settings)?;
     let (mut looks, mut marks) = (Vec::new(), Vec::new());
     if failed.is_some() {
         return Ok(Trained { looks, marks: vec![1], failed, stopped: false, trainer });
     }
     let mut way = 0;
     for index in 0..pace.len() {
+        if index == 1 {
+            trainer = course.go_on(trainer)?;
+        }
         let progress = settings.stages.begin(name, pace.length());
         progress(way);
         let mut tallies = [Tally::default(); 2];
@@ -288,7 +329,9 @@ mod tests {
     }
 
     fn run(config: &TrainConfig, pace: &Pace, settings: &Settings<'_>) -> Result<Trained<u64>, PaperError> {
-        train("m", config, &data(), Geometry::default(), pace, settings, &mut |trainer, _| Ok(Some(trainer.step())))
+        train("m", Course::of(config), &data(), Geometry::default(), pace, settings, &mut |trainer, _| {
+            Ok(Some(trainer.step()))
+        })
     }
 
     #[test]
@@ -319,6 +362,26 @@ mod tests {
     }
 
     #[test]
+    fn a_warm_start_is_the_run_of_one_estimator_that_goes_on_with_another() {
+        let settings = Settings::new(&Quiet);
+        let gibbs = TrainConfig { estimator: "ucd-lmi-gibbs".parse().unwrap(), ..config() };
+        let warm = Course { config: &gibbs, warm_up: Some(config().estimator) };
+        let pace = Pace::Updates(vec![3, 9]);
+        let mut step = |trainer: &Trainer, _: &Snapshot| Ok(Some(trainer.step()));
+        let found = train("m", warm, &data(), Geometry::default(), &pace, &settings, &mut step).unwrap();
+        let mut by_hand = Trainer::new(config(), data(), Geometry::default()).unwrap();
+        (0..3).for_each(|_| _ = by_hand.update().unwrap());
+        let mut checkpoint = by_hand.checkpoint();
+        checkpoint.training.as_mut().unwrap().config = gibbs.clone();
+        let mut by_hand = Trainer::resume(checkpoint, data()).unwrap();
+        (0..6).for_each(|_| _ = by_hand.update().unwrap());
+        assert_eq!(found.trainer.parameters(), by_hand.parameters());
+        for cold in [&config(), &gibbs] {
+            assert_ne!(found.trainer.parameters(), run(cold, &pace, &settings).unwrap().trainer.parameters());
+        }
+    }
+
+    #[test]
     fn failures_are_results_that_a_replay_repeats() {
         let settings = Settings::new(&Quiet);
         let mut hopeless = config();
@@ -334,7 +397,8 @@ mod tests {
             _ => Err("no mode".to_owned()),
         };
         let pace = Pace::Updates(vec![1, 2, 3]);
-        let found = train("m", &config(), &data(), Geometry::default(), &pace, &settings, &mut refused).unwrap();
+        let found =
+            train("m", Course::of(&config()), &data(), Geometry::default(), &pace, &settings, &mut refused).unwrap();
         assert_eq!((found.looks.len(), found.marks, found.failed), (1, vec![1, 2], Some("no mode".to_owned())));
     }
 
@@ -381,7 +445,8 @@ mod tests {
                 Ok((looks < 3).then_some(trainer.step()))
             };
             let pace = Pace::of_updates(40);
-            let found = train("m", &config(), &data(), Geometry::default(), &pace, &settings, &mut look).unwrap();
+            let found =
+                train("m", Course::of(&config()), &data(), Geometry::default(), &pace, &settings, &mut look).unwrap();
             assert!(found.stopped && found.failed.is_none());
             assert_eq!((found.looks.iter().map(|look| look.1).collect(), found.marks), (marks.clone(), marks));
         }

@@ -17,10 +17,17 @@ pub struct Arm {
     pub what: &'static str,
     /// How it is trained.
     pub config: TrainConfig,
+    /// The estimator of both phases up to the first mark, if it is another.
+    pub warm_up: Option<Estimator>,
 }
 
 fn arm(label: &'static str, what: &'static str, config: TrainConfig) -> Arm {
-    Arm { label, what, config }
+    Arm { label, what, config, warm_up: None }
+}
+
+/// What begins with the defaults: pairs of coupled Gibbs do not meet under fresh orthogonal weights.
+fn warm(label: &'static str, what: &'static str, config: TrainConfig) -> Arm {
+    Arm { warm_up: Some(ours().estimator), ..arm(label, what, config) }
 }
 
 fn ours() -> TrainConfig {
@@ -132,7 +139,16 @@ pub fn techniques() -> Vec<Arm> {
             "off: batch 1000, rate 0.01 and no momentum, all at once, as published",
             TrainConfig { batch: 1000, learning_rate: 0.01, momentum: 0.0, ..ours() },
         ),
-        arm("clamped-gibbs", "on: coupled Gibbs in the clamped phase (ucd-lmi-gibbs)", clamped_gibbs()),
+        warm(
+            "clamped-gibbs",
+            "on, after the first mark: coupled Gibbs in the clamped phase (ucd-lmi-gibbs), whose pairs meet",
+            clamped_gibbs(),
+        ),
+        warm(
+            "gibbs",
+            "on, after the first mark: coupled Gibbs in both phases (ucd-lmi-gibbs)",
+            estimator("ucd-lmi-gibbs"),
+        ),
         arm(
             "average",
             "on: the model is an average of weights, their mean age 0.05 of the run",

@@ -180,6 +180,7 @@ mod tests {
             what: "",
             data: "d".to_owned(),
             config: TrainConfig::default(),
+            warm_up: None,
             layers: vec![4, 3],
             marks: vec![40],
             updates: 40,

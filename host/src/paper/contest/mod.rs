@@ -28,7 +28,7 @@ use self::{
     plan::{Contest, Plan},
     round::{Found, Round, Seen},
 };
-use super::{Name, Outcome, PaperError, Ready, Repeat, Settings, subject::Subject};
+use super::{Name, Outcome, PaperError, Ready, Repeat, Settings, side_by_side::side_by_side, subject::Subject};
 use crate::{
     eval::{
         blocks::BlockMeans,
@@ -120,19 +120,22 @@ fn measure(contest: &Contest, plan: &Plan, rounds: &[Round], settings: &Settings
     let comparisons = rounds.iter().map(compare).collect();
     let mut results = Results { comparisons, trainings: Vec::new(), differences: Vec::new(), not_run: Vec::new() };
     let mut seen: Vec<Vec<Seen>> = Vec::new();
-    for round in rounds {
-        for arm in &plan.arms {
-            let name = run_name(&round.subject.data, arm);
-            let pace = settings.pace_of(&name, plan.pace.as_ref()).filter(|_| !settings.stopped());
-            let run = pace.map(|pace| round.run(name.clone(), arm, &pace, plan.likelihood, settings));
-            match run {
-                Some(Ok((found, pictures))) => {
-                    results.trainings.push(found);
-                    seen.push(pictures);
-                }
-                None | Some(Err(PaperError::Stopped)) => results.not_run.push(name),
-                Some(Err(error)) => return Err(error),
+    let all: Vec<(&Round, &Arm)> =
+        rounds.iter().flat_map(|round| plan.arms.iter().map(move |arm| (round, arm))).collect();
+    let runs = side_by_side(all.len(), settings.jobs, |index| {
+        let (round, arm) = all[index];
+        let name = run_name(&round.subject.data, arm);
+        let pace = settings.pace_of(&name, plan.pace.as_ref()).filter(|_| !settings.stopped());
+        (name.clone(), pace.map(|pace| round.run(name, arm, &pace, plan.likelihood, settings)))
+    })?;
+    for (name, run) in runs {
+        match run {
+            Some(Ok((found, pictures))) => {
+                results.trainings.push(found);
+                seen.push(pictures);
             }
+            None | Some(Err(PaperError::Stopped)) => results.not_run.push(name),
+            Some(Err(error)) => return Err(error),
         }
     }
     if results.trainings.is_empty() {

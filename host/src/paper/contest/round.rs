@@ -9,6 +9,7 @@ use super::{
 use crate::{
     bits::BitMatrix,
     dataset::Mask,
+    estimator::Estimator,
     eval::{
         judge::{Judge, Quality},
         likelihood::{self, Likelihood},
@@ -18,7 +19,7 @@ use crate::{
     paper::{
         PaperError, Settings,
         subject::Subject,
-        training::{Look, Pace, Snapshot, train},
+        training::{Course, Look, Pace, Snapshot, train},
     },
     parameters::Parameters,
     sampling::local_modes,
@@ -78,6 +79,8 @@ pub struct Found {
     pub data: String,
     /// How it was trained.
     pub config: TrainConfig,
+    /// The estimator of both phases up to the first mark, if it was another.
+    pub warm_up: Option<Estimator>,
     /// Layer widths.
     pub layers: Vec<usize>,
     /// Updates at which it was stopped; the last one may have failed.
@@ -139,7 +142,8 @@ impl Round {
     ) -> Result<(Found, Vec<Seen>), PaperError> {
         let mut look = |trainer: &Trainer, snapshot: &Snapshot| self.look(&name, trainer, snapshot, efforts, settings);
         let Subject { data, geometry, train: images, .. } = &self.subject;
-        let trained = train(&name, &arm.config, images, *geometry, pace, settings, &mut look)?;
+        let course = Course { config: &arm.config, warm_up: arm.warm_up };
+        let trained = train(&name, course, images, *geometry, pace, settings, &mut look)?;
         if let Some(failed) = &trained.failed {
             settings.stages.note(&format!("{name}: failed: {failed}"));
         }
@@ -159,6 +163,7 @@ impl Round {
             what: arm.what,
             data: data.clone(),
             config: arm.config.clone(),
+            warm_up: arm.warm_up,
             layers: parameters.shape().widths().collect(),
             marks: trained.marks,
             updates,
