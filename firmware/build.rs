@@ -11,14 +11,11 @@ fn main() {
     let folder = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("boards").join(board);
     let (memory, glue) = (folder.join("memory.x"), folder.join("board.rs"));
     println!("cargo::rerun-if-changed=boards");
-    println!("cargo::rustc-check-cfg=cfg(weights_ram)");
     println!("cargo::rustc-check-cfg=cfg(armv6m)");
     if env::var("TARGET").is_ok_and(|target| target.starts_with("thumbv6m")) {
         println!("cargo::rustc-cfg=armv6m");
     }
-    if fs::read_to_string(&memory).is_ok_and(|script| script.lines().any(|line| line.trim() == "__weights_ram = 1;")) {
-        println!("cargo::rustc-cfg=weights_ram");
-    }
+    weights(&memory);
 
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     fs::copy(&memory, out.join("memory.x")).unwrap_or_else(|error| panic!("{}: {error}", memory.display()));
@@ -39,6 +36,23 @@ fn main() {
     println!("cargo::rustc-link-arg=-Tdefmt.x");
     // Sections are 4-byte aligned as the linker script says, not padded to a page that no board has.
     println!("cargo::rustc-link-arg=--nmagic");
+}
+
+/// How new weights are written, as memory.x says it: `__weights_ram = 1;` or one of the drivers of src/flash; else not at all.
+fn weights(memory: &Path) {
+    println!("cargo::rustc-check-cfg=cfg(weights, values(\"ram\", \"cfi\", \"nvmc\"))");
+    println!("cargo::rustc-check-cfg=cfg(weights_writable)");
+    println!("cargo::rustc-check-cfg=cfg(weights_flash)");
+    let script = fs::read_to_string(memory).unwrap_or_default();
+    for kind in ["ram", "cfi", "nvmc"] {
+        if script.lines().any(|line| line.trim() == format!("__weights_{kind} = 1;")) {
+            println!("cargo::rustc-cfg=weights={kind:?}");
+            println!("cargo::rustc-cfg=weights_writable");
+            if kind != "ram" {
+                println!("cargo::rustc-cfg=weights_flash");
+            }
+        }
+    }
 }
 
 /// The folder whose feature is on.

@@ -24,6 +24,8 @@ use defmt_semihosting as _;
 pub mod arch;
 pub mod clock;
 pub mod exit;
+#[cfg(weights_flash)]
+pub mod flash;
 mod mmio;
 pub mod model;
 pub mod picture;

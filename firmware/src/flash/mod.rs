@@ -1,0 +1,16 @@
+//! Flash that the program itself erases and writes: a driver for each kind, for all boards that have it.
+//!
+//! A board names the driver of its weights region in its memory.x (`__weights_cfi = 1;`), and `build.rs` makes the cfg of it.
+//! Every driver is a type `Flash` with `take`, the whole region, and `GRANULARITY`; the core's [`Store`] is all else of its face.
+//! The core reads everything back that it has written, so that a driver passes on only what the flash itself says.
+//!
+//! [`Store`]: bitboltz_core::session::store::Store
+
+#[cfg(weights = "cfi")]
+pub mod cfi;
+#[cfg(weights = "nvmc")]
+pub mod nvmc;
+
+/// Times that a driver asks whether the flash is done. QEMU's flash is at the first time, and an nRF's stops the processor until
+/// it is; so the bound only turns a flash that does not answer into an error.
+const POLLS: u32 = 1 << 20;
