@@ -3,6 +3,7 @@
 //! `memory.x` holds every address, for the linker; the rest of this crate reads them back from the linked ELF
 //! ([`crate::elf`]). `board.toml` holds what a linker script has no words for.
 
+use crate::bank::Bank;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use std::fs;
@@ -38,6 +39,8 @@ pub struct Qemu {
     pub system: String,
     /// Arguments that choose the machine.
     pub arguments: Vec<String>,
+    /// The bank of flash that the weights region begins, where QEMU can keep it in a file.
+    pub flash: Option<Bank>,
 }
 
 /// How probe-rs reaches a board.

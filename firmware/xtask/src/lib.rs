@@ -4,7 +4,7 @@
 //! - [`setup`] sees to the compiler's target and to QEMU, with [`toolchain`] (which cargo builds firmware) and [`fallback`]
 //!   (where rustup cannot fetch);
 //! - [`build`] compiles the programs for a [`board`] and says where they are; [`elf`] reads sizes and addresses from them;
-//! - [`qemu`] runs one, and [`log`](mod@log) decodes what it says;
+//! - [`qemu`] runs one, with its flash in a file where there is such a [`bank`], and [`log`](mod@log) decodes what it says;
 //! - [`tables`] measures all boards for `docs/boards.md`;
 //! - [`flash`] puts one on a real board;
 //! - [`suite`] is `cargo xtask test`.
@@ -19,6 +19,7 @@
 //! # }
 //! ```
 
+pub mod bank;
 pub mod board;
 pub mod build;
 pub mod elf;

@@ -42,6 +42,10 @@ enum Task {
         /// The machine's image, loaded into the board's weights region.
         #[arg(long, value_name = "FILE.bbz")]
         image: Option<PathBuf>,
+        /// Keep the board's flash in this file when QEMU ends (riscv-virt); made where there is none, and with --image erased
+        /// but for that image.
+        #[arg(long, value_name = "FILE")]
+        flash: Option<PathBuf>,
         /// Let the board's serial line listen here; the program starts when somebody has connected.
         #[arg(long, value_name = "tcp:HOST:PORT")]
         serial: Option<Serial>,
@@ -110,7 +114,7 @@ fn run(task: Task) -> Result<ExitCode> {
             std::fs::write(&path, tables::write(&boards)?)?;
             println!("{}", path.display());
         }
-        Task::Qemu { program, on, image, serial, icount, timeout } => {
+        Task::Qemu { program, on, image, flash, serial, icount, timeout } => {
             let board = Board::load(&on.board)?;
             setup::qemu(&board)?;
             let firmware = built(&board)?;
@@ -120,6 +124,9 @@ fn run(task: Task) -> Result<ExitCode> {
             let mut run = Run::new(&board, firmware.elf(&program)?).icount(icount).timeout(timeout);
             if let Some(image) = image {
                 run = run.image(image);
+            }
+            if let Some(flash) = flash {
+                run = run.flash(flash);
             }
             if let Some(serial) = serial {
                 run = run.serial(serial);

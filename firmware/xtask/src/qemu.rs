@@ -3,12 +3,13 @@
 //! [`Run`] says what to run, [`Running`] is a QEMU at work, and [`Outcome`] what came of it. A `Running` that is dropped
 //! takes its QEMU with it.
 
+use crate::bank;
 use crate::board::Board;
 use crate::elf;
 use crate::log::{Decoder, Line};
 use anyhow::{Context, Result};
 use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::str::FromStr;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -64,6 +65,8 @@ pub struct Run {
     board: Board,
     elf: PathBuf,
     image: Option<PathBuf>,
+    flash: Option<PathBuf>,
+    protected: bool,
     serial: Serial,
     icount: bool,
     timeout: Option<Duration>,
@@ -77,6 +80,8 @@ impl Run {
             board: board.clone(),
             elf: elf.into(),
             image: None,
+            flash: None,
+            protected: false,
             serial: Serial::None,
             icount: false,
             timeout: Some(DEFAULT_TIMEOUT),
@@ -87,6 +92,21 @@ impl Run {
     #[must_use]
     pub fn image(mut self, path: impl Into<PathBuf>) -> Self {
         self.image = Some(path.into());
+        self
+    }
+
+    /// Keeps the board's flash in the file at `path`, beyond the end of the run. Without an image the file stays as it is, or is
+    /// made, erased; with one it holds that and nothing else.
+    #[must_use]
+    pub fn flash(mut self, path: impl Into<PathBuf>) -> Self {
+        self.flash = Some(path.into());
+        self
+    }
+
+    /// Lets the flash in a file refuse to be erased or written, as if its write protection were on.
+    #[must_use]
+    pub fn protected(mut self) -> Self {
+        self.protected = true;
         self
     }
 
@@ -145,27 +165,37 @@ impl Run {
             .args(&qemu.arguments)
             .args(["-display", "none", "-monitor", "none"])
             .args(["-semihosting-config", "enable=on,target=native"])
-            .args(["-serial", &self.serial.argument()])
-            .arg("-kernel")
-            .arg(&self.elf);
+            .args(["-serial", &self.serial.argument()]);
+        if qemu.flash.is_some() {
+            // Where its flash is a file, QEMU leaves a kernel to a firmware in there. So it gets none: it starts at the RAM's
+            // begin, as without such a file.
+            command.args(["-device", &format!("loader,file={}", bank::value(&self.elf)?)]);
+        } else {
+            command.arg("-kernel").arg(&self.elf);
+        }
         if self.icount {
             command.args(["-icount", "shift=0"]);
         }
         if let Some(image) = &self.image {
-            command.args(["-device", &loader(image, elf::regions(&self.elf)?)?]);
+            elf::regions(&self.elf)?.check(image)?;
+        }
+        match (&self.flash, &self.image) {
+            (Some(flash), image) => {
+                let bank = qemu.flash.with_context(|| format!("QEMU keeps no flash of {} in a file", self.board.name))?;
+                bank.prepare(flash, image.as_deref())?;
+                let protection = if self.protected { ",readonly=on" } else { "" };
+                command.args(["-drive", &(bank.drive(flash)? + protection)]);
+            }
+            (None, Some(image)) => {
+                let address = elf::regions(&self.elf)?.weights.address;
+                let image = bank::value(image)?;
+                command.args(["-device", &format!("loader,file={image},addr={address:#x},force-raw=on")]);
+            }
+            (None, None) => {}
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Ok(command)
     }
-}
-
-/// QEMU's loader device for `image`.
-fn loader(image: &Path, regions: elf::Regions) -> Result<String> {
-    regions.check(image)?;
-    // A comma within a value is doubled, in QEMU's grammar.
-    let file = image.to_str().context("QEMU's loader takes a path in UTF-8 only")?;
-    let file = file.replace(',', ",,");
-    Ok(format!("loader,file={file},addr={:#x},force-raw=on", regions.weights.address))
 }
 
 fn decode(decoder: &Decoder, stdout: impl Read, sender: &Sender<Line>) {
