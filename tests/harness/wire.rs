@@ -12,8 +12,10 @@ use bitboltz_core::{
     weights::WeightKind,
     with_connection,
 };
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{TcpListener, TcpStream};
+use bitboltz::device::Port;
+use std::io::{BufRead as _, BufReader, Write as _, copy};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::thread;
 use std::time::Duration;
 use xtask::qemu::{Run, Running, Serial};
 
@@ -112,6 +114,34 @@ pub fn native(image: Result<Image<'_>, ImageError>, arena_bytes: usize, sent: &[
         let one = |bytes: &Vec<u8>| bytes.iter().flat_map(|&byte| session.take(byte)).collect();
         sent.iter().map(one).collect()
     })
+}
+
+/// Starts a program in QEMU that serves, and says where one client reaches it.
+///
+/// # Panics
+/// If QEMU does not start.
+pub fn reachable(run: Run) -> (Running, Port) {
+    // Both sides come to listeners of this process, and what one says is passed on to the other: no port has to be free by luck.
+    let [device, host] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
+    let address = |listener: &TcpListener| listener.local_addr().expect("its address").to_string();
+    let serial = Serial::Connect(address(&device));
+    let running = run.timeout(None).serial(serial).start().unwrap_or_else(|e| panic!("{e:#}"));
+    let port = Port::Tcp(address(&host));
+    thread::spawn(move || {
+        let [(device, _), (host, _)] = [device, host].map(|side| side.accept().expect("a caller"));
+        let back = [&host, &device].map(|side| side.try_clone().expect("a second handle"));
+        thread::spawn(move || pass(back));
+        pass([device, host]);
+    });
+    (running, port)
+}
+
+/// Passes on what the one says, until it hangs up: then the other is told.
+fn pass([mut from, mut to]: [TcpStream; 2]) {
+    to.set_nodelay(true).expect("an option");
+    // A side that is gone has nothing more to say or to hear.
+    drop(copy(&mut from, &mut to));
+    drop(to.shutdown(Shutdown::Both));
 }
 
 /// A program in QEMU that serves, and its serial line.
