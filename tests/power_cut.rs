@@ -296,9 +296,9 @@ fn cuts(count: usize, images: [&[u8]; 2]) {
     }
 }
 
-/// Two images of small models, which take a second each to be sent.
+/// Two images of small models, which are soon sent: 15 chunks each.
 fn pair() -> [Vec<u8>; 2] {
-    [1, 2].map(|seed| images::small(&[256, 32, 16], [16, 16], seed))
+    [1, 2].map(|seed| images::small(&[100, 24, 12], [10, 10], seed))
 }
 
 #[test]

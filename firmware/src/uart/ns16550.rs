@@ -4,8 +4,7 @@ use crate::mmio::ByteRegister;
 
 const STATUS_RECEIVED: u8 = 1 << 0;
 const STATUS_TX_EMPTY: u8 = 1 << 5;
-/// On, and 14 bytes before it would interrupt, which nothing here waits for: so many at a time does QEMU put in.
-const FIFO_ENABLE: u8 = 1 << 0 | 0b11 << 6;
+const FIFO_ENABLE: u8 = 1 << 0;
 const LINE_8_BITS: u8 = 0b11;
 
 /// The enabled serial line.
