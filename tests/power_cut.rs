@@ -5,7 +5,7 @@
 
 use std::{
     fs,
-    os::unix::fs::FileExt as _,
+    io::{Read as _, Seek as _, SeekFrom},
     path::{Path, PathBuf},
     sync::mpsc::channel,
     thread::{self, sleep},
@@ -205,7 +205,7 @@ fn cut(powered: Powered, image: &[u8], moment: Moment, record: impl Fn() -> [u8;
     let result = thread::scope(|scope| {
         scope.spawn(move || {
             // An update that failed by itself ends the wait too, and the test.
-            drop(gone.recv());
+            let _ = gone.recv();
             moment.wait(record);
             // SIGKILL.
             drop(running);
@@ -214,7 +214,7 @@ fn cut(powered: Powered, image: &[u8], moment: Moment, record: impl Fn() -> [u8;
             sent = offset;
             if from.is_some_and(|from| offset >= from) {
                 // The first time counts.
-                drop(go.send(()));
+                let _ = go.send(());
             }
         })
     });
@@ -264,8 +264,9 @@ fn cuts(count: usize, images: [&[u8]; 2]) {
         let file = fs::File::open(device.flash()).unwrap();
         let at = ((2 - slot) * SLOT - RECORD) as u64;
         let record = move || {
-            let mut bytes = [0; RECORD];
-            file.read_exact_at(&mut bytes, at).unwrap();
+            let (mut file, mut bytes) = (&file, [0; RECORD]);
+            file.seek(SeekFrom::Start(at)).unwrap();
+            file.read_exact(&mut bytes).unwrap();
             bytes
         };
         let asked = cut(powered, new, moment, record);

@@ -1,5 +1,6 @@
 //! Both ends of a session: the core's own in this process, and `serve` in QEMU.
 
+use bitboltz::device::Port;
 use bitboltz_core::{
     connection::Connection,
     image::{CRC32, Image, ImageError},
@@ -12,7 +13,6 @@ use bitboltz_core::{
     weights::WeightKind,
     with_connection,
 };
-use bitboltz::device::Port;
 use std::io::{BufRead as _, BufReader, Write as _, copy};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread;

@@ -9,7 +9,8 @@ use super::POLLS;
 use crate::mmio::WeightsFlash;
 use bitboltz_core::session::store::{Granularity, Store, StoreError};
 
-const READ_ARRAY: u32 = both(0xFF);
+/// All ones: a chip that was still to be given a word to write would write nothing.
+const READ_ARRAY: u32 = both(0xFFFF);
 const CLEAR_STATUS: u32 = both(0x50);
 const PROGRAM: u32 = both(0x40);
 const ERASE: u32 = both(0x20);

@@ -181,7 +181,8 @@ impl Run {
         }
         match (&self.flash, &self.image) {
             (Some(flash), image) => {
-                let bank = qemu.flash.with_context(|| format!("QEMU keeps no flash of {} in a file", self.board.name))?;
+                let bank =
+                    qemu.flash.with_context(|| format!("QEMU keeps no flash of {} in a file", self.board.name))?;
                 bank.prepare(flash, image.as_deref())?;
                 let protection = if self.protected { ",readonly=on" } else { "" };
                 command.args(["-drive", &(bank.drive(flash)? + protection)]);
