@@ -313,10 +313,10 @@ fn a_power_cut_at_any_moment_leaves_the_old_image_or_the_new_one() {
 #[ignore = "minutes, for what 12 cuts have shown"]
 fn so_it_does_for_long_and_with_images_of_several_pages() {
     let [a, b] = pair();
-    cuts(150, [&a, &b]);
+    cuts(100, [&a, &b]);
     let wide = images::small(&[784, 320, 64], [28, 28], 3);
     assert!(wide.len() > GRANULARITY.erase);
-    cuts(48, [&a, &wide]);
+    cuts(24, [&a, &wide]);
 }
 
 #[test]
