@@ -216,7 +216,7 @@ impl Sibling {
     fn new(name: &str, arguments: &[&str]) -> Self {
         let (mut board, firmware) = built(name);
         let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        board.qemu = Some(Qemu { system: "qemu-system-arm".into(), arguments });
+        board.qemu = Some(Qemu { system: "qemu-system-arm".into(), arguments, flash: None });
         let image = fs::read(&tables::largest(&board).unwrap()[0]).unwrap();
         Self { board, firmware, image }
     }
