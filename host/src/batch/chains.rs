@@ -5,7 +5,8 @@
 //! ones, and the even ones first from the odd layers' modes.
 //!
 //! For each chain the cheaper of two ways is taken: add and subtract the rows of the units that flipped, or start again
-//! from the biases and add the rows of all units that are on. What clamped units contribute is summed once.
+//! from the biases and add the rows of all units that are on, one by one or from tables of sums. What clamped units
+//! contribute is summed once.
 
 mod clamped;
 mod pairs;
@@ -21,7 +22,7 @@ use bitboltz_core::{
 use super::{
     aligned::Aligned,
     kernels::{self, Isa},
-    lists::Lists,
+    lists::{self, Lists},
     streams::{LANES, Stream},
     tile::{TILE, Table, TileWeight, new_table},
     weights::ChainWeights,
@@ -342,12 +343,13 @@ impl<W: TileWeight> Chains<W> {
             let at = chain * words;
             let (now, seen) = (&self.words[at..at + words], &self.seen[at..at + words]);
             let mask = &self.masks[if self.each { at } else { 0 }..][..words];
-            let (mut flips, mut on) = (0, 0);
+            let (mut change, mut again) = (0, 0);
             for range in sources().map(|layer| shape.word_range(layer)) {
-                let counts = kernels::changes(self.isa, &now[range.clone()], &seen[range.clone()], &mask[range]);
-                (flips, on) = (flips + counts.0, on + counts.1);
+                let words = range.len();
+                let (flips, on) = kernels::changes(self.isa, &now[range.clone()], &seen[range.clone()], &mask[range]);
+                (change, again) = (change + flips, again + lists::cost_of_additions(on, words));
             }
-            self.rebuild[chain] = !self.valid[chain][block as usize] || on < flips;
+            self.rebuild[chain] = !self.valid[chain][block as usize] || again < change;
             self.valid[chain][block as usize] = true;
         }
         for target in block.layers(shape.layers()).filter(|&layer| !self.frozen[layer]) {

@@ -18,8 +18,13 @@ const PART: usize = 7;
 /// most that sums of 8-bit weights in 16 bits allow.
 const LONG: u32 = 64;
 
-/// A list is dense if it holds one of so many rows.
+/// A list is dense if it holds one of so many rows: what tables then cost, however many more it holds.
 const DENSE: usize = 5;
+
+/// What a list of additions costs, in rows added one by one, if so many bits of so many words are on.
+pub(super) fn cost_of_additions(on: u32, words: usize) -> u32 {
+    on.min((words * WORD_BITS / DENSE) as u32)
+}
 
 /// Rows to add or to subtract, by their place in the list, and the row of the target that they are added to.
 #[derive(Clone, Copy, Debug)]
