@@ -11,6 +11,10 @@
 //!
 //! Fields are those of [`Chains`], without β: they are linear in the state, so any β is applied when they are read.
 //! Everything else is in `f64`. A chain depends on its seed and number only, not on threads or on other chains.
+//!
+//! Backwards (the reverse chain of bidirectional Monte Carlo: Grosse, Ghahramani, Adams 2015): block Gibbs sweeps are
+//! reversible, so a chain that begins at a state of the machine and cools from β = 1 to 0 walks the same path the other
+//! way round, and has the reciprocal weight. From an exact sample that is an unbiased estimate of 1 / Z.
 
 use bitboltz_core::{
     bits::{WORD_BITS, ones},
@@ -42,11 +46,6 @@ impl Schedule {
         assert!(steps > 0, "from 0 to 1 it takes a step");
         Self((0..=steps).map(|t| t as f64 / steps as f64).collect())
     }
-
-    /// Number of steps.
-    pub fn steps(&self) -> usize {
-        self.0.len() - 1
-    }
 }
 
 /// Told how many steps of how many chains were done since the last call (their product), from any thread.
@@ -67,12 +66,44 @@ pub fn log_z_weights(
     seed: u64,
     progress: Progress<'_>,
 ) -> Vec<f64> {
+    let base = base_of(parameters, visible);
+    let path = Path::new(parameters, schedule.0.clone(), false);
+    path.run(chains, &|_| &base, Begin::Base, &|chain| stream(seed, chain as u64), progress)
+}
+
+/// Log weights of chains that walk the path of [`log_z_weights`] the other way round, one from each of `starts` (the words
+/// of all layers), after so many Gibbs `sweeps` of the machine itself; chain i draws from `stream(seed, i)`.
+///
+/// The mean of their exponentials estimates 1 / Z without bias if the starts are exact samples of the machine; then minus
+/// its log is, in expectation, above log Z (Jensen's inequality), as that of [`log_z_weights`] is below. From any other
+/// start it is no bound.
+///
+/// # Panics
+/// If `visible` is not as long as the visible layer, or a start has too few words.
+pub fn log_inverse_z_weights(
+    parameters: &Parameters,
+    visible: &[f64],
+    starts: &[Vec<u32>],
+    sweeps: usize,
+    schedule: &Schedule,
+    seed: u64,
+    progress: Progress<'_>,
+) -> Vec<f64> {
+    let base = base_of(parameters, visible);
+    // A step from 1 to 1 weighs nothing and is a sweep of the machine.
+    let betas = std::iter::repeat_n(1.0, sweeps).chain(schedule.0.iter().rev().copied()).collect();
+    let path = Path::new(parameters, betas, false);
+    let begin = |chain: usize| &starts[chain][..];
+    path.run(starts.len(), &|_| &base, Begin::State(&begin), &|chain| stream(seed, chain as u64), progress)
+}
+
+/// The biases at β = 0 of all units: these of the visible ones, none of the hidden ones.
+fn base_of(parameters: &Parameters, visible: &[f64]) -> Vec<f64> {
     let shape = parameters.shape();
     assert_eq!(visible.len(), shape.width(0), "a bias for each visible unit");
     let mut base = visible.to_vec();
     base.resize(shape.units(), 0.0);
-    let path = Path::new(parameters, schedule, false);
-    path.run(chains, &|_| &base, None, &|chain| stream(seed, chain as u64), progress)
+    base
 }
 
 /// Log weights of chains of the hidden layers given rows of visible units: `chains` for each row, one row after the
@@ -93,31 +124,43 @@ pub fn log_p_star_weights<'b>(
     seed: u64,
     progress: Progress<'_>,
 ) -> Vec<f64> {
-    let path = Path::new(parameters, schedule, true);
+    let path = Path::new(parameters, schedule.0.clone(), true);
     let streams = |chain: usize| stream(seed, chain as u64);
     let visible = |chain: usize| rows.row(chain / chains);
-    path.run(rows.rows() * chains, &|chain| base(chain / chains), Some(&visible), &streams, progress)
+    path.run(rows.rows() * chains, &|chain| base(chain / chains), Begin::Clamped(&visible), &streams, progress)
+}
+
+/// Where chains begin, by their number.
+#[derive(Clone, Copy)]
+enum Begin<'f, 's> {
+    /// At samples at β = 0.
+    Base,
+    /// The same, with these visible units clamped.
+    Clamped(&'f (dyn Fn(usize) -> &'s [u32] + Sync)),
+    /// At these states of the machine: the path ends at β = 0.
+    State(&'f (dyn Fn(usize) -> &'s [u32] + Sync)),
 }
 
 /// What all chains share.
 struct Path<'p> {
     parameters: &'p Parameters,
     weights: ChainWeights<f32>,
-    schedule: &'p Schedule,
+    /// Inverse temperatures, in the order in which they are come by.
+    betas: Vec<f64>,
     clamped: bool,
     /// The block that is a chain's state.
     kept: Block,
 }
 
 impl<'p> Path<'p> {
-    fn new(parameters: &'p Parameters, schedule: &'p Schedule, clamped: bool) -> Self {
+    fn new(parameters: &'p Parameters, betas: Vec<f64>, clamped: bool) -> Self {
         let shape = parameters.shape();
         let free = |block: Block| -> usize {
             block.layers(shape.layers()).filter(|&l| l > 0 || !clamped).map(|l| shape.width(l)).sum()
         };
         let kept = if free(Block::Even) < free(Block::Odd) { Block::Even } else { Block::Odd };
         let weights = ChainWeights::new(&parameters.dbm().expect("parameters are finite"));
-        Self { parameters, weights, schedule, clamped, kept }
+        Self { parameters, weights, betas, clamped, kept }
     }
 
     /// The free layers of a block.
@@ -130,7 +173,7 @@ impl<'p> Path<'p> {
         &self,
         count: usize,
         base: &(dyn Fn(usize) -> &'b [f64] + Sync),
-        visible: Option<&(dyn Fn(usize) -> &'b [u32] + Sync)>,
+        begin: Begin<'_, 'b>,
         streams: &(dyn Fn(usize) -> XorShiftRng + Sync),
         progress: Progress<'_>,
     ) -> Vec<f64> {
@@ -146,24 +189,31 @@ impl<'p> Path<'p> {
                 let first = range.start;
                 // The chains' own streams are not used: a sample takes an f64 of the field here.
                 let unused = range.clone().map(|_| stream(0, 0));
-                let row = visible.map(|visible| move |chain: usize| visible(first + chain));
-                let row = row.as_ref().map(|row| row as &dyn Fn(usize) -> &'b [u32]);
-                chains.reset(&self.weights, unused, row, Clamping::Same(&mask));
-                let anneal = range.map(|chain| Anneal::new(self, streams(chain), base(chain))).collect();
-                self.anneal(chains, anneal, progress)
+                match begin {
+                    Begin::Clamped(visible) => {
+                        let row = |chain: usize| visible(first + chain);
+                        chains.reset(&self.weights, unused, Some(&row), Clamping::Same(&mask));
+                    }
+                    _ => chains.reset(&self.weights, unused, None, Clamping::Same(&mask)),
+                }
+                let anneal = range.map(|chain| {
+                    let start = if let Begin::State(start) = begin { Some(start(chain)) } else { None };
+                    Anneal::new(self, streams(chain), base(chain), start)
+                });
+                self.anneal(chains, anneal.collect(), progress)
             },
         );
         blocks.concat()
     }
 
-    /// Runs a block of chains along the schedule; gives their log weights.
+    /// Runs a block of chains along the path; gives their log weights.
     fn anneal(&self, chains: &mut Chains<f32>, mut each: Vec<Anneal<'_>>, progress: Progress<'_>) -> Vec<f64> {
         let active: Vec<u32> = (0..chains.len() as u32).collect();
         chains.look(&self.weights, self.kept, &active);
         for (chain, anneal) in each.iter_mut().enumerate() {
             anneal.begin(self, chains, chain);
         }
-        for (step, betas) in self.schedule.0.windows(2).enumerate() {
+        for (step, betas) in self.betas.windows(2).enumerate() {
             if step % REFRESH == REFRESH - 1 {
                 self.refresh(chains, &active);
             }
@@ -171,8 +221,8 @@ impl<'p> Path<'p> {
             for (chain, anneal) in each.iter_mut().enumerate() {
                 anneal.weigh(self, chains, chain, [betas[0], betas[1]]);
             }
-            // The state at β = 1 would not be weighed any more.
-            if step + 1 < self.schedule.steps() {
+            // The state at the end would not be weighed any more.
+            if step + 2 < self.betas.len() {
                 chains.look(&self.weights, self.kept, &active);
                 for (chain, anneal) in each.iter_mut().enumerate() {
                     anneal.sample(self, chains, chain, betas[1]);
@@ -207,6 +257,8 @@ struct Anneal<'b> {
     rng: XorShiftRng,
     /// Biases at β = 0.
     base: &'b [f64],
+    /// Where the chain begins, if not at a sample at β = 0.
+    start: Option<&'b [u32]>,
     /// Of the kept block's free units: their fields while the other block's free units are off.
     kept: Vec<f64>,
     log_weight: f64,
@@ -214,13 +266,13 @@ struct Anneal<'b> {
 }
 
 impl<'b> Anneal<'b> {
-    fn new(path: &Path<'_>, rng: XorShiftRng, base: &'b [f64]) -> Self {
+    fn new(path: &Path<'_>, rng: XorShiftRng, base: &'b [f64], start: Option<&'b [u32]>) -> Self {
         assert!(base.len() >= path.parameters.shape().units(), "a bias for each unit");
-        Self { rng, base, kept: Vec::new(), log_weight: 0.0, words: Vec::new() }
+        Self { rng, base, start, kept: Vec::new(), log_weight: 0.0, words: Vec::new() }
     }
 
-    /// Draws the state at β = 0, whose log Z begins the weight. Every free unit must be off, and the kept block's fields
-    /// looked at.
+    /// Draws the state at β = 0, whose log Z begins the weight; or takes the state that was given, and 1 / Z of β = 0, where
+    /// the path ends. Every free unit must be off, and the kept block's fields looked at.
     fn begin(&mut self, path: &Path<'_>, chains: &mut Chains<f32>, chain: usize) {
         let shape = path.parameters.shape();
         let mut log_z = SoftplusSum::ZERO;
@@ -229,7 +281,7 @@ impl<'b> Anneal<'b> {
                 log_z.extend(self.base[shape.unit_range(layer)].iter().copied());
             }
         }
-        self.log_weight = log_z.total();
+        self.log_weight = if self.start.is_some() { -log_z.total() } else { log_z.total() };
         if path.clamped {
             // The clamped units' own biases: a part of the energy at β = 1, and none at β = 0.
             let visible = &chains.words(chain)[shape.word_range(0)];
@@ -237,9 +289,14 @@ impl<'b> Anneal<'b> {
         }
         for layer in path.layers(path.kept) {
             self.kept.extend(chains.fields(chain, layer).iter().map(|&field| f64::from(field)));
+            let words = &mut chains.words_mut(chain)[shape.word_range(layer)];
+            if let Some(start) = self.start {
+                words.copy_from_slice(&start[shape.word_range(layer)]);
+                continue;
+            }
             let base = &self.base[shape.unit_range(layer)];
             draw(&mut self.rng, base.iter().map(|&field| (field, (-field.abs()).exp())), &mut self.words);
-            chains.words_mut(chain)[shape.word_range(layer)].copy_from_slice(&self.words);
+            words.copy_from_slice(&self.words);
         }
     }
 
@@ -284,7 +341,7 @@ impl<'b> Anneal<'b> {
 }
 
 /// Draws a unit for each pair of a field a and exp(−|a|), on with probability σ(a), and packs them.
-fn draw(rng: &mut XorShiftRng, units: impl Iterator<Item = (f64, f64)>, words: &mut Vec<u32>) {
+pub(super) fn draw(rng: &mut XorShiftRng, units: impl Iterator<Item = (f64, f64)>, words: &mut Vec<u32>) {
     words.clear();
     for (unit, (field, tail)) in units.enumerate() {
         if unit % WORD_BITS == 0 {

@@ -50,6 +50,18 @@ impl LogMean {
             max_log,
         }
     }
+
+    /// The same of the reciprocals: what weights whose mean is 1 / Z say about log Z. Its estimate is then, in
+    /// expectation, above the log of what it estimates, and the mean of the logs above it by more.
+    pub fn of_reciprocals(self) -> Self {
+        Self {
+            estimate: -self.estimate,
+            mean_log: -self.mean_log,
+            min_log: -self.max_log,
+            max_log: -self.min_log,
+            ..self
+        }
+    }
 }
 
 /// Mean and unbiased variance of numbers; the variance of a single one is NaN.

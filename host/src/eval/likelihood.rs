@@ -4,6 +4,8 @@
 //! log p(v) = log p*(v) − log Z. The second term is estimated once, by [annealed importance sampling](super::ais), and its
 //! error is that of every log p(v) alike. The first is a [mean-field bound](super::mean_field); for some rows it is also
 //! estimated by annealing the hidden units from that mean field, which shows how far below log p(v) the bound is.
+//!
+//! Annealing [backwards](super::reverse) says how far log Z may be off.
 
 use std::time::Instant;
 
@@ -15,6 +17,7 @@ use super::{
     base_rate::BaseRate,
     importance::{LogMean, mean_and_error},
     mean_field::{FixedPoint, MeanField, MeanFields},
+    reverse::{self, Reverse},
 };
 use crate::{bits::BitMatrix, parameters::Parameters, stages::Stages};
 
@@ -31,6 +34,8 @@ pub struct Effort {
     pub clamped_betas: usize,
     /// Chains of each such row.
     pub clamped_chains: usize,
+    /// Chains that anneal backwards, from each of two starts, by as many temperatures as log Z; none leaves this out.
+    pub reverse_chains: usize,
     /// Seed.
     pub seed: u64,
 }
@@ -47,7 +52,8 @@ pub struct MeanLogP {
 }
 
 impl MeanLogP {
-    fn new(logs: &[f64], units: usize) -> Self {
+    /// Of the log p(v) of rows of so many units.
+    pub(super) fn new(logs: &[f64], units: usize) -> Self {
         let (nats, standard_error) = mean_and_error(logs);
         Self { nats, bits_per_unit: -nats / (units as f64 * std::f64::consts::LN_2), standard_error }
     }
@@ -93,6 +99,8 @@ pub struct Clamped {
 pub struct Likelihood {
     /// log Z.
     pub log_z: LogZ,
+    /// Annealing backwards, for comparison.
+    pub reverse: Option<Reverse>,
     /// Rows of data.
     pub rows: usize,
     /// Whether `log_p` is exact, given log Z, and not a lower bound: with one hidden layer.
@@ -124,6 +132,10 @@ pub fn measure(
     let units = test.cols();
     let base = BaseRate::of(train);
     let log_z = log_z(parameters, &base, effort, stages);
+    let Effort { betas, reverse_chains: chains, seed, .. } = *effort;
+    let backwards = reverse::Effort { betas, chains, seed };
+    let reverse = (chains > 0)
+        .then(|| reverse::measure(parameters, train, test, log_z.mean.estimate, &backwards, stages));
     let log_p = |logs: &[f64]| -> Vec<f64> { logs.iter().map(|log| log - log_z.mean.estimate).collect() };
 
     let start = Instant::now();
@@ -136,6 +148,7 @@ pub fn measure(
     let wanted = if exact { 0 } else { effort.clamped_rows.min(test.rows()) };
     Likelihood {
         log_z,
+        reverse,
         rows: test.rows(),
         exact,
         log_p: MeanLogP::new(&log_p(&bounds), units),
@@ -192,8 +205,15 @@ mod tests {
         stages::Quiet,
     };
 
-    const EFFORT: Effort =
-        Effort { betas: 50, chains: 2_000, clamped_rows: 9, clamped_betas: 20, clamped_chains: 500, seed: 3 };
+    const EFFORT: Effort = Effort {
+        betas: 50,
+        chains: 2_000,
+        clamped_rows: 9,
+        clamped_betas: 20,
+        clamped_chains: 500,
+        reverse_chains: 0,
+        seed: 3,
+    };
 
     fn rows(units: usize) -> BitMatrix {
         BitMatrix::from_words(16, units, (0..16).map(|i| i * 37 % (1 << units)).collect()).unwrap()

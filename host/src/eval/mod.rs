@@ -6,6 +6,7 @@
 //! - [`replicates`]: an estimator over many independent runs;
 //! - [`random`]: random machines and data vectors to try all this on;
 //! - [`ais`]: log Z by annealed importance sampling, weighed by [`importance`];
+//! - [`reverse`]: the same annealing backwards, from the other side;
 //! - [`mean_field`]: a lower bound on log p*(v), exact with one hidden layer;
 //! - [`likelihood`]: these together, on data;
 //! - [`classification`]: the classes that label units tell;
@@ -40,5 +41,6 @@ pub mod random;
 pub mod real;
 pub mod replicates;
 pub mod restoration;
+pub mod reverse;
 pub mod softplus;
 pub mod statistics;

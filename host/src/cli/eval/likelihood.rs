@@ -33,6 +33,18 @@ pub(super) struct Options {
     /// Chains of each of these images, at least 2.
     #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
     clamped_chains: u32,
+    /// Chains that anneal backwards, from the ends of long Gibbs chains and from as many test images each, at least 2; 0
+    /// leaves that out.
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = none_or_several)]
+    reverse: u32,
+}
+
+/// A number of chains whose spread can be told, or none.
+fn none_or_several(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(1) | Err(_) => Err("expected 0, or 2 or more".into()),
+        Ok(chains) => Ok(chains),
+    }
 }
 
 pub(super) type Section = Likelihood;
@@ -47,6 +59,7 @@ impl Options {
             clamped_rows: self.clamped as usize,
             clamped_betas: CLAMPED_BETAS,
             clamped_chains: self.clamped_chains as usize,
+            reverse_chains: self.reverse as usize,
             seed: subject.seed,
         };
         Ok(measure(&parameters, &subject.train, &subject.test, &effort, stages))
@@ -71,6 +84,23 @@ impl super::Section for Likelihood {
             mean.max_log,
             z.seconds
         )?;
+        if let Some(back) = &self.reverse {
+            let mean = &back.log_z;
+            writeln!(
+                out,
+                "  backwards  {:.3} ± {:.3}, {:.3} above  ({} chains from {} Gibbs sweeps after training images, worth {:.1}; log \
+                 weights {:.3} ± {:.3}): an upper bound if these reach equilibrium, else an indication; {:.1} s with RAISE",
+                mean.estimate,
+                mean.standard_error,
+                back.gap,
+                back.chains,
+                back.sweeps,
+                mean.effective_sample_size,
+                mean.mean_log,
+                mean.sd_log,
+                back.seconds
+            )?;
+        }
         writeln!(out, "{:<34}{:>10}{:>12}{:>12}{:>12}", "mean log p(v)", "images", "nats", "± images", "bits/unit")?;
         let mut line = |what: &str, rows: usize, log_p: &MeanLogP| {
             let MeanLogP { nats, bits_per_unit, standard_error } = log_p;
@@ -81,12 +111,25 @@ impl super::Section for Likelihood {
             line("  the same, first images", clamped.rows, &clamped.bound)?;
             line("  hidden units annealed", clamped.rows, &clamped.log_p)?;
         }
+        if let Some(back) = &self.reverse {
+            let found = &back.conservative;
+            line("annealed backwards (RAISE)", found.rows, &found.log_p)?;
+            line("  the same images, by log Z", found.rows, &found.forward)?;
+        }
         line("independent pixels", self.rows, &self.base_rate)?;
         if let Some(clamped) = &self.clamped {
             writeln!(
                 out,
                 "annealing of hidden units: ± {:.4} on that mean; {} chains of {} temperatures, worth {:.1} at least; {:.1} s",
                 clamped.annealing_error, clamped.chains, clamped.betas, clamped.least_effective, clamped.seconds
+            )?;
+        }
+        if let Some(back) = &self.reverse {
+            let found = &back.conservative;
+            writeln!(
+                out,
+                "RAISE is the cautious figure: a lower bound for the generator that annealing is, {:.3} ± {:.3} below log Z's",
+                found.gap, found.gap_error
             )?;
         }
         if self.unsettled > 0 {

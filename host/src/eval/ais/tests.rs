@@ -136,3 +136,76 @@ fn progress_counts_every_step_of_every_chain() {
     log_z_weights(&parameters, &[0.0; 4], &Schedule::linear(9), 11, 1, &count);
     assert_eq!(done.into_inner(), 99);
 }
+
+/// Words of exact samples of a machine.
+fn exact_samples(oracle: &Oracle, count: usize, seed: u64) -> Vec<Vec<u32>> {
+    let (shape, all) = (*oracle.shape(), oracle.distribution(Given::NOTHING));
+    let mut rng = stream(seed, u64::MAX);
+    let words = |code: u32| {
+        let layer = |l| {
+            let units = shape.unit_range(l);
+            code >> units.start & (1 << units.len()) - 1
+        };
+        (0..shape.layers()).map(layer).collect()
+    };
+    (0..count).map(|_| words(all.codes()[all.sample(&mut rng)])).collect()
+}
+
+#[test]
+fn backwards_from_exact_samples_log_z_is_that_of_enumeration() {
+    let mut z = Vec::new();
+    for widths in SHAPES {
+        for seed in 1..5 {
+            let parameters = random_parameters(widths, 1.0, 0.7, seed).unwrap();
+            let oracle = Oracle::new(&parameters.dbm().unwrap()).unwrap();
+            let exact = oracle.log_z(Given::NOTHING);
+            let starts = exact_samples(&oracle, 1_500, seed);
+            let visible: Vec<f64> = (0..widths[0]).map(|i| 0.4 * i as f64 - 0.8).collect();
+            // Sweeps of the machine leave exact samples what they are.
+            z.extend([(3, 0), (40, 0), (3, 7)].map(|(steps, sweeps)| {
+                let schedule = Schedule::linear(steps);
+                let logs = log_inverse_z_weights(&parameters, &visible, &starts, sweeps, &schedule, seed + 20, &quiet);
+                let found = LogMean::new(&logs).of_reciprocals();
+                assert!(found.effective_sample_size > 100.0 && found.standard_error > 1e-4, "{found:?}");
+                (found.estimate - exact) / found.standard_error
+            }));
+        }
+    }
+    check(&z);
+}
+
+/// The means of the log weights bound log Z from both sides, and with few temperatures they are well apart.
+#[test]
+fn both_directions_hold_log_z_between_them() {
+    for widths in [&[6, 5][..], &[5, 4, 3], &[4, 3, 3, 2]] {
+        let parameters = random_parameters(widths, 1.5, 0.7, 2).unwrap();
+        let oracle = Oracle::new(&parameters.dbm().unwrap()).unwrap();
+        let exact = oracle.log_z(Given::NOTHING);
+        let (base, schedule) = (vec![0.0; widths[0]], Schedule::linear(2));
+        let forward = LogMean::new(&log_z_weights(&parameters, &base, &schedule, 2_000, 1, &quiet));
+        let starts = exact_samples(&oracle, 2_000, 3);
+        let logs = log_inverse_z_weights(&parameters, &base, &starts, 0, &schedule, 4, &quiet);
+        let backward = LogMean::new(&logs).of_reciprocals();
+        let error = |found: &LogMean| found.sd_log / 2_000_f64.sqrt();
+        assert!(forward.mean_log + 5.0 * error(&forward) < exact, "{forward:?}, exactly {exact}");
+        assert!(backward.mean_log - 5.0 * error(&backward) > exact, "{backward:?}, exactly {exact}");
+        assert!(forward.mean_log < forward.estimate && backward.estimate < backward.mean_log);
+    }
+}
+
+#[test]
+fn backwards_threads_and_other_chains_change_nothing() {
+    let parameters = random_parameters(&[70, 40, 33], 0.2, 0.2, 3).unwrap();
+    let starts: Vec<Vec<u32>> = (0..20).map(|i| vec![i * 7_919, i, 0, i * i, 1, !i, 0]).collect();
+    let run = |threads: usize, chains: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let schedule = Schedule::linear(300);
+        let logs =
+            || log_inverse_z_weights(&parameters, &[0.0; 70], &starts[..chains], 9, &schedule, 5, &quiet);
+        pool.install(logs)
+    };
+    let one = run(1, 20);
+    assert_eq!(one, run(3, 20));
+    assert_eq!(one[..4], run(1, 4));
+    assert!(one[0] != one[1]);
+}

@@ -188,6 +188,8 @@ impl Round {
             clamped_rows: 0,
             clamped_betas: 1,
             clamped_chains: 2,
+            // Nor is log Z annealed backwards: it would take as long again, and entries are compared by the same estimate.
+            reverse_chains: 0,
             seed: settings.seed,
         };
         likelihood::measure(parameters, train, &test.subset(0..effort.rows), &effort_of_all, settings.stages)
