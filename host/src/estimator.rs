@@ -363,7 +363,9 @@ mod tests {
         for name in ["mean-field", "mean-field-5"] {
             assert_eq!(name.parse::<Estimator>().unwrap().to_string(), name);
         }
+        // One sweep is what the short names say.
         assert_eq!("pcd-1".parse(), Ok(Estimator::Pcd { k: 1 }));
+        assert_eq!("mean-field-1".parse(), Ok(Estimator::MeanField { k: 1 }));
         let others =
             ["mean-field-0", "ucd-mix", "ucd-mix-0", "ucd-mix-1", "ucd-lmi-mix-1.5", "ucd-lmi-mix--0.5", "ucd-mix-nan"];
         for name in ["", "cd", "cd-0", "cd-", "pcd-0", "pcd-", "pcd-x", "pcd1", "PCD", "ucd"].into_iter().chain(others)

@@ -135,7 +135,7 @@ pub fn measure(
     let Effort { betas, reverse_chains: chains, seed, .. } = *effort;
     let backwards = reverse::Effort { betas, chains, seed };
     let reverse = (chains > 0)
-        .then(|| reverse::measure(parameters, train, test, log_z.mean.estimate, &backwards, stages));
+        .then(|| reverse::measure(parameters, &base, [train, test], log_z.mean.estimate, &backwards, stages));
     let log_p = |logs: &[f64]| -> Vec<f64> { logs.iter().map(|log| log - log_z.mean.estimate).collect() };
 
     let start = Instant::now();

@@ -76,15 +76,15 @@ pub struct Conservative {
     pub gap_error: f64,
 }
 
-/// Anneals backwards from Gibbs chains that begin at rows of `train`, and from the first rows of `test`, to the base rates
-/// of `train`. `forward` is log Z of annealing forwards.
+/// Anneals backwards, to the base-rate model at which annealing forwards began, from Gibbs chains that begin at rows of
+/// `train`, and from the first rows of `test`. `forward` is log Z of annealing forwards.
 ///
 /// # Panics
 /// If rows are not of the visible layer's width, if there are none, or without chains or temperatures.
 pub fn measure(
     parameters: &Parameters,
-    train: &BitMatrix,
-    test: &BitMatrix,
+    base: &BaseRate,
+    [train, test]: [&BitMatrix; 2],
     forward: f64,
     effort: &Effort,
     stages: &dyn Stages,
@@ -92,7 +92,6 @@ pub fn measure(
     let start = Instant::now();
     let Effort { betas, chains, seed } = *effort;
     let seeds = |use_: u64| mix(seed.wrapping_add(GOLDEN.wrapping_mul(use_)));
-    let base = BaseRate::of(train);
     let schedule = Schedule::linear(betas);
     let fields = MeanFields::new(parameters);
     // All over the set, which may be sorted.
@@ -126,12 +125,7 @@ pub fn measure(
 }
 
 /// A state for each row: its visible units, and hidden units drawn from its mean field. With the bounds of these.
-fn states(
-    parameters: &Parameters,
-    fields: &MeanFields<'_>,
-    rows: &BitMatrix,
-    seed: u64,
-) -> (Vec<Vec<u32>>, Vec<f64>) {
+fn states(parameters: &Parameters, fields: &MeanFields<'_>, rows: &BitMatrix, seed: u64) -> (Vec<Vec<u32>>, Vec<f64>) {
     let shape = parameters.shape();
     let found: Vec<MeanField> = fields.each(rows, &FixedPoint::default(), |found| found, &|_| {});
     let state = |(row, found): (usize, &MeanField)| {
@@ -166,7 +160,10 @@ mod tests {
         let base = BaseRate::of(rows);
         let logs = log_z_weights(parameters, base.biases(), &Schedule::linear(betas), chains, 7, &|_| {});
         let forward = LogMean::new(&logs);
-        (forward, measure(parameters, rows, rows, forward.estimate, &Effort { betas, chains, seed: 7 }, &Quiet))
+        (
+            forward,
+            measure(parameters, &base, [rows, rows], forward.estimate, &Effort { betas, chains, seed: 7 }, &Quiet),
+        )
     }
 
     /// Every visible vector once.
@@ -217,7 +214,7 @@ mod tests {
         let oracle = Oracle::new(&parameters.dbm().unwrap()).unwrap();
         let exact = oracle.log_z(Given::NOTHING);
         assert!((7.9..8.1).contains(&exact), "{exact}");
-        // The first rows, which are the starts, are on.
+        // What the base is made of is mostly off; the chains that go backwards begin at what is on.
         let words = (0..1_000).map(|row| if row < 20 { 0xFF } else { 0 }).collect();
         let rows = BitMatrix::from_words(1_000, 8, words).unwrap();
         let base = BaseRate::of(&rows);
@@ -226,7 +223,7 @@ mod tests {
         assert!(forward.estimate < 0.1 && forward.standard_error < 0.05, "{forward:?}");
         let on = rows.subset(0..20);
         let effort = Effort { betas: 500, chains: 20, seed: 1 };
-        let found = measure(&parameters, &on, &on, forward.estimate, &effort, &Quiet);
+        let found = measure(&parameters, &base, [&on, &on], forward.estimate, &effort, &Quiet);
         assert!(found.gap > 6.0 && found.conservative.gap > 6.0, "{found:?}");
         // The same with weights that every chain passes: no gaps.
         let parameters = Parameters::new(vec![vec![0.3; 64]], vec![vec![-1.2; 8]; 2], Geometry::default()).unwrap();

@@ -14,8 +14,9 @@ pub(super) struct EstimatorSettings {
     /// Gradient estimator: ucd-lmi (the paper's: local-mode start, coupled Metropolis-Hastings), ucd-lmi-gibbs, ucd-gibbs,
     /// ucd-mh, ucd-lmi-mix-P or ucd-mix-P for a Metropolis-Hastings step with probability P and a Gibbs sweep otherwise,
     /// cd-K for K Gibbs sweeps from the data, or pcd, pcd-K for free chains that are kept and go on from update to update,
-    /// 1 or K Gibbs sweeps each time (persistent contrastive divergence), or mean-field, mean-field-K for such free chains
-    /// beside a mean field of each data vector (the classical deep Boltzmann machine) [default: ucd-lmi].
+    /// 1 or K Gibbs sweeps each time (persistent contrastive divergence), or mean-field, mean-field-K for such free chains,
+    /// of 1 or K sweeps too, beside a mean field of each data vector, which takes as many iterations as it needs (the
+    /// classical deep Boltzmann machine) [default: ucd-lmi].
     #[arg(long)]
     estimator: Option<Estimator>,
     /// Another estimator for the clamped phase; --estimator is then the free phase's alone. ucd-lmi-gibbs couples within

@@ -200,8 +200,7 @@ fn backwards_threads_and_other_chains_change_nothing() {
     let run = |threads: usize, chains: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let schedule = Schedule::linear(300);
-        let logs =
-            || log_inverse_z_weights(&parameters, &[0.0; 70], &starts[..chains], 9, &schedule, 5, &quiet);
+        let logs = || log_inverse_z_weights(&parameters, &[0.0; 70], &starts[..chains], 9, &schedule, 5, &quiet);
         pool.install(logs)
     };
     let one = run(1, 20);
