@@ -13,8 +13,16 @@ use crate::paper::{
 /// A figure of a model at a mark; not a number where there is none.
 type Figure<'a> = &'a dyn Fn(&Row) -> f64;
 
-/// All plots of a data set, each with what it shows.
-pub(super) fn of(comparison: &Comparison, found: &[&Found], pace: Option<&Pace>, many: bool) -> Vec<(Plot, String)> {
+/// The plots of a data set.
+pub(super) struct Plots {
+    /// Each with what it shows.
+    pub(super) shown: Vec<(Plot, String)>,
+    /// What is said in place of plots that would be flat lines.
+    pub(super) flat: Option<String>,
+}
+
+/// All plots of a data set.
+pub(super) fn of(comparison: &Comparison, found: &[&Found], pace: Option<&Pace>, many: bool) -> Plots {
     let by_clock = matches!(pace, Some(Pace::Minutes(_))) && found.iter().all(|arm| arm.seconds > 0.0);
     let x = |row: &Row| if by_clock { row.snapshot.seconds / 60.0 } else { row.snapshot.updates as f64 };
     let axis = Axis::log(if by_clock { "training (minutes)" } else { "training (updates)" });
@@ -87,12 +95,18 @@ pub(super) fn of(comparison: &Comparison, found: &[&Found], pace: Option<&Pace>,
     type Phase = fn(&Row) -> &PhaseMeans;
     let phases: [(&str, Phase); 2] =
         [("clamped", |row| &row.snapshot.positive), ("free", |row| &row.snapshot.negative)];
+    let mut flat = Vec::new();
     for (name, phase) in phases {
+        let taus = each(&|row| phase(row).mean_tau.unwrap_or(f64::NAN));
+        if is_flat_at_1(&taus) {
+            flat.push(format!("of the {name} phase"));
+            continue;
+        }
         plot(
             format!("tau-{name}"),
             format!("{}: meeting times of the {name} phase", comparison.data),
             Axis::log("mean τ (steps)"),
-            each(&|row| phase(row).mean_tau.unwrap_or(f64::NAN)),
+            taus,
             Vec::new(),
             format!(
                 "Mean meeting time τ of the {name} phase, of the pairs that met, over the updates since the mark before"
@@ -107,5 +121,36 @@ pub(super) fn of(comparison: &Comparison, found: &[&Found], pace: Option<&Pace>,
         Vec::new(),
         "Mean sweeps T of local mode search in the free phase, over the updates since the mark before".to_owned(),
     );
-    plots
+    let flat = (!flat.is_empty()).then(|| {
+        let phases = flat.join(" and ");
+        format!("Mean τ {phases} is 1 at every mark: all pairs that met did so at their first step. It is not plotted.")
+    });
+    Plots { shown: plots, flat }
+}
+
+/// Whether there are numbers, and all of them are 1.
+fn is_flat_at_1(series: &[Series]) -> bool {
+    let mut numbers = series.iter().flat_map(|series| &series.points).map(|point| point.y).filter(|y| y.is_finite());
+    numbers.next() == Some(1.0) && numbers.all(|y| y == 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_at_1_are_flat_whatever_is_missing() {
+        let series = |numbers: &[f64]| Series {
+            name: String::new(),
+            points: numbers.iter().map(|&y| Point { x: 1.0, y, bar: (y, y) }).collect(),
+            fit: false,
+        };
+        let missing = f64::NAN;
+        assert!(is_flat_at_1(&[series(&[missing]), series(&[1.0, missing, 1.0])]));
+        for others in
+            [&[series(&[missing]), series(&[])][..], &[series(&[1.0]), series(&[1.0, 1.5])], &[series(&[2.0])]]
+        {
+            assert!(!is_flat_at_1(others));
+        }
+    }
 }

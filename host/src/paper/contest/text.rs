@@ -52,10 +52,12 @@ pub(super) fn write(
         tables::last(&mut report, comparison, &found);
         differences::write(&mut report, &comparison.data, &results.differences);
         report.section(&format!("{}: over the time of training", comparison.data));
-        for (plot, caption) in plots::of(comparison, &found, plan.pace.as_ref(), many) {
+        let plots = plots::of(comparison, &found, plan.pace.as_ref(), many);
+        for (plot, caption) in plots.shown {
             report.plot(&plot.name, &caption);
             all_plots.push(plot);
         }
+        plots.flat.iter().for_each(|text| report.add(text));
         tables::marks(&mut report, &found);
         report.section(&format!("{}: what the models show", comparison.data));
         tables::classes(&mut report, comparison, &found);
