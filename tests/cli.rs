@@ -191,7 +191,7 @@ fn presets_fall_as_they_say() {
     small_data(folder.path());
     let end = |steps| Schedule::Cooldown { steps };
     for preset in Preset::ALL {
-        let recipe = preset != Preset::Published;
+        let recipe = preset.config().schedule != Schedule::Sqrt;
         for (options, schedule, told) in [
             ("--steps 2", end(2), false),
             ("--steps 2 --minutes 1", end(2), false),
@@ -204,7 +204,9 @@ fn presets_fall_as_they_say() {
             let outcome = line(folder.path(), &format!("train data.npy {options} -o {}.safetensors", preset.name()));
             outcome.ok();
             let path = folder.path().join(format!("{}.safetensors", preset.name()));
-            let config = Checkpoint::load(&path).unwrap().training.unwrap().config;
+            let checkpoint = Checkpoint::load(&path).unwrap();
+            assert_eq!(checkpoint.parameters.geometry().bits, preset.bits());
+            let config = checkpoint.training.unwrap().config;
             assert_eq!(config.schedule, if recipe { schedule } else { Schedule::Sqrt }, "{options}");
             let gamma = if options.contains("gamma") { 0.5 } else { preset.config().gamma };
             assert_eq!(config.gamma, gamma, "{options}");

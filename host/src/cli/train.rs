@@ -54,6 +54,7 @@ const MINUTES: f64 = 10.0;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  bitboltz train digits --hidden 500,500 --minutes 2 -o m.safetensors\n  \
                         bitboltz train mnist --preset mnist -o mnist.safetensors --grids grids\n  \
+                        bitboltz train cifar10 --preset cifar10 -o cifar10.safetensors\n  \
                         bitboltz train mnist --minutes 20 -o m.safetensors\n  \
                         bitboltz train mnist --minutes 40 -o m.safetensors --resume\n  \
                         bitboltz train mnist --minutes 60 -o m.safetensors --resume --clamped-estimator ucd-lmi-gibbs\n  \
@@ -106,12 +107,13 @@ struct Settings {
     /// Widths of the hidden layers, lowest first [default: 500,500].
     #[arg(long, value_delimiter = ',', value_name = "WIDTHS", conflicts_with = "resume")]
     hidden: Option<Vec<usize>>,
-    /// Visible units of a pixel: 1, or 2 to 8 bit planes.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8), conflicts_with = "resume")]
-    bits: u8,
+    /// Visible units of a pixel, of each colour: 1, or 2 to 8 bit planes [default: 1].
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=8), conflicts_with = "resume")]
+    bits: Option<u8>,
     /// Settings that other options still override: the recipe of a data set, its number of updates included, at whose end
-    /// the learning rate falls to zero (see --schedule); or those of the paper (learning rate 0.01, gamma 0.001, no
-    /// momentum, batch 1000, no centering, no marginalisation).
+    /// the learning rate falls to zero (see --schedule); those of bitboltz paper images8 and cifar10, all 8 bits of a pixel
+    /// for 30 or 60 minutes (mnist8, fashion-mnist8, cifar10); or those of the paper (published: learning rate 0.01, gamma
+    /// 0.001, no momentum, batch 1000, no centering, no marginalisation).
     #[arg(long, value_name = "NAME", conflicts_with = "resume", value_parser = preset())]
     preset: Option<Preset>,
     /// Data vectors, and free chains, of an update [default: 25].
@@ -281,6 +283,11 @@ impl Settings {
         Ok(config)
     }
 
+    /// Visible units of a pixel.
+    fn bits(&self) -> u8 {
+        self.bits.unwrap_or(self.preset.map_or(1, Preset::bits))
+    }
+
     /// Whether the run lacks its recipe's last third: minutes do not say over how many updates the rate should fall.
     fn lacks_cooldown(&self, config: &TrainConfig) -> bool {
         let recipe = self.preset.filter(|_| self.schedule.is_none()).map(Preset::config);
@@ -324,7 +331,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         args.settings.estimator.apply(config)?;
         config.check().map_err(impossible)?;
     }
-    let bits = resumed.as_ref().map_or(args.settings.bits, |checkpoint| checkpoint.parameters.geometry().bits.max(1));
+    let bits = resumed.as_ref().map_or(args.settings.bits(), |checkpoint| checkpoint.parameters.geometry().bits.max(1));
     let images = dataset::load(&args.data, Split::Train)?;
     let (pictures, geometry) = encode(&images, bits, args.threshold)?;
     let classes = match &resumed {

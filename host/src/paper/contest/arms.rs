@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::{
     estimator::Estimator,
-    train::{CenteringOffsets, Init, Pretrain, TrainConfig, config::CAP},
+    train::{Budget, CenteringOffsets, Init, Preset, Pretrain, TrainConfig, config::CAP},
 };
 
 /// One of the things that are compared.
@@ -68,9 +68,10 @@ fn persistent(name: &str) -> TrainConfig {
     TrainConfig { learning_rate: PERSISTENT_RATE, momentum: 0.0, ..estimator(name) }
 }
 
-/// The defaults of `bitboltz train`, alone.
-pub fn defaults() -> Vec<Arm> {
-    vec![arm(TUNED, "local mode, one Gibbs sweep, coupled Metropolis-Hastings; centered", ours())]
+/// A preset of `bitboltz train`, alone; its budget is that of the comparison.
+pub fn preset(preset: Preset) -> Vec<Arm> {
+    let config = TrainConfig { budget: Budget::default(), ..preset.config() };
+    vec![arm(TUNED, "local mode, one Gibbs sweep, coupled Metropolis-Hastings; centered", config)]
 }
 
 /// Each estimator on the same data, most from the same start.
@@ -169,7 +170,7 @@ mod tests {
 
     #[test]
     fn arms_can_be_trained_and_told_apart() {
-        for arms in [defaults(), estimators(), techniques()] {
+        for arms in [preset(Preset::Mnist8), estimators(), techniques()] {
             for (i, arm) in arms.iter().enumerate() {
                 arm.config.check().unwrap();
                 assert!(arm.label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'), "{}", arm.label);

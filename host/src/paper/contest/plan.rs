@@ -9,6 +9,7 @@ use super::{
 use crate::{
     eval::features::Embedded,
     paper::{Name, Settings, training::Pace},
+    train::Preset,
 };
 
 /// A comparison.
@@ -43,15 +44,15 @@ impl Contest {
             minutes: 10.0,
             reference: arms::TUNED,
         };
-        let planes = Self {
+        let planes = |preset: Preset| Self {
             title: "8-bit pixels",
             introduction: "Every pixel has all of its 8 bits, each a visible unit (bit planes, plain binary). Nothing of \
                            the images is reduced.",
             data: &["mnist", "fashion-mnist"],
-            bits: 8,
-            arms: arms::defaults(),
+            bits: preset.bits(),
+            arms: arms::preset(preset),
             samples: 2500,
-            minutes: 30.0,
+            minutes: preset.config().budget.minutes.expect("a preset of minutes"),
             reference: arms::TUNED,
         };
         match name {
@@ -64,7 +65,8 @@ impl Contest {
                 reference: arms::ALL,
                 ..estimators
             },
-            Name::Images8 => planes,
+            // Fashion-MNIST has the same settings.
+            Name::Images8 => planes(Preset::Mnist8),
             Name::Cifar10 => Self {
                 title: "Colour images",
                 introduction: "32 × 32 pixels of three colours with all of their 8 bits, each a visible unit (bit planes, \
@@ -72,8 +74,7 @@ impl Contest {
                                layers and the time of training.",
                 data: &["cifar10"],
                 samples: 1000,
-                minutes: 60.0,
-                ..planes
+                ..planes(Preset::Cifar10)
             },
             _ => estimators,
         }
@@ -158,5 +159,32 @@ impl Plan {
             settings.adapt(&mut arm.config);
         }
         plan
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        stages::Quiet,
+        train::{Budget, TrainConfig},
+    };
+
+    /// What `bitboltz train --preset` trains is what the experiments train.
+    #[test]
+    fn experiments_with_8_bits_are_presets() {
+        for (name, presets) in
+            [(Name::Images8, &[Preset::Mnist8, Preset::FashionMnist8][..]), (Name::Cifar10, &[Preset::Cifar10])]
+        {
+            let contest = Contest::of(name);
+            let plan = Plan::new(&contest, &Settings::new(&Quiet));
+            assert!(presets.iter().filter_map(|preset| preset.data_set()).eq(plan.data.iter().map(String::as_str)));
+            let [arm] = &plan.arms[..] else { panic!("one arm") };
+            for preset in presets {
+                let budget = Budget { steps: None, minutes: Some(contest.minutes) };
+                assert_eq!(TrainConfig { budget, ..arm.config.clone() }, preset.config());
+                assert_eq!((plan.bits, plan.pace.clone()), (preset.bits(), Some(Pace::of_minutes(contest.minutes))));
+            }
+        }
     }
 }
