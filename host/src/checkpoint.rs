@@ -4,8 +4,9 @@
 //! transpose. A checkpoint of this program also holds `offset.l` (what the gradient is centered by); if the model is an
 //! average, `raw.weight.l` and `raw.bias.l` (the parameters that learn); with momentum, `velocity.weight.l` and
 //! `velocity.bias.l`; while a run has persistent chains, `chains` (\[chains, words of a state\], `u32`: the bits of each
-//! layer from the lowest unit on, in whole words); and, under the metadata key `bitboltz`, JSON with the picture's geometry
-//! and the training record. Files without that open too: the geometry is then guessed. Tensors with other names are
+//! layer from the lowest unit on, in whole words); while a run is still being [pretrained](crate::train::pretrain),
+//! `machine.m.…`, all that was said so far for each machine of its stack, which the model is then made of; and, under the
+//! metadata key `bitboltz`, JSON with the picture's geometry and the training record. Files without that open too: the geometry is then guessed. Tensors with other names are
 //! ignored.
 
 use std::{
@@ -34,13 +35,15 @@ use crate::{
 /// The metadata key of this program's record. One key, so that equal checkpoints are equal files.
 const METADATA_KEY: &str = "bitboltz";
 /// Version of the record. A change of what a field means, a new field, or one that goes makes another version.
-const VERSION: u64 = 2;
+const VERSION: u64 = 3;
 /// The front of the names of the parameters that learn, where the model is their average.
 const RAW: &str = "raw.";
 /// The front of the names of what momentum keeps of the last step of each parameter.
 const VELOCITY: &str = "velocity.";
 /// The tensor of persistent chains.
 const CHAINS: &str = "chains";
+/// The front of the names of what belongs to a machine of a stack, before its number.
+const MACHINE: &str = "machine.";
 
 /// A model, and the state of the run that made it.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,6 +74,10 @@ pub struct TrainingState {
     /// The free chains of an estimator that keeps them. A file with such an estimator has them; no other has. `None` with
     /// such an estimator, as when it was changed to, begins new ones.
     pub chains: Option<PersistentChains>,
+    /// The machines of a [pretraining](crate::train::pretrain) that has not been gone on from, lowest first, each with its
+    /// own state. The run itself has then made no update and has no velocity, offsets or chains yet, and the model is what
+    /// its machines make. Empty in all other runs.
+    pub stack: Vec<Checkpoint>,
 }
 
 /// Why a file is no checkpoint, or could not be written. Every message names the file.
@@ -197,6 +204,15 @@ struct TrainingRecord {
     data: Fingerprint,
     step: u64,
     seconds: f64,
+    stack: Vec<TrainingRecord>,
+}
+
+impl TrainingRecord {
+    fn of(state: &TrainingState) -> Self {
+        let TrainingState { config, data, step, seconds, stack, .. } = state;
+        let stack = stack.iter().filter_map(|machine| machine.training.as_ref()).map(Self::of).collect();
+        Self { config: config.clone(), data: *data, step: *step, seconds: *seconds, stack }
+    }
 }
 
 impl Checkpoint {
@@ -232,7 +248,8 @@ impl Checkpoint {
                 // Before the rest, which another version may have changed.
                 let json = match &json["version"] {
                     version if *version == VERSION => json,
-                    version if *version == 1 => of_version_1(json),
+                    version if *version == 2 => of_version_2(json),
+                    version if *version == 1 => of_version_2(of_version_1(json)),
                     version => {
                         let found = if version.is_null() { "none".into() } else { version.to_string() };
                         return Err(CheckpointError::Version { path: path.to_owned(), found });
@@ -242,7 +259,7 @@ impl Checkpoint {
             })
             .transpose()?;
 
-        let shape = file.shape()?;
+        let shape = file.shape("")?;
         let geometry = match &record {
             Some(Record { geometry: GeometryRecord { width, height, channels, bits }, .. }) => {
                 Geometry { width: *width, height: *height, channels: *channels, bits: *bits }
@@ -255,18 +272,8 @@ impl Checkpoint {
             return Err(bad_record(format!("the picture has {units} bits, the visible layer {visible} units")));
         }
         let parameters = file.parameters("", &shape, geometry)?;
-        let training = match record.and_then(|record| record.training) {
-            Some(TrainingRecord { config, data, step, seconds }) => {
-                let raw = config.average.map(|_| file.parameters(RAW, &shape, geometry)).transpose()?;
-                let moving = config.momentum > 0.0;
-                let velocity = moving.then(|| file.parameters(VELOCITY, &shape, geometry)).transpose()?;
-                let offsets = if config.centering.is_some() { file.vectors("offset", &shape)? } else { Vec::new() };
-                let persistent = config.estimator.persistent_sweeps().is_some();
-                let chains = persistent.then(|| file.chains(&shape, config.batch)).transpose()?;
-                Some(TrainingState { config, data, step, seconds, raw, velocity, offsets, chains })
-            }
-            None => None,
-        };
+        let training = record.and_then(|record| record.training);
+        let training = training.map(|record| file.training("", &shape, geometry, record)).transpose()?;
         Ok(Self { parameters, training })
     }
 
@@ -280,18 +287,8 @@ impl Checkpoint {
     /// # Errors
     /// [`CheckpointError::NotFinite`]; `path` is for messages.
     pub fn to_bytes(&self, path: &Path) -> Result<Vec<u8>, CheckpointError> {
-        let mut tensors = Vec::new();
-        add_parameters(&mut tensors, "", &self.parameters);
-        if let Some(TrainingState { raw, velocity, offsets, .. }) = &self.training {
-            raw.iter().for_each(|raw| add_parameters(&mut tensors, RAW, raw));
-            velocity.iter().for_each(|velocity| add_parameters(&mut tensors, VELOCITY, velocity));
-            add_vectors(&mut tensors, "offset", offsets);
-        }
-        let mut data = Vec::new();
-        if let Some(chains) = self.training.as_ref().and_then(|training| training.chains.as_ref()) {
-            let bytes = chains.words().iter().flat_map(|word| word.to_le_bytes()).collect();
-            data.push((CHAINS.to_owned(), Dtype::U32, vec![chains.len(), chains.state_words()], bytes));
-        }
+        let (mut tensors, mut data) = (Vec::new(), Vec::new());
+        self.add(&mut tensors, &mut data, "");
         for (name, shape, numbers) in tensors {
             if !all_finite(&numbers) {
                 return Err(CheckpointError::NotFinite { path: path.to_owned(), tensor: name });
@@ -309,14 +306,23 @@ impl Checkpoint {
         safetensors::serialize(views, Some(metadata)).map_err(|error| internal(error.to_string()))
     }
 
+    /// Adds all tensors, with something in front of their names: floats, and bytes of anything else.
+    fn add(&self, tensors: &mut Vec<Tensor>, data: &mut Vec<Bytes>, front: &str) {
+        add_parameters(tensors, front, &self.parameters);
+        let Some(TrainingState { raw, velocity, offsets, chains, stack, .. }) = &self.training else { return };
+        raw.iter().for_each(|raw| add_parameters(tensors, &format!("{front}{RAW}"), raw));
+        velocity.iter().for_each(|velocity| add_parameters(tensors, &format!("{front}{VELOCITY}"), velocity));
+        add_vectors(tensors, &format!("{front}offset"), offsets);
+        if let Some(chains) = chains {
+            let bytes = chains.words().iter().flat_map(|word| word.to_le_bytes()).collect();
+            data.push((format!("{front}{CHAINS}"), Dtype::U32, vec![chains.len(), chains.state_words()], bytes));
+        }
+        stack.iter().enumerate().for_each(|(m, machine)| machine.add(tensors, data, &format!("{front}{MACHINE}{m}.")));
+    }
+
     fn record(&self) -> Record {
         let Geometry { width, height, channels, bits } = self.parameters.geometry();
-        let training = self.training.as_ref().map(|state| TrainingRecord {
-            config: state.config.clone(),
-            data: state.data,
-            step: state.step,
-            seconds: state.seconds,
-        });
+        let training = self.training.as_ref().map(TrainingRecord::of);
         Record { version: VERSION, geometry: GeometryRecord { width, height, channels, bits }, training }
     }
 
@@ -345,8 +351,18 @@ fn of_version_1(mut record: Value) -> Value {
     record
 }
 
+/// A record of version 2 as one of this version: its run was not stopped while it was being pretrained.
+fn of_version_2(mut record: Value) -> Value {
+    if let Some(training) = record.get_mut("training").and_then(Value::as_object_mut) {
+        training.insert("stack".to_owned(), Value::Array(Vec::new()));
+    }
+    record
+}
+
 /// A tensor to write: name, shape, numbers.
 type Tensor = (String, Vec<usize>, Vec<f32>);
+/// A tensor to write: name, type, shape, content.
+type Bytes = (String, Dtype, Vec<usize>, Vec<u8>);
 
 /// Adds parameters under their names, with something in front of each.
 fn add_parameters(tensors: &mut Vec<Tensor>, front: &str, parameters: &Parameters) {
@@ -376,11 +392,12 @@ impl File<'_> {
         CheckpointError::Missing { path: self.path.to_owned(), tensor }
     }
 
-    /// The layer widths, which the biases give.
-    fn shape(&self) -> Result<Shape, CheckpointError> {
+    /// The layer widths, which the biases give, whose names have something in front.
+    fn shape(&self, front: &str) -> Result<Shape, CheckpointError> {
         // The highest number there is, so that a gap is a missing tensor and not a smaller model.
         let count = |prefix: &str| {
-            let numbers = self.tensors.names().into_iter().filter_map(|name| name.strip_prefix(prefix)?.parse().ok());
+            let numbers = self.tensors.names().into_iter();
+            let numbers = numbers.filter_map(|name| name.strip_prefix(front)?.strip_prefix(prefix)?.parse().ok());
             numbers.map(|l: usize| l.saturating_add(1)).max().unwrap_or(0)
         };
         let layers = count("bias.").max(count("weight.").saturating_add(1)).max(2);
@@ -390,7 +407,7 @@ impl File<'_> {
         }
         let mut widths = Vec::new();
         for l in 0..layers {
-            let tensor = format!("bias.{l}");
+            let tensor = format!("{front}bias.{l}");
             match self.tensors.tensor(&tensor).map_err(|_| self.missing(tensor.clone()))?.shape() {
                 &[width] => widths.push(width),
                 found => {
@@ -400,6 +417,48 @@ impl File<'_> {
             }
         }
         Shape::new(&widths).map_err(|source| CheckpointError::Shape { path: self.path.to_owned(), source })
+    }
+
+    /// The state of a run, by its record; its tensors' names have something in front.
+    fn training(
+        &self,
+        front: &str,
+        shape: &Shape,
+        geometry: Geometry,
+        record: TrainingRecord,
+    ) -> Result<TrainingState, CheckpointError> {
+        let TrainingRecord { config, data, step, seconds, stack } = record;
+        let machine = |(m, record)| {
+            let front = format!("{front}{MACHINE}{m}.");
+            let (shape, geometry) = (self.shape(&front)?, Geometry::default());
+            let parameters = self.parameters(&front, &shape, geometry)?;
+            Ok(Checkpoint { parameters, training: Some(self.training(&front, &shape, geometry, record)?) })
+        };
+        let stack: Vec<Checkpoint> = stack.into_iter().enumerate().map(machine).collect::<Result<_, _>>()?;
+        let mut state = TrainingState {
+            config,
+            data,
+            step,
+            seconds,
+            raw: None,
+            velocity: None,
+            offsets: Vec::new(),
+            chains: None,
+            stack,
+        };
+        if state.stack.is_empty() {
+            let config = &state.config;
+            let named = |name: &str| format!("{front}{name}");
+            let parameters = |name: &str| self.parameters(&named(name), shape, geometry);
+            state.raw = config.average.map(|_| parameters(RAW)).transpose()?;
+            state.velocity = (config.momentum > 0.0).then(|| parameters(VELOCITY)).transpose()?;
+            if config.centering.is_some() {
+                state.offsets = self.vectors(&named("offset"), shape)?;
+            }
+            let persistent = config.estimator.persistent_sweeps().is_some();
+            state.chains = persistent.then(|| self.chains(&named(CHAINS), shape, config.batch)).transpose()?;
+        }
+        Ok(state)
     }
 
     /// Parameters, whose names have something in front.
@@ -434,9 +493,9 @@ impl File<'_> {
     }
 
     /// The persistent chains, as many as a batch.
-    fn chains(&self, shape: &Shape, count: usize) -> Result<PersistentChains, CheckpointError> {
-        let words = self.tensor(CHAINS, Dtype::U32, &[count, shape.words()])?.map(u32::from_le_bytes).collect();
-        let padding = || CheckpointError::Padding { path: self.path.to_owned(), tensor: CHAINS.to_owned() };
+    fn chains(&self, name: &str, shape: &Shape, count: usize) -> Result<PersistentChains, CheckpointError> {
+        let words = self.tensor(name, Dtype::U32, &[count, shape.words()])?.map(u32::from_le_bytes).collect();
+        let padding = || CheckpointError::Padding { path: self.path.to_owned(), tensor: name.to_owned() };
         PersistentChains::from_words(shape, words).ok_or_else(padding)
     }
 

@@ -242,8 +242,9 @@ pub fn trainer(
             )
         }
     };
-    let (config, fingerprint) = (settle(config), Fingerprint::of(&data));
-    let training = TrainingState { config, data: fingerprint, step, seconds: 0.0, raw, velocity, offsets, chains };
+    let (config, fingerprint, stack) = (settle(config), Fingerprint::of(&data), Vec::new());
+    let training =
+        TrainingState { config, data: fingerprint, step, seconds: 0.0, raw, velocity, offsets, chains, stack };
     Ok((Trainer::resume(Checkpoint { parameters, training: Some(training) }, data)?, name))
 }
 

@@ -25,7 +25,8 @@
 //! | [`projections`] | the chains' spread along random directions |
 //!
 //! An update is a function of (configuration, data, step, parameters, their average and velocity, offsets, persistent
-//! chains) alone, whatever the number of threads: that is all a checkpoint needs for a run to continue bit for bit.
+//! chains) alone, whatever the number of threads: that is all a checkpoint needs for a run to continue bit for bit. While a
+//! run is being pretrained, it needs that of each machine of the stack.
 
 pub mod average;
 pub mod config;
@@ -52,6 +53,7 @@ pub mod trainer;
 pub use config::{Budget, CenteringOffsets, Init, Pretrain, TrainConfig};
 pub use optimiser::Schedule;
 pub use preset::Preset;
+pub use pretrain::Pretraining;
 pub use trainer::{TrainError, Trainer, UpdateReport};
 
 #[cfg(test)]

@@ -15,10 +15,10 @@
 //! A hidden layer's log odds in the deep machine are then the mean of those that the machines below and above it give it;
 //! so its biases are the mean of both machines' too.
 //!
-//! Chains run on float weights here, whatever the deep machine's run on. Nothing is saved before the first update of the
-//! deep machine: who stops the pretraining begins it again.
+//! Chains run on float weights here, whatever the deep machine's run on. A checkpoint holds the machines so far, and as its
+//! model the deep machine that they make; a pretraining that goes on from it is what it would have been.
 
-use std::{ops::ControlFlow, time::Instant};
+use std::time::Instant;
 
 use bitboltz_core::{
     conditional::Block,
@@ -30,15 +30,17 @@ use bitboltz_core::{
 };
 
 use super::{
-    config::{Budget, TrainConfig},
+    config::{Budget, Pretrain, TrainConfig},
+    metrics::Mark,
     optimiser::Schedule,
+    rows::Fingerprint,
     seeds::{Purpose, stream_for},
-    trainer::{TrainError, Trainer, UpdateReport},
+    trainer::{NO_STATE, TrainError, Trainer, UpdateReport, same},
 };
 use crate::{
     batch::{ChainWeights, Chains, Clamping, in_blocks},
     bits::BitMatrix,
-    checkpoint::Checkpoint,
+    checkpoint::{Checkpoint, TrainingState},
     estimator::Estimator,
     parameters::Parameters,
 };
@@ -57,46 +59,190 @@ pub struct Start {
     pub seconds: f64,
 }
 
-/// Trains a stack for a run with these settings, with so many updates of each machine. `updated` hears of each update, and
-/// may stop the work: then there is no start.
-///
-/// # Errors
-/// Settings or data that cannot be trained on; [`TrainError::Pretrain`].
-pub fn greedy(
-    config: &TrainConfig,
-    updates: u64,
-    data: &BitMatrix,
+/// A stack that is being learnt for a run, a machine after the other.
+#[derive(Debug)]
+pub struct Pretraining {
+    config: TrainConfig,
+    data: BitMatrix,
+    fingerprint: Fingerprint,
     geometry: Geometry,
-    updated: &mut dyn FnMut(&UpdateReport) -> ControlFlow<()>,
-) -> Result<Option<Start>, TrainError> {
-    Trainer::check(config, data, geometry)?;
-    let begin = Instant::now();
-    let count = config.hidden.len();
-    let mut machines = Vec::new();
-    let mut offsets = Vec::new();
-    let mut below = data.clone();
-    for machine in 0..count {
-        let named = |source| TrainError::Pretrain { machine: machine + 1, source: Box::new(source) };
-        let factors = factors(machine, count);
-        let mut trainer = Trainer::scaled(settings(config, machine, updates), below, factors).map_err(named)?;
-        for _ in 0..updates {
-            if updated(&trainer.update().map_err(named)?).is_break() {
-                return Ok(None);
-            }
-        }
-        let Checkpoint { parameters, training } = trainer.checkpoint();
-        below = if machine + 1 < count {
-            hidden_samples(&parameters, factors[0], trainer.data(), trainer.config().seed)
-        } else {
-            BitMatrix::zeros(0, 0)
-        };
-        // The lowest machine's visible layer is that of the deep one; that of another is a hidden layer that is there already.
-        let known = usize::from(machine > 0);
-        offsets.extend(training.into_iter().flat_map(|training| training.offsets.into_iter().skip(known)));
-        machines.push(parameters);
+    /// Updates of each machine.
+    updates: u64,
+    /// The machines that have been learnt, lowest first.
+    learnt: Vec<Checkpoint>,
+    /// The one above them, if it is not the highest.
+    learning: Option<Trainer>,
+    seconds: f64,
+}
+
+impl Pretraining {
+    /// Begins one for a run with these settings.
+    ///
+    /// # Errors
+    /// Settings or data that cannot be trained on; [`TrainError::Pretrain`].
+    ///
+    /// # Panics
+    /// If the settings have no pretraining.
+    pub fn begin(config: TrainConfig, data: BitMatrix, geometry: Geometry) -> Result<Self, TrainError> {
+        Trainer::check(&config, &data, geometry)?;
+        let Some(Pretrain::Greedy { updates }) = config.pretrain else { panic!("settings with a pretraining") };
+        let fingerprint = Fingerprint::of(&data);
+        let (learnt, learning) = (Vec::new(), None);
+        let mut begun = Self { config, data, fingerprint, geometry, updates, learnt, learning, seconds: 0.0 };
+        begun.begin_machine(begun.data.clone())?;
+        Ok(begun)
     }
-    let parameters = compose(&machines, geometry);
-    Ok(Some(Start { parameters, offsets, seconds: begin.elapsed().as_secs_f64() }))
+
+    /// Continues that of a checkpoint on the same rows: every later update is what it would have been.
+    ///
+    /// # Errors
+    /// A checkpoint of a run that is not being pretrained; other data than it began with.
+    pub fn resume(checkpoint: Checkpoint, data: BitMatrix) -> Result<Self, TrainError> {
+        let Checkpoint { parameters, training } = checkpoint;
+        let TrainingState { config, data: expected, seconds, stack, .. } = training.ok_or(NO_STATE)?;
+        if config.pretrain.is_none() || stack.is_empty() {
+            return Err(TrainError::Resume("the run is not being pretrained"));
+        }
+        config.check()?;
+        same(expected, &data)?;
+        let mut resumed = Self::begin(config, data, parameters.geometry())?;
+        for machine in stack {
+            resumed.take(machine)?;
+        }
+        Ok(Self { seconds, ..resumed })
+    }
+
+    /// Takes a machine as it was left in place of the one that has just begun.
+    fn take(&mut self, machine: Checkpoint) -> Result<(), TrainError> {
+        let begun = self.learning.take().ok_or(TrainError::Resume("its stack has more machines than the run layers"))?;
+        if machine.training.as_ref().map(|training| &training.config) != Some(begun.config()) {
+            return Err(TrainError::Resume("a machine of its stack has other settings than the run"));
+        }
+        let factors = factors(self.learnt.len(), self.config.hidden.len());
+        let resumed = Trainer::resume_scaled(machine, begun.into_data(), factors);
+        self.learning = Some(resumed.map_err(|source| self.named(source))?);
+        self.go_on()
+    }
+
+    /// Whether all machines have been learnt.
+    pub fn is_over(&self) -> bool {
+        self.learning.is_none()
+    }
+
+    /// One update of the machine that is being learnt; after its last one the next begins.
+    ///
+    /// # Errors
+    /// [`TrainError::Pretrain`].
+    ///
+    /// # Panics
+    /// If it is over.
+    pub fn update(&mut self) -> Result<UpdateReport, TrainError> {
+        let begin = Instant::now();
+        let machine = self.learnt.len();
+        let updated = self.learning.as_mut().expect("a pretraining that is not over").update();
+        let report = updated.map_err(|source| self.named(source))?;
+        self.go_on()?;
+        self.seconds += begin.elapsed().as_secs_f64();
+        Ok(UpdateReport { pretraining: Some(machine + 1), total_seconds: self.seconds, ..report })
+    }
+
+    /// Begins the next machine, if this one has been learnt.
+    fn go_on(&mut self) -> Result<(), TrainError> {
+        let updates = self.updates;
+        let Some(trainer) = self.learning.take_if(|trainer| trainer.step() >= updates) else { return Ok(()) };
+        let [up, _] = factors(self.learnt.len(), self.config.hidden.len());
+        let checkpoint = trainer.checkpoint();
+        let below = (self.learnt.len() + 1 < self.config.hidden.len())
+            .then(|| hidden_samples(&checkpoint.parameters, up, trainer.data(), trainer.config().seed));
+        self.learnt.push(checkpoint);
+        below.map_or(Ok(()), |below| self.begin_machine(below))
+    }
+
+    fn begin_machine(&mut self, below: BitMatrix) -> Result<(), TrainError> {
+        let machine = self.learnt.len();
+        let factors = factors(machine, self.config.hidden.len());
+        let begun = Trainer::scaled(settings(&self.config, machine, self.updates), below, factors);
+        self.learning = Some(begun.map_err(|source| self.named(source))?);
+        Ok(())
+    }
+
+    /// An error of the machine that is being learnt.
+    fn named(&self, source: TrainError) -> TrainError {
+        TrainError::Pretrain { machine: self.learnt.len() + 1, source: Box::new(source) }
+    }
+
+    /// The settings of the run.
+    pub fn config(&self) -> &TrainConfig {
+        &self.config
+    }
+
+    /// How far it has come.
+    pub fn mark(&self) -> Mark {
+        match &self.learning {
+            Some(trainer) => Mark::Pretraining { layer: self.learnt.len() + 1, step: trainer.step() },
+            None => Mark::Pretraining { layer: self.learnt.len(), step: self.updates },
+        }
+    }
+
+    /// Updates of each machine.
+    pub fn updates(&self) -> u64 {
+        self.updates
+    }
+
+    /// Updates that are left, of all machines.
+    pub fn left(&self) -> u64 {
+        let done = self.learnt.len() as u64 * self.updates + self.learning.as_ref().map_or(0, Trainer::step);
+        self.config.hidden.len() as u64 * self.updates - done
+    }
+
+    /// Wall time of all updates so far.
+    pub fn seconds(&self) -> f64 {
+        self.seconds
+    }
+
+    /// Everything that is needed to go on from here.
+    pub fn checkpoint(&self) -> Checkpoint {
+        let mut stack = self.learnt.clone();
+        stack.extend(self.learning.as_ref().map(Trainer::checkpoint));
+        let machines: Vec<Parameters> = stack.iter().map(|machine| machine.parameters.clone()).collect();
+        let training = TrainingState {
+            config: self.config.clone(),
+            data: self.fingerprint,
+            step: 0,
+            seconds: self.seconds,
+            raw: None,
+            velocity: None,
+            offsets: Vec::new(),
+            chains: None,
+            stack,
+        };
+        Checkpoint { parameters: compose(&machines, self.geometry), training: Some(training) }
+    }
+
+    /// The run that begins with what was learnt.
+    ///
+    /// # Errors
+    /// As [`Trainer::pretrained`].
+    ///
+    /// # Panics
+    /// If it is not over.
+    pub fn into_trainer(self) -> Result<Trainer, TrainError> {
+        assert!(self.is_over(), "machines to be learnt");
+        let start = self.start();
+        Trainer::pretrained(self.config, self.data, self.geometry, start)
+    }
+
+    fn start(&self) -> Start {
+        let machines: Vec<Parameters> = self.learnt.iter().map(|machine| machine.parameters.clone()).collect();
+        let mut offsets = Vec::new();
+        for (machine, checkpoint) in self.learnt.iter().enumerate() {
+            // The lowest machine's visible layer is that of the deep one; that of another is a hidden layer that is there
+            // already.
+            let known = usize::from(machine > 0);
+            offsets.extend(checkpoint.training.iter().flat_map(|training| training.offsets.iter().skip(known).cloned()));
+        }
+        Start { parameters: compose(&machines, self.geometry), offsets, seconds: self.seconds }
+    }
 }
 
 /// What the hidden and the visible units of a machine of a stack see of the weights.
@@ -181,13 +327,19 @@ mod tests {
         dataset::{self, Encoding, Split},
         eval::random::random_parameters,
         train::{
-            config::{CenteringOffsets, Init, Pretrain},
+            config::{CenteringOffsets, Init},
             rows::bit_means,
         },
     };
 
-    fn go(_: &UpdateReport) -> ControlFlow<()> {
-        ControlFlow::Continue(())
+    /// What a run with these settings begins with, after so many updates of each machine.
+    fn greedy(config: &TrainConfig, updates: u64, data: &BitMatrix) -> Result<Start, TrainError> {
+        let config = TrainConfig { pretrain: Some(Pretrain::Greedy { updates }), ..config.clone() };
+        let mut pretraining = Pretraining::begin(config, data.clone(), Geometry::default())?;
+        while !pretraining.is_over() {
+            pretraining.update()?;
+        }
+        Ok(pretraining.start())
     }
 
     fn data() -> BitMatrix {
@@ -204,7 +356,7 @@ mod tests {
             ..config.clone()
         };
         let starts = [config, model, falling].map(|config| {
-            let start = greedy(&config, 30, &data(), Geometry::default(), &mut go).unwrap().unwrap();
+            let start = greedy(&config, 30, &data()).unwrap();
             let mut plain = Trainer::new(settings(&config, 0, 30), data(), Geometry::default()).unwrap();
             (0..30).for_each(|_| _ = plain.update().unwrap());
             assert_eq!(&start.parameters, plain.parameters());
@@ -229,7 +381,7 @@ mod tests {
                 centering_offsets,
                 ..TrainConfig::default()
             };
-            let start = greedy(&config, 100, &data, Geometry::default(), &mut go).unwrap().unwrap();
+            let start = greedy(&config, 100, &data).unwrap();
             assert!(start.offsets.iter().map(Vec::len).eq([6, 5, 4, 3]));
             let far = start.offsets[0].iter().zip(bit_means(&data)).map(|(offset, mean)| (offset - mean).abs());
             assert!(far.clone().all(|far| (far < 0.01) == near), "{centering_offsets:?} {:?}", start.offsets[0]);
@@ -296,18 +448,76 @@ mod tests {
     }
 
     #[test]
-    fn it_may_be_stopped_and_its_errors_name_the_machine() {
-        let config = TrainConfig { hidden: vec![5, 4], batch: 10, ..TrainConfig::default() };
-        let mut heard = 0;
-        let mut stop = |_: &UpdateReport| {
-            heard += 1;
-            if heard == 12 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        };
-        assert!(greedy(&config, 10, &data(), Geometry::default(), &mut stop).unwrap().is_none());
-        assert_eq!(heard, 12);
-        let config = TrainConfig { learning_rate: 1e39, ..config };
-        let error = greedy(&config, 100, &data(), Geometry::default(), &mut go).unwrap_err();
+    fn errors_name_the_machine() {
+        let config = TrainConfig { hidden: vec![5, 4], batch: 10, learning_rate: 1e39, ..TrainConfig::default() };
+        let error = greedy(&config, 100, &data()).unwrap_err();
         assert!(matches!(error, TrainError::Pretrain { machine: 1, .. }), "{error}");
         assert!(error.to_string().contains("diverged"), "{error}");
+    }
+
+    /// Wherever it is stopped, it goes on as if it had not been, and so does the run that begins with it.
+    #[test]
+    fn a_resumed_pretraining_continues_bit_for_bit() {
+        const UPDATES: u64 = 4;
+        let config = TrainConfig {
+            hidden: vec![5, 4, 3],
+            batch: 10,
+            pretrain: Some(Pretrain::Greedy { updates: UPDATES }),
+            ..TrainConfig::default()
+        };
+        let average = TrainConfig { average: Some(0.2), centering: None, momentum: 0.0, ..config.clone() };
+        let persistent = TrainConfig { estimator: Estimator::Pcd { k: 1 }, hidden: vec![5], ..config.clone() };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.safetensors");
+        let bytes = |mut checkpoint: Checkpoint| {
+            let training = checkpoint.training.as_mut().unwrap();
+            training.seconds = 0.0;
+            training.stack.iter_mut().for_each(|machine| machine.training.as_mut().unwrap().seconds = 0.0);
+            checkpoint.to_bytes(&path).unwrap()
+        };
+        for config in [config, average, persistent] {
+            let layers = config.hidden.len() as u64;
+            let mut whole = Pretraining::begin(config.clone(), data(), Geometry::default()).unwrap();
+            let mut parts = Pretraining::begin(config, data(), Geometry::default()).unwrap();
+            for done in 0..=layers * UPDATES {
+                assert_eq!(whole.left(), layers * UPDATES - done);
+                parts.checkpoint().save(&path).unwrap();
+                let loaded = Checkpoint::load(&path).unwrap();
+                assert_eq!(loaded, parts.checkpoint());
+                assert!(matches!(Trainer::resume(loaded.clone(), data()), Err(TrainError::Resume(_))));
+                parts = Pretraining::resume(loaded, data()).unwrap();
+                assert_eq!((bytes(whole.checkpoint()), whole.mark()), (bytes(parts.checkpoint()), parts.mark()));
+                assert_eq!(whole.is_over(), parts.is_over());
+                if !whole.is_over() {
+                    let [report, other] = [&mut whole, &mut parts].map(|pretraining| pretraining.update().unwrap());
+                    assert_eq!((report.positive, report.negative), (other.positive, other.negative));
+                    let layer = Some((done / UPDATES) as usize + 1);
+                    assert_eq!((report.pretraining, report.step), (layer, done % UPDATES + 1));
+                }
+            }
+            let [mut whole, mut parts] = [whole, parts].map(|over| over.into_trainer().unwrap());
+            (0..3).for_each(|_| assert_eq!(whole.update().unwrap().positive, parts.update().unwrap().positive));
+            assert_eq!(bytes(whole.checkpoint()), bytes(parts.checkpoint()));
+        }
+    }
+
+    #[test]
+    fn a_stack_of_something_else_is_not_resumed() {
+        let pretrain = Some(Pretrain::Greedy { updates: 2 });
+        let config = TrainConfig { hidden: vec![5, 4], batch: 10, pretrain, ..TrainConfig::default() };
+        let mut pretraining = Pretraining::begin(config, data(), Geometry::default()).unwrap();
+        (0..3).for_each(|_| _ = pretraining.update().unwrap());
+        let refused = |change: fn(&mut TrainingState), data: BitMatrix| {
+            let mut checkpoint = pretraining.checkpoint();
+            change(checkpoint.training.as_mut().unwrap());
+            Pretraining::resume(checkpoint, data).unwrap_err().to_string()
+        };
+        assert!(refused(|_| (), BitMatrix::zeros(4, 6)).contains("other data"));
+        assert!(refused(|state| state.stack.clear(), data()).contains("not being pretrained"));
+        assert!(refused(|state| state.config.batch = 9, data()).contains("other settings"));
+        let second = |state: &mut TrainingState| state.stack[1].parameters = state.stack[0].parameters.clone();
+        assert!(refused(second, data()).contains("hidden layer 2: cannot resume"));
+        let bare = Checkpoint { training: None, ..pretraining.checkpoint() };
+        assert_eq!(Pretraining::resume(bare, data()).unwrap_err(), NO_STATE);
     }
 }

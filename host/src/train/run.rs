@@ -15,11 +15,13 @@ use thiserror::Error;
 
 use super::{
     config::Budget,
-    metrics::MetricsFile,
+    metrics::{Mark, MetricsFile},
+    pretrain::Pretraining,
     trainer::{TrainError, Trainer, UpdateReport},
 };
 use crate::{
-    checkpoint::{CheckpointError, check_writable},
+    checkpoint::{Checkpoint, CheckpointError, check_writable},
+    parameters::Parameters,
     sampling::{Samples, local_modes},
 };
 
@@ -28,7 +30,7 @@ use crate::{
 pub struct RunOptions<'a> {
     /// The checkpoint's file.
     pub checkpoint: &'a Path,
-    /// The metrics' file. Continued if the trainer was resumed, begun anew if not. A file that holds anything else is an
+    /// The metrics' file. Continued if what is run was resumed, begun anew if not. A file that holds anything else is an
     /// error before the first update.
     pub metrics: Option<&'a Path>,
     /// Wall time between checkpoints.
@@ -39,6 +41,90 @@ pub struct RunOptions<'a> {
     pub samples: usize,
     /// Set by another thread or a signal handler: the run ends after the present update, and saves.
     pub stop: &'a AtomicBool,
+}
+
+/// What is updated: a machine, or first the stack that it will begin with.
+pub trait Learner {
+    /// How far it has come.
+    fn mark(&self) -> Mark;
+    /// Wall time of all updates so far.
+    fn seconds(&self) -> f64;
+    /// How long it is to learn.
+    fn budget(&self) -> Budget;
+    /// Whether that is done.
+    fn is_done(&self) -> bool;
+    /// One update.
+    ///
+    /// # Errors
+    /// [`TrainError`].
+    fn update(&mut self) -> Result<UpdateReport, TrainError>;
+    /// Everything that is needed to go on from here.
+    fn checkpoint(&self) -> Checkpoint;
+    /// The model of the sample grids, and their seed; `None` while there is no whole model.
+    fn model(&self) -> Option<(&Parameters, u64)>;
+}
+
+impl Learner for Trainer {
+    fn mark(&self) -> Mark {
+        // A run that was pretrained goes on from there.
+        if self.step() == 0 && self.config().pretrain.is_none() { Mark::Begin } else { Mark::Run { step: self.step() } }
+    }
+
+    fn seconds(&self) -> f64 {
+        self.seconds()
+    }
+
+    fn budget(&self) -> Budget {
+        self.config().budget
+    }
+
+    fn is_done(&self) -> bool {
+        let Budget { steps, minutes } = self.config().budget;
+        steps.is_some_and(|steps| self.step() >= steps) || minutes.is_some_and(|minutes| self.seconds() >= 60.0 * minutes)
+    }
+
+    fn update(&mut self) -> Result<UpdateReport, TrainError> {
+        self.update()
+    }
+
+    fn checkpoint(&self) -> Checkpoint {
+        self.checkpoint()
+    }
+
+    fn model(&self) -> Option<(&Parameters, u64)> {
+        Some((self.parameters(), self.config().seed))
+    }
+}
+
+impl Learner for Pretraining {
+    fn mark(&self) -> Mark {
+        self.mark()
+    }
+
+    fn seconds(&self) -> f64 {
+        self.seconds()
+    }
+
+    /// That of each machine.
+    fn budget(&self) -> Budget {
+        Budget { steps: Some(self.updates()), minutes: None }
+    }
+
+    fn is_done(&self) -> bool {
+        self.is_over()
+    }
+
+    fn update(&mut self) -> Result<UpdateReport, TrainError> {
+        self.update()
+    }
+
+    fn checkpoint(&self) -> Checkpoint {
+        self.checkpoint()
+    }
+
+    fn model(&self) -> Option<(&Parameters, u64)> {
+        None
+    }
 }
 
 /// Hears how a run goes. Every method does nothing unless it is overridden.
@@ -81,7 +167,7 @@ pub enum Ending {
 pub struct RunReport {
     /// Why it ended.
     pub ending: Ending,
-    /// Updates done, earlier parts of a resumed run included.
+    /// Updates done, earlier parts of a resumed run included; of a pretraining, those of its last machine.
     pub step: u64,
     /// Wall time of all updates.
     pub seconds: f64,
@@ -111,27 +197,27 @@ pub enum RunError {
     },
 }
 
-/// Updates until the configuration's budget is spent or the stop flag is set; without a budget, until then.
+/// Updates until all is learnt, a machine's budget spent, or the stop flag set; without a budget, until then.
 ///
 /// # Errors
 /// [`RunError`].
 pub fn run(
-    trainer: &mut Trainer,
+    learner: &mut impl Learner,
     options: &RunOptions<'_>,
     progress: &mut impl Progress,
 ) -> Result<RunReport, RunError> {
     // Better now than after an hour.
     check_writable(options.checkpoint)?;
-    let first = trainer.step();
-    let mut saved = None;
-    let mut cap_hits = 0;
-    let result = updates(trainer, options, progress, &mut saved, &mut cap_hits);
-    let (step, seconds) = (trainer.step(), trainer.seconds());
-    let diverged = matches!(result, Err(RunError::Train(TrainError::Diverged { .. })));
+    let first = learner.mark();
+    let mut found = Found::default();
+    let result = updates(learner, options, progress, &mut found);
+    let (mark, seconds) = (learner.mark(), learner.seconds());
+    let step = mark.step();
+    let diverged = matches!(&result, Err(RunError::Train(error)) if error.is_divergence());
     // A run that failed before its first update has made nothing, and must not replace what another one made.
-    let anything = result.is_ok() || step > first;
-    if anything && !diverged && saved != Some(step) {
-        let written = trainer.checkpoint().save(options.checkpoint);
+    let anything = result.is_ok() || mark > first;
+    if anything && !diverged && found.saved != Some(mark) {
+        let written = learner.checkpoint().save(options.checkpoint);
         // The first error is the one to tell; a second one says no more than that the older file is still there.
         match (&result, written) {
             (_, Ok(())) => progress.saved(step, options.checkpoint),
@@ -139,42 +225,50 @@ pub fn run(
             (Err(_), Err(error)) => progress.save_failed(&error),
         }
     }
-    Ok(RunReport { ending: result?, step, seconds, updates: step - first, cap_hits })
+    Ok(RunReport { ending: result?, step, seconds, updates: found.updates, cap_hits: found.cap_hits })
+}
+
+/// What a call has done so far.
+#[derive(Default)]
+struct Found {
+    updates: u64,
+    cap_hits: u64,
+    /// Where the last checkpoint was written.
+    saved: Option<Mark>,
 }
 
 fn updates(
-    trainer: &mut Trainer,
+    learner: &mut impl Learner,
     options: &RunOptions<'_>,
     progress: &mut impl Progress,
-    saved: &mut Option<u64>,
-    cap_hits: &mut u64,
+    found: &mut Found,
 ) -> Result<Ending, RunError> {
     let metrics_error =
         |source| RunError::Metrics { path: options.metrics.unwrap_or(Path::new("")).to_owned(), source };
-    let metrics = options.metrics.map(|path| MetricsFile::open(path, trainer.step()));
+    let metrics = options.metrics.map(|path| MetricsFile::open(path, learner.mark()));
     let mut metrics = metrics.transpose().map_err(metrics_error)?;
     let mut last_save = Instant::now();
     loop {
-        let budget = trainer.config().budget;
-        if spent(&budget, trainer.step(), trainer.seconds()) {
+        if learner.is_done() {
             return Ok(Ending::Budget);
         }
         if options.stop.load(Ordering::Relaxed) {
             return Ok(Ending::Stopped);
         }
-        let report = trainer.update()?;
-        *cap_hits += (report.positive.cap_hits + report.negative.cap_hits) as u64;
+        let report = learner.update()?;
+        found.updates += 1;
+        found.cap_hits += (report.positive.cap_hits + report.negative.cap_hits) as u64;
         if let Some(metrics) = &mut metrics {
             metrics.append(&report).map_err(metrics_error)?;
         }
-        progress.updated(&report, &budget);
+        progress.updated(&report, &learner.budget());
         if options.samples_every.is_some_and(|every| report.step.is_multiple_of(every.max(1))) {
-            show_samples(trainer, options.samples, progress);
+            show_samples(learner, options.samples, progress);
         }
         if last_save.elapsed() >= options.checkpoint_every {
-            match trainer.checkpoint().save(options.checkpoint) {
+            match learner.checkpoint().save(options.checkpoint) {
                 Ok(()) => {
-                    *saved = Some(report.step);
+                    found.saved = Some(learner.mark());
                     progress.saved(report.step, options.checkpoint);
                 }
                 Err(error) => progress.save_failed(&error),
@@ -184,16 +278,14 @@ fn updates(
     }
 }
 
-fn spent(budget: &Budget, step: u64, seconds: f64) -> bool {
-    budget.steps.is_some_and(|steps| step >= steps) || budget.minutes.is_some_and(|minutes| seconds >= 60.0 * minutes)
-}
-
-fn show_samples(trainer: &Trainer, count: usize, progress: &mut impl Progress) {
+fn show_samples(learner: &impl Learner, count: usize, progress: &mut impl Progress) {
+    let Some((parameters, seed)) = learner.model() else { return };
     // A model that is not finite is the next update's error.
-    let Ok(model) = trainer.parameters().dbm() else { return };
-    match local_modes(&model, count, 0, trainer.config().seed) {
-        Ok(modes) => progress.samples(trainer.step(), Ok(&modes)),
-        Err(error) => progress.samples(trainer.step(), Err(error)),
+    let Ok(model) = parameters.dbm() else { return };
+    let step = learner.mark().step();
+    match local_modes(&model, count, 0, seed) {
+        Ok(modes) => progress.samples(step, Ok(&modes)),
+        Err(error) => progress.samples(step, Err(error)),
     }
 }
 

@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use super::{
     average::Average,
-    config::{ConfigError, Init, Pretrain, TrainConfig},
+    config::{ConfigError, Init, TrainConfig},
     diagnostics::{self, Activity, Diagnostics},
     engine::Engine,
     even_major::EvenMajor,
@@ -19,7 +19,7 @@ use super::{
     orthogonal::{normals, orthogonal},
     persistent::PersistentChains,
     phase::{PhasePlan, PhaseSummary},
-    pretrain::{self, Start},
+    pretrain::{Pretraining, Start},
     projections::Projections,
     rows::{Batches, Fingerprint, bit_means},
     seeds::{Purpose, stream_for},
@@ -107,11 +107,29 @@ pub enum TrainError {
     },
 }
 
+impl TrainError {
+    /// Whether it leaves parameters that must be thrown away, be it of the machine or of one of its stack.
+    pub fn is_divergence(&self) -> bool {
+        match self {
+            Self::Diverged { .. } => true,
+            Self::Pretrain { source, .. } => source.is_divergence(),
+            _ => false,
+        }
+    }
+}
+
+/// What a file of another program lacks.
+pub(super) const NO_STATE: TrainError = TrainError::Resume("the checkpoint holds a model, but no training state");
+
 /// What one update did.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UpdateReport {
     /// Updates done, this one included.
     pub step: u64,
+    /// The hidden layer, the lowest is 1, whose machine it was an update of, and counts the updates of, in a
+    /// [pretraining](super::pretrain); none in the run itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pretraining: Option<usize>,
     /// Learning rate.
     pub learning_rate: f32,
     /// The clamped phase.
@@ -262,9 +280,14 @@ impl Trainer {
         updated: &mut dyn FnMut(&UpdateReport) -> ControlFlow<()>,
     ) -> Result<Option<Self>, TrainError> {
         Self::check(&config, &data, geometry)?;
-        if let Some(Pretrain::Greedy { updates }) = config.pretrain {
-            let start = pretrain::greedy(&config, updates, &data, geometry, updated)?;
-            return start.map(|start| Self::pretrained(config, data, geometry, start)).transpose();
+        if config.pretrain.is_some() {
+            let mut pretraining = Pretraining::begin(config, data, geometry)?;
+            while !pretraining.is_over() {
+                if updated(&pretraining.update()?).is_break() {
+                    return Ok(None);
+                }
+            }
+            return pretraining.into_trainer().map(Some);
         }
         let widths = widths(&config, &data);
         let parameters = initial_parameters(&config, &widths, &data, geometry)?;
@@ -289,7 +312,18 @@ impl Trainer {
         Ok(trainer)
     }
 
-    /// A new run on these rows that begins with what was [pretrained](pretrain) for it.
+    /// Continues the run of [such](Self::scaled) a machine.
+    pub(super) fn resume_scaled(
+        checkpoint: Checkpoint,
+        data: BitMatrix,
+        factors: [f32; 2],
+    ) -> Result<Self, TrainError> {
+        let mut trainer = Self::resume(checkpoint, data)?;
+        trainer.work.engine = Engine::scaled(&trainer.learning(), factors);
+        Ok(trainer)
+    }
+
+    /// A new run on these rows that begins with what was [pretrained](super::pretrain) for it.
     ///
     /// # Errors
     /// Settings or data that cannot be trained on.
@@ -334,17 +368,18 @@ impl Trainer {
     /// was changed to another forgets them.
     ///
     /// # Errors
-    /// A checkpoint without training state; other data than the run began with.
+    /// A checkpoint without training state, or of a run that is still being [pretrained](Pretraining::resume); other data
+    /// than the run began with.
     pub fn resume(checkpoint: Checkpoint, data: BitMatrix) -> Result<Self, TrainError> {
         let Checkpoint { parameters, training } = checkpoint;
-        let TrainingState { config, data: expected, step, seconds, raw, velocity, offsets, chains } =
-            training.ok_or(TrainError::Resume("the checkpoint holds a model, but no training state"))?;
+        let TrainingState { config, data: expected, step, seconds, raw, velocity, offsets, chains, stack } =
+            training.ok_or(NO_STATE)?;
+        if !stack.is_empty() {
+            return Err(TrainError::Resume("the run is still being pretrained"));
+        }
         config.check()?;
         check_data(&data)?;
-        let fingerprint = Fingerprint::of(&data);
-        if fingerprint != expected {
-            return Err(TrainError::OtherData { expected, found: fingerprint });
-        }
+        let fingerprint = same(expected, &data)?;
         let widths: Vec<usize> = parameters.shape().widths().collect();
         if widths[0] != data.cols() || widths[1..] != config.hidden {
             return Err(TrainError::Resume("the configuration's layer widths are not those of the tensors"));
@@ -442,7 +477,8 @@ impl Trainer {
         let seconds = begin.elapsed().as_secs_f64();
         self.seconds += seconds;
         let (step, learning_rate, total_seconds) = (self.step, rule.rate, self.seconds);
-        Ok(UpdateReport { step, learning_rate, positive, negative, diagnostics, seconds, total_seconds })
+        let pretraining = None;
+        Ok(UpdateReport { step, pretraining, learning_rate, positive, negative, diagnostics, seconds, total_seconds })
     }
 
     /// The settings.
@@ -453,6 +489,11 @@ impl Trainer {
     /// The rows that are learnt from.
     pub fn data(&self) -> &BitMatrix {
         &self.data
+    }
+
+    /// The same, for another use.
+    pub(super) fn into_data(self) -> BitMatrix {
+        self.data
     }
 
     /// Changes how long to train, for a run that goes on beyond its first budget. Nothing else can change: the run would
@@ -500,6 +541,7 @@ impl Trainer {
             velocity: self.velocity.as_ref().map(|velocity| velocity.to_parameters(self.geometry)),
             offsets: self.offsets.clone(),
             chains: self.chains.clone(),
+            stack: Vec::new(),
         };
         Checkpoint { parameters: self.model(), training: Some(training) }
     }
@@ -519,6 +561,12 @@ fn has_momentum(config: &TrainConfig) -> bool {
 
 fn check_data(data: &BitMatrix) -> Result<(), TrainError> {
     if data.rows() == 0 { Err(TrainError::NoData) } else { Ok(()) }
+}
+
+/// The fingerprint of rows, which must be what it was.
+pub(super) fn same(expected: Fingerprint, data: &BitMatrix) -> Result<Fingerprint, TrainError> {
+    let found = Fingerprint::of(data);
+    if found == expected { Ok(found) } else { Err(TrainError::OtherData { expected, found }) }
 }
 
 fn initial_parameters(
