@@ -42,6 +42,17 @@ fn steps(path: &Path) -> Vec<u64> {
     text.lines().map(step).collect()
 }
 
+/// Hidden layer, if it was pretraining, and step of each line.
+#[track_caller]
+fn marks(path: &Path) -> Vec<(Option<u64>, u64)> {
+    let text = fs::read_to_string(path).unwrap();
+    let mark = |line: &str| {
+        let line = serde_json::from_str::<serde_json::Value>(line).unwrap();
+        (line["pretraining"].as_u64(), line["step"].as_u64().unwrap())
+    };
+    text.lines().map(mark).collect()
+}
+
 /// Equal in every bit but for the wall time.
 #[track_caller]
 fn assert_equal(whole: &Path, parts: &Path) {
@@ -56,9 +67,23 @@ fn assert_equal(whole: &Path, parts: &Path) {
 fn a_run_that_is_killed_again_and_again_ends_like_one_that_is_not() {
     const STEPS: u64 = 800;
     let folder = tempfile::tempdir().unwrap();
-    let [whole, parts, metrics] =
-        ["whole.safetensors", "parts.safetensors", "parts.jsonl"].map(|n| folder.path().join(n));
-    line(folder.path(), &format!("{TRAIN} --steps {STEPS} -o whole.safetensors")).ok();
+    kill_again_and_again(folder.path(), "", STEPS);
+    assert!(steps(&folder.path().join("parts.jsonl")).into_iter().eq(1..=STEPS));
+}
+
+#[test]
+fn so_does_one_that_is_killed_while_it_is_being_pretrained() {
+    let folder = tempfile::tempdir().unwrap();
+    kill_again_and_again(folder.path(), "--pretrain greedy --pretrain-updates 300 --momentum 0.5", 200);
+    let layer = |layer| (1..=300).map(move |step| (Some(layer), step));
+    let expected = layer(1).chain(layer(2)).chain((1..=200).map(|step| (None, step)));
+    assert!(marks(&folder.path().join("parts.jsonl")).into_iter().eq(expected));
+}
+
+/// Trains `parts.safetensors` with these settings through kills, and checks that it becomes what a whole run makes.
+fn kill_again_and_again(folder: &Path, settings: &str, steps: u64) {
+    let [whole, parts] = ["whole.safetensors", "parts.safetensors"].map(|name| folder.join(name));
+    line(folder, &format!("{TRAIN} {settings} --steps {steps} -o whole.safetensors")).ok();
 
     let mut rng = stream(17, 0);
     let mut kills = 0;
@@ -66,12 +91,12 @@ fn a_run_that_is_killed_again_and_again_ends_like_one_that_is_not() {
         assert!(turn < 50, "no progress");
         // A run that was killed before its first checkpoint begins again.
         let arguments = if parts.exists() {
-            format!("train digits --checkpoint-every 0 --threads 1 --steps {STEPS} -o parts.safetensors --resume")
+            format!("train digits --checkpoint-every 0 --threads 1 --steps {steps} -o parts.safetensors --resume")
         } else {
-            format!("{TRAIN} --steps {STEPS} -o parts.safetensors")
+            format!("{TRAIN} {settings} --steps {steps} -o parts.safetensors")
         };
         let before = modified(&parts);
-        let mut running = start(folder.path(), &arguments);
+        let mut running = start(folder, &arguments);
         // The moments spread over start, updates and writes; the last turn runs to its end.
         if kills < 8 {
             if !rng.next_u32().is_multiple_of(4) {
@@ -86,13 +111,12 @@ fn a_run_that_is_killed_again_and_again_ends_like_one_that_is_not() {
             // Whatever the moment, the file is whole.
             assert!(!parts.exists() || Checkpoint::load(&parts).is_ok());
         } else {
-            assert!(outcome.ok().contains(&format!("{STEPS} updates")), "{}", outcome.stdout);
+            assert!(outcome.ok().contains(&format!("{steps} updates")), "{}", outcome.stdout);
             break;
         }
     }
     assert!(kills >= 3, "only {kills} kills before the end");
     assert_equal(&whole, &parts);
-    assert!(steps(&metrics).into_iter().eq(1..=STEPS));
 }
 
 #[test]
@@ -126,6 +150,65 @@ fn interrupted_runs_save_and_go_on() {
     assert!(steps(&metrics).into_iter().eq(1..=done + 7));
     // Without limits of its own a resumed run keeps those that it had, and these are reached.
     assert!(resume("digits").ok().contains(&format!("{} updates", done + 7)));
+}
+
+#[test]
+fn an_interrupted_pretraining_saves_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let settings = "train digits --hidden 12,7 --batch 6 --seed 4 --threads 1 --estimator pcd --lr 0.01 --momentum 0 \
+                    --pretrain greedy --pretrain-updates 600 --steps 5";
+    let interrupted_in = |arguments: &str, layer: u64| {
+        let mut running = start(folder.path(), arguments);
+        until(&mut running, || {
+            path("p.jsonl").exists() && marks_so_far(&path("p.jsonl")).any(|mark| mark == Some(layer))
+        });
+        assert!(Command::new("kill").args(["-INT", &running.id().to_string()]).status().unwrap().success());
+        let outcome = running.wait();
+        let said = format!("of the pretraining of hidden layer {layer}");
+        assert!(
+            outcome.ok().contains(&said) && outcome.stdout.contains("continue with --resume"),
+            "{}",
+            outcome.stdout
+        );
+    };
+    interrupted_in(&format!("{settings} -o p.safetensors"), 1);
+    // What there is of the stack is a model.
+    let so_far = line(folder.path(), "inspect p.safetensors");
+    assert!(
+        so_far.ok().contains("being pretrained") && so_far.stdout.contains("layers [784, 12]"),
+        "{}",
+        so_far.stdout
+    );
+    line(folder.path(), "sample p.safetensors -n 2 -o s.png").ok();
+    interrupted_in("train digits --threads 1 -o p.safetensors --resume", 2);
+    assert!(line(folder.path(), "inspect p.safetensors").ok().contains("being pretrained: [600, "));
+
+    // On other data it does not go on, and nothing changes.
+    small_data(folder.path());
+    let before = fs::read(path("p.safetensors")).unwrap();
+    line(folder.path(), "train data.npy -o p.safetensors --resume").fails(&[
+        "p.safetensors",
+        "cannot resume",
+        "other data",
+    ]);
+    assert_eq!(fs::read(path("p.safetensors")).unwrap(), before);
+
+    // Other limits are those of the run, which goes on from there.
+    let resumed = line(folder.path(), "train digits --threads 1 -o p.safetensors --resume --steps 9");
+    assert!(resumed.ok().contains("9 updates") && resumed.stderr.contains("pretrained in"), "{}", resumed.stderr);
+    line(folder.path(), &format!("{settings} -o whole.safetensors")).ok();
+    line(folder.path(), "train digits --threads 1 -o whole.safetensors --resume --steps 9").ok();
+    assert_equal(&path("whole.safetensors"), &path("p.safetensors"));
+    assert_eq!(marks(&path("p.jsonl")), marks(&path("whole.jsonl")));
+    assert_eq!(marks(&path("p.jsonl")).len(), 2 * 600 + 9);
+}
+
+/// Hidden layer of each whole line of metrics that are being written.
+fn marks_so_far(path: &Path) -> impl Iterator<Item = Option<u64>> {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let layer = |line: &str| Some(serde_json::from_str::<serde_json::Value>(line).ok()?["pretraining"].as_u64());
+    text.lines().filter_map(layer).collect::<Vec<_>>().into_iter()
 }
 
 #[test]

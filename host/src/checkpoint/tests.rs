@@ -19,6 +19,7 @@ fn training() -> TrainingState {
         velocity: None,
         offsets: vec![vec![0.5; 4], vec![0.25; 2], vec![0.75]],
         chains: None,
+        stack: Vec::new(),
     }
 }
 
@@ -45,6 +46,23 @@ fn averaged() -> TrainingState {
     state
 }
 
+/// A run that is being pretrained: two machines, the second with another state than the first.
+fn stacked() -> TrainingState {
+    let machine = |widths: [usize; 2], state: TrainingState| {
+        let mut parameters = Parameters::zeros(&widths, Geometry::default()).unwrap();
+        parameters.tensors_mut().0[0][1] = 0.5;
+        let offsets = widths.iter().map(|&width| vec![0.25; width]).collect();
+        let config = TrainConfig { hidden: vec![widths[1]], ..state.config };
+        let state = TrainingState { config, offsets, velocity: state.velocity.map(|_| parameters.clone()), ..state };
+        Checkpoint { parameters, training: Some(TrainingState { raw: None, ..state }) }
+    };
+    let mut moving = averaged();
+    (moving.config.average, moving.step) = (None, 5);
+    let mut state = averaged();
+    (state.raw, state.velocity, state.offsets) = (None, None, Vec::new());
+    TrainingState { stack: vec![machine([4, 2], training()), machine([2, 1], moving)], ..state }
+}
+
 /// A file of tensors as another program would write it.
 fn file(tensors: &[(&str, Dtype, &[usize], &[f32])]) -> Vec<u8> {
     let bytes: Vec<Vec<u8>> = tensors
@@ -69,7 +87,7 @@ fn open(bytes: &[u8]) -> Result<Checkpoint, CheckpointError> {
 fn a_saved_checkpoint_loads_as_it_was_and_equal_ones_are_equal_files() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.safetensors");
-    for training in [None, Some(training()), Some(persistent()), Some(averaged())] {
+    for training in [None, Some(training()), Some(persistent()), Some(averaged()), Some(stacked())] {
         let checkpoint = Checkpoint { parameters: parameters(), training };
         checkpoint.save(&path).unwrap();
         let loaded = Checkpoint::load(&path).unwrap();
@@ -172,13 +190,13 @@ fn damaged_files_are_refused() {
     other[at] = b'x';
     assert!(matches!(open(&other), Err(CheckpointError::Metadata { .. })));
     // A record of another version, or of none.
-    let version = r#"\"version\":2"#;
-    for (text, found) in [(r#"\"version\":3"#, "3"), (r#"\"vErsion\":2"#, "none")] {
+    let version = r#"\"version\":3"#;
+    for (text, found) in [(r#"\"version\":4"#, "4"), (r#"\"vErsion\":3"#, "none")] {
         let at = bytes.windows(version.len()).position(|window| window == version.as_bytes()).unwrap();
         let mut other = bytes.clone();
         other[at..at + text.len()].copy_from_slice(text.as_bytes());
         let error = open(&other).unwrap_err().to_string();
-        assert_eq!(error, format!("m.safetensors: metadata `bitboltz`: expected version 2, found {found}"));
+        assert_eq!(error, format!("m.safetensors: metadata `bitboltz`: expected version 3, found {found}"));
     }
     let missing = Checkpoint::load(Path::new("/no/such/file")).unwrap_err();
     assert!(matches!(&missing, CheckpointError::Io { .. }) && missing.to_string().starts_with("/no/such/file: "));
@@ -208,6 +226,21 @@ fn persistent_chains_are_stored_as_words_and_checked() {
     padded[offset + 8] = 2;
     let error = open(&padded).unwrap_err().to_string();
     assert_eq!(error, "m.safetensors: tensor chains: expected states of the model, found bits of no unit");
+}
+
+#[test]
+fn the_tensors_of_a_stack_are_named_after_its_machines() {
+    let path = Path::new("m.safetensors");
+    let checkpoint = Checkpoint { parameters: parameters(), training: Some(stacked()) };
+    let bytes = checkpoint.to_bytes(path).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(file.tensor("machine.0.weight.0").unwrap().shape(), [2, 4]);
+    assert_eq!(file.tensor("machine.1.velocity.weight.0").unwrap().shape(), [1, 2]);
+    assert!(file.tensor("machine.0.velocity.weight.0").is_err() && file.tensor("offset.0").is_err());
+    let mut without = checkpoint;
+    without.training.as_mut().unwrap().stack[1].training.as_mut().unwrap().offsets.clear();
+    let error = open(&without.to_bytes(path).unwrap()).unwrap_err().to_string();
+    assert_eq!(error, "m.safetensors: tensor machine.1.offset.0: expected, not found");
 }
 
 #[test]
@@ -264,6 +297,12 @@ fn files_of_version_1_open_with_the_later_settings_off() {
         LATER.iter().for_each(|field| assert!(config.remove(*field).is_some(), "{field}"));
     };
     assert_eq!(open(&old(&trained, &without_later)).unwrap(), trained);
+    // Version 2 knew no stack of a run that is being pretrained.
+    let without_stack = |record: &mut Value| {
+        record["version"] = 2.into();
+        assert!(record["training"].as_object_mut().unwrap().remove("stack").is_some());
+    };
+    assert_eq!(open(&old(&trained, &without_stack)).unwrap(), trained);
     // A model without a run has no settings.
     let model = Checkpoint { parameters: parameters(), training: None };
     assert_eq!(open(&old(&model, &|_| ())).unwrap(), model);

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::print_json;
-use crate::{dataset::labels::label_units, model_file::ModelFile, with_model};
+use crate::{checkpoint::TrainingState, dataset::labels::label_units, model_file::ModelFile, with_model};
 
 /// Bars of the weight histogram.
 const BARS: usize = 15;
@@ -82,8 +82,10 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     };
     let image = file.image().map(|image| (image.crc(), image.scale().to_f32(), image.shifts().to_vec()));
     if args.json {
-        let training =
-            training.map(|t| json!({"step": t.step, "seconds": t.seconds, "config": t.config, "data": t.data}));
+        let training = training.map(|t| {
+            json!({"step": t.step, "seconds": t.seconds, "config": t.config, "data": t.data,
+                                    "pretraining": stack(t)})
+        });
         let image = image.map(
             |(crc, scale, shifts)| json!({"crc": format!("{crc:08x}"), "scale": f64::from(scale), "shifts": shifts}),
         );
@@ -118,6 +120,13 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
             "trained: {} updates in {:.1} s on {} vectors",
             training.step, training.seconds, training.data.rows
         )?;
+        if !training.stack.is_empty() {
+            writeln!(
+                out,
+                "being pretrained: {:?} updates of its hidden layers; the model is of these",
+                stack(training)
+            )?;
+        }
         writeln!(out, "with: {}", serde_json::to_string(&training.config)?)?;
     }
     for tensor in tensors {
@@ -130,6 +139,11 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// Updates of each layer's machine of a run that is still being pretrained, lowest first.
+fn stack(training: &TrainingState) -> Vec<u64> {
+    training.stack.iter().filter_map(|machine| Some(machine.training.as_ref()?.step)).collect()
 }
 
 fn picture(geometry: Geometry) -> Option<serde_json::Value> {

@@ -213,6 +213,14 @@ impl Counted {
         Self { what: what.to_owned(), total, done: AtomicU64::new(0), bar, last_line: Mutex::new(Instant::now()) }
     }
 
+    /// Prints a line beside the bar.
+    fn say(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(line),
+            None => say(line),
+        }
+    }
+
     /// So much more is done.
     pub(super) fn advance(&self, by: u64) {
         if let Some(bar) = &self.bar {
@@ -226,6 +234,21 @@ impl Counted {
             *last = Instant::now();
             say(format_args!("{}: {:.0} %", self.what, 100.0 * done as f64 / self.total.max(1) as f64));
         }
+    }
+}
+
+/// Updates of which the number is known.
+impl Progress for Counted {
+    fn updated(&mut self, _report: &UpdateReport, _budget: &Budget) {
+        self.advance(1);
+    }
+
+    fn saved(&mut self, step: u64, path: &Path) {
+        self.say(&format!("{}, update {step} of its layer: saved {}", self.what, path.display()));
+    }
+
+    fn save_failed(&mut self, error: &CheckpointError) {
+        self.say(&format!("warning: not saved, the run goes on: {error}"));
     }
 }
 

@@ -4,7 +4,6 @@ mod estimators;
 
 use std::{
     io::Write,
-    ops::ControlFlow,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -27,15 +26,15 @@ use super::{
 use crate::{
     atomic,
     bits::BitMatrix,
-    checkpoint::{Checkpoint, CheckpointError, TrainingState, check_writable},
+    checkpoint::{Checkpoint, CheckpointError, TrainingState},
     dataset::{
         self, Encoding, Images, Split,
         labels::{classes, label_units, with_labels},
     },
     train::{
-        Budget, CenteringOffsets, Init, Preset, Pretrain, Schedule, TrainConfig, Trainer,
+        Budget, CenteringOffsets, Init, Preset, Pretrain, Pretraining, Schedule, TrainConfig, TrainError, Trainer,
         config::ConfigError,
-        metrics::{check_usable, holds_metrics},
+        metrics::{Mark, holds_metrics},
         pretrain::UPDATES,
         run::{Ending, RunOptions, RunReport, run as run_training},
     },
@@ -166,7 +165,8 @@ struct Settings {
     bias_from_data: bool,
     /// Learn a start before the machine itself is trained: greedy is the classical way, layer by layer, each by
     /// contrastive divergence (cd-1) with the settings given here. Its time counts for --minutes, which do not cut it short;
-    /// its updates do not count for --steps. Nothing is saved until it is done: if it is stopped, it begins anew.
+    /// its updates do not count for --steps. It is saved, recorded in the metrics and resumed as the run itself is; a
+    /// checkpoint of it holds the layers so far.
     #[arg(long, value_enum, value_name = "HOW", conflicts_with = "resume")]
     pretrain: Option<PretrainArg>,
     /// Updates of each layer in --pretrain.
@@ -320,7 +320,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     check_outputs(&[Path::new(&args.data)], [args.output.as_path(), metrics.as_path()])?;
     let given = Budget { steps: args.steps, minutes: args.minutes };
     let impossible = |error: ConfigError| Usage(format!("{}: expected {}", option(error.field), error.expected));
-    // Of a run that is resumed only the estimator is asked for here, and over the checkpoint's.
+    // Of a run that is resumed only the estimator and the limits are asked for here, and over the checkpoint's.
     let config = if args.resume { TrainConfig::default() } else { args.settings.config(&args.data, given)? };
     config.check().map_err(impossible)?;
     // The visible width does not matter here.
@@ -329,6 +329,11 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut resumed = args.resume.then(|| Checkpoint::load(&args.output)).transpose()?;
     if let Some(TrainingState { config, .. }) = resumed.as_mut().and_then(|checkpoint| checkpoint.training.as_mut()) {
         args.settings.estimator.apply(config)?;
+        if given != Budget::default() {
+            // A rate that falls to zero ends the run there: minutes may end it earlier, and no later.
+            let end = if config.schedule == Schedule::Sqrt { None } else { config.budget.steps };
+            config.budget = Budget { steps: given.steps.or(end), ..given };
+        }
         config.check().map_err(impossible)?;
     }
     let bits = resumed.as_ref().map_or(args.settings.bits(), |checkpoint| checkpoint.parameters.geometry().bits.max(1));
@@ -340,20 +345,11 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         None => 0,
     };
     let data = if classes > 0 { with_labels(&pictures, &images, classes)? } else { pictures };
+    let visible = data.cols();
     let stop = stop_flag()?;
-    let mut trainer = match resumed {
-        Some(checkpoint) => {
-            let mut trainer = Trainer::resume(checkpoint, data).with_context(|| args.output.display().to_string())?;
-            if given != Budget::default() {
-                let TrainConfig { schedule, budget: Budget { steps, .. }, .. } = *trainer.config();
-                // A rate that falls to zero ends the run there: minutes may end it earlier, and no later.
-                let end = if schedule == Schedule::Sqrt { None } else { steps };
-                trainer.set_budget(Budget { steps: given.steps.or(end), ..given });
-                trainer.config().check().map_err(impossible)?;
-            }
-            trainer
-        }
-        None => begin(config, data, geometry, [&args.output, &metrics], &stop)?,
+    let begun = match resumed {
+        Some(checkpoint) => Begun::resume(checkpoint, data).with_context(|| args.output.display().to_string())?,
+        None => Begun::new(config, data, geometry)?,
     };
     if !args.resume {
         keep_old(&args.output, &metrics)?;
@@ -361,15 +357,16 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     if let Some(folder) = &args.grids {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
+    let config = begun.config();
     say(format_args!(
         "{}: {} images, layers {:?}, {}{}",
         args.data,
         images.len(),
-        trainer.parameters().shape().widths().collect::<Vec<_>>(),
-        trainer.config().estimator,
-        trainer.config().clamped_estimator.map_or(String::new(), |clamped| format!(", clamped {clamped}"))
+        std::iter::once(visible).chain(config.hidden.iter().copied()).collect::<Vec<_>>(),
+        config.estimator,
+        config.clamped_estimator.map_or(String::new(), |clamped| format!(", clamped {clamped}"))
     ));
-    if args.settings.lacks_cooldown(trainer.config()) {
+    if args.settings.lacks_cooldown(config) {
         say(
             "the learning rate does not fall to zero as in the preset: --minutes do not say over how many updates, --steps would",
         );
@@ -382,41 +379,74 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         samples: 64,
         stop: &stop,
     };
-    let report = train(&mut trainer, &options, args.grids.clone())?;
+    // The hidden layer whose pretraining was stopped, if that is how far it came.
+    let (report, layer) = match begun {
+        Begun::Stack(pretraining) => match pretrain(pretraining, &options)? {
+            Pretrained::Run(mut trainer) => (train(&mut trainer, &options, args.grids.clone())?, None),
+            Pretrained::Stopped(report, layer) => (report, Some(layer)),
+        },
+        Begun::Run(mut trainer) => (train(&mut trainer, &options, args.grids.clone())?, None),
+    };
     if args.json {
         let ended = if report.ending == Ending::Budget { "budget" } else { "stopped" };
         return print_json(
             out,
-            &json!({"output": args.output, "metrics": metrics, "ended": ended, "updates": report.step,
-                    "seconds": report.seconds, "cap_hits": report.cap_hits}),
+            &json!({"output": args.output, "metrics": metrics, "ended": ended, "pretraining": layer,
+                    "updates": report.step, "seconds": report.seconds, "cap_hits": report.cap_hits}),
         );
     }
     let ended = if report.ending == Ending::Budget { "done" } else { "stopped; continue with --resume" };
-    writeln!(out, "{}: {} updates in {:.1} s, {ended}", args.output.display(), report.step, report.seconds)?;
+    let of = layer.map_or(String::new(), |layer| format!(" of the pretraining of hidden layer {layer}"));
+    writeln!(out, "{}: {} updates{of} in {:.1} s, {ended}", args.output.display(), report.step, report.seconds)?;
     Ok(())
 }
 
-/// A new run that will write these files: a checkpoint and metrics. Pretraining is shown.
-fn begin(
-    config: TrainConfig,
-    data: BitMatrix,
-    geometry: Geometry,
-    [output, metrics]: [&Path; 2],
-    stop: &AtomicBool,
-) -> anyhow::Result<Trainer> {
-    let Some(Pretrain::Greedy { updates }) = config.pretrain else { return Ok(Trainer::new(config, data, geometry)?) };
-    // Better now than after the work.
-    check_writable(output)?;
-    check_usable(metrics).with_context(|| metrics.display().to_string())?;
-    let shown = Counted::new("pretraining", updates * config.hidden.len() as u64);
-    let begun = Trainer::begin(config, data, geometry, &mut |_| {
-        shown.advance(1);
-        if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })?;
+/// What is trained first: the machine, or the stack that it will begin with.
+enum Begun {
+    Run(Trainer),
+    Stack(Pretraining),
+}
+
+impl Begun {
+    fn new(config: TrainConfig, data: BitMatrix, geometry: Geometry) -> Result<Self, TrainError> {
+        match config.pretrain {
+            Some(_) => Pretraining::begin(config, data, geometry).map(Self::Stack),
+            None => Trainer::new(config, data, geometry).map(Self::Run),
+        }
+    }
+
+    fn resume(checkpoint: Checkpoint, data: BitMatrix) -> Result<Self, TrainError> {
+        match &checkpoint.training {
+            Some(training) if !training.stack.is_empty() => Pretraining::resume(checkpoint, data).map(Self::Stack),
+            _ => Trainer::resume(checkpoint, data).map(Self::Run),
+        }
+    }
+
+    fn config(&self) -> &TrainConfig {
+        match self {
+            Self::Run(trainer) => trainer.config(),
+            Self::Stack(pretraining) => pretraining.config(),
+        }
+    }
+}
+
+/// How a pretraining ended.
+enum Pretrained {
+    Run(Trainer),
+    /// In the machine of this hidden layer.
+    Stopped(RunReport, usize),
+}
+
+/// Runs a pretraining with a display on standard error.
+fn pretrain(mut pretraining: Pretraining, options: &RunOptions<'_>) -> anyhow::Result<Pretrained> {
+    let mut shown = Counted::new("pretraining", pretraining.left());
+    let report = run_training(&mut pretraining, options, &mut shown)?;
     drop(shown);
-    let trainer = begun.context("stopped while pretraining: nothing was saved, so that a run must begin anew")?;
-    say(format_args!("pretrained in {:.1} s", trainer.seconds()));
-    Ok(trainer)
+    if let (Ending::Stopped, Mark::Pretraining { layer, .. }) = (report.ending, pretraining.mark()) {
+        return Ok(Pretrained::Stopped(report, layer));
+    }
+    say(format_args!("pretrained in {:.1} s", pretraining.seconds()));
+    Ok(Pretrained::Run(pretraining.into_trainer()?))
 }
 
 /// Keeps what a new run would replace: a checkpoint and the metrics of the run that made it. Other files are not the

@@ -81,14 +81,6 @@ impl MetricsFile {
     }
 }
 
-/// Whether a run could write its metrics there, as far as that is known without a change of the file.
-///
-/// # Errors
-/// Those of the file system; a file that holds anything but metrics.
-pub fn check_usable(path: &Path) -> io::Result<()> {
-    if path.is_file() { refuse_others(&File::options().read(true).write(true).open(path)?) } else { Ok(()) }
-}
-
 fn refuse_others(file: &File) -> io::Result<()> {
     if is_empty_or_metrics(file)? {
         return Ok(());

@@ -114,7 +114,8 @@ impl Pretraining {
 
     /// Takes a machine as it was left in place of the one that has just begun.
     fn take(&mut self, machine: Checkpoint) -> Result<(), TrainError> {
-        let begun = self.learning.take().ok_or(TrainError::Resume("its stack has more machines than the run layers"))?;
+        let begun =
+            self.learning.take().ok_or(TrainError::Resume("its stack has more machines than the run layers"))?;
         if machine.training.as_ref().map(|training| &training.config) != Some(begun.config()) {
             return Err(TrainError::Resume("a machine of its stack has other settings than the run"));
         }
@@ -239,7 +240,8 @@ impl Pretraining {
             // The lowest machine's visible layer is that of the deep one; that of another is a hidden layer that is there
             // already.
             let known = usize::from(machine > 0);
-            offsets.extend(checkpoint.training.iter().flat_map(|training| training.offsets.iter().skip(known).cloned()));
+            offsets
+                .extend(checkpoint.training.iter().flat_map(|training| training.offsets.iter().skip(known).cloned()));
         }
         Start { parameters: compose(&machines, self.geometry), offsets, seconds: self.seconds }
     }

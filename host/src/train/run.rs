@@ -80,7 +80,8 @@ impl Learner for Trainer {
 
     fn is_done(&self) -> bool {
         let Budget { steps, minutes } = self.config().budget;
-        steps.is_some_and(|steps| self.step() >= steps) || minutes.is_some_and(|minutes| self.seconds() >= 60.0 * minutes)
+        steps.is_some_and(|steps| self.step() >= steps)
+            || minutes.is_some_and(|minutes| self.seconds() >= 60.0 * minutes)
     }
 
     fn update(&mut self) -> Result<UpdateReport, TrainError> {
