@@ -5,7 +5,6 @@ use serde::Serialize;
 
 use super::{
     Outcome, PaperError, Picture, Ready, Repeat, Settings,
-    contest::arms,
     pictures::{grid, images},
     report::{Report, number},
     subject::Subject,
@@ -120,7 +119,7 @@ pub(super) fn prepare<'a>(settings: &'a Settings<'_>) -> Result<Ready<'a>, Paper
     } else {
         settings.models.iter().map(|(name, file)| of_model(name, file, settings)).collect::<Result<_, _>>()?
     };
-    let mut config = arms::defaults()[0].config.clone();
+    let mut config = TrainConfig::default();
     settings.adapt(&mut config);
     if trains {
         let mut any = false;

@@ -166,6 +166,7 @@ mod tests {
             unsettled: 0,
             seconds: 0.0,
             clamped: None,
+            reverse: None,
             base_rate: of(-200.0),
         }
     }
