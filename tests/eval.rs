@@ -16,7 +16,7 @@ use serde_json::Value;
 
 /// 4 × 4 pixels and two hidden layers: 23 units, which enumeration can do.
 const WIDTHS: [usize; 3] = [16, 4, 3];
-const FAST: &str = "--betas 200 --chains 500 --clamped 4 --clamped-chains 200 --sweeps 20 --walkers 50";
+const FAST: &str = "--betas 200 --chains 500 --clamped 4 --clamped-chains 200 --reverse 12 --sweeps 20 --walkers 50";
 
 /// A random machine of these layers as `m.safetensors`, and the data set `data.npy`.
 fn folder(widths: &[usize]) -> tempfile::TempDir {
@@ -65,6 +65,15 @@ fn likelihoods_are_those_of_enumeration() {
         let clamped = number(&answer, "/likelihood/clamped/log_p/nats") - mean(&log_p[..4]);
         let annealing = number(&answer, "/likelihood/clamped/annealing_error");
         assert!(clamped.abs() < 5.0 * f64::hypot(error, annealing), "{clamped} {answer}");
+        let reverse = &answer["likelihood"]["reverse"];
+        let (estimate, forward) = (number(reverse, "/log_z/estimate"), number(&answer, "/likelihood/log_z/estimate"));
+        assert!((estimate - log_z).abs() < 5.0 * number(reverse, "/log_z/standard_error") + 0.5, "{log_z} {reverse}");
+        assert!((number(reverse, "/gap") - (estimate - forward)).abs() < 1e-9, "{reverse}");
+        // All of the twelve images, by the bound on log p*(v).
+        let (cautious, by_log_z) =
+            (number(reverse, "/conservative/log_p/nats"), number(reverse, "/conservative/forward/nats"));
+        assert!((by_log_z - number(&answer, "/likelihood/log_p/nats")).abs() < 1e-9, "{answer}");
+        assert!((by_log_z - cautious - number(reverse, "/conservative/gap")).abs() < 1e-9, "{reverse}");
         assert!(number(&answer, "/likelihood/clamped/bound/nats") < number(&answer, "/likelihood/clamped/log_p/nats"));
         assert_eq!((&answer["test_rows"], &answer["layers"]), (&12.into(), &serde_json::json!(WIDTHS)));
         assert_eq!(answer["held_out"], false);
@@ -109,6 +118,11 @@ fn sections_are_chosen_and_threads_change_nothing() {
     assert_eq!((&equilibrium["equilibrium"], &equilibrium["likelihood"]), (&both["equilibrium"], &Value::Null));
     assert_ne!(eval("--json --seed 1")["likelihood"]["log_z"], both["likelihood"]["log_z"]);
     assert_eq!(eval("--json -n 3 --only likelihood")["likelihood"]["rows"], 3);
+    let without = FAST.replace("--reverse 12", "--reverse 0");
+    let without =
+        line(folder.path(), &format!("eval m.safetensors data.npy {without} --json --only likelihood")).json();
+    assert_eq!(without["likelihood"]["reverse"], Value::Null);
+    assert_eq!(timeless(without)["likelihood"]["log_z"], both["likelihood"]["log_z"]);
 
     for start in ["from_generator", "from_data"] {
         let points = both["equilibrium"][start].as_array().unwrap();
@@ -118,9 +132,15 @@ fn sections_are_chosen_and_threads_change_nothing() {
         }
     }
     let outcome = line(folder.path(), &format!("eval m.safetensors data.npy {FAST}"));
-    for word in
-        ["16-4-3 machine", "which are the training images too", "log Z", "lower bound", "annealed", "generator", "data"]
-    {
+    for word in [
+        "16-4-3 machine",
+        "which are the training images too",
+        "log Z",
+        "backwards",
+        "RAISE",
+        "lower bound",
+        "generator",
+    ] {
         assert!(outcome.ok().contains(word), "{word}\n{}", outcome.stdout);
     }
 }
@@ -153,6 +173,8 @@ fn mistakes_are_refused_before_any_work() {
         ("--betas 0", "--betas"),
         ("-n 0", "--count"),
         ("--clamped-chains 1", "--clamped-chains"),
+        ("--reverse 1", "--reverse"),
+        ("--reverse -2", "--reverse"),
         ("--sweeps 0", "--sweeps"),
         ("--walkers 0", "--walkers"),
         ("--only fid", "--only"),

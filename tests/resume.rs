@@ -157,7 +157,7 @@ fn an_interrupted_pretraining_saves_and_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let settings = "train digits --hidden 12,7 --batch 6 --seed 4 --threads 1 --estimator pcd --lr 0.01 --momentum 0 \
-                    --pretrain greedy --pretrain-updates 600 --steps 5";
+                    --pretrain greedy --pretrain-updates 1500 --steps 5";
     let interrupted_in = |arguments: &str, layer: u64| {
         let mut running = start(folder.path(), arguments);
         until(&mut running, || {
@@ -182,7 +182,7 @@ fn an_interrupted_pretraining_saves_and_goes_on() {
     );
     line(folder.path(), "sample p.safetensors -n 2 -o s.png").ok();
     interrupted_in("train digits --threads 1 -o p.safetensors --resume", 2);
-    assert!(line(folder.path(), "inspect p.safetensors").ok().contains("being pretrained: [600, "));
+    assert!(line(folder.path(), "inspect p.safetensors").ok().contains("being pretrained: [1500, "));
 
     // On other data it does not go on, and nothing changes.
     small_data(folder.path());
@@ -201,7 +201,7 @@ fn an_interrupted_pretraining_saves_and_goes_on() {
     line(folder.path(), "train digits --threads 1 -o whole.safetensors --resume --steps 9").ok();
     assert_equal(&path("whole.safetensors"), &path("p.safetensors"));
     assert_eq!(marks(&path("p.jsonl")), marks(&path("whole.jsonl")));
-    assert_eq!(marks(&path("p.jsonl")).len(), 2 * 600 + 9);
+    assert_eq!(marks(&path("p.jsonl")).len(), 2 * 1500 + 9);
 }
 
 /// Hidden layer of each whole line of metrics that are being written.
