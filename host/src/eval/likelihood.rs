@@ -134,8 +134,8 @@ pub fn measure(
     let log_z = log_z(parameters, &base, effort, stages);
     let Effort { betas, reverse_chains: chains, seed, .. } = *effort;
     let backwards = reverse::Effort { betas, chains, seed };
-    let reverse = (chains > 0)
-        .then(|| reverse::measure(parameters, &base, [train, test], log_z.mean.estimate, &backwards, stages));
+    let reverse =
+        (chains > 0).then(|| reverse::measure(parameters, &base, [train, test], &log_z.mean, &backwards, stages));
     let log_p = |logs: &[f64]| -> Vec<f64> { logs.iter().map(|log| log - log_z.mean.estimate).collect() };
 
     let start = Instant::now();

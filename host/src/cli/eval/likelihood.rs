@@ -88,16 +88,16 @@ impl super::Section for Likelihood {
             let mean = &back.log_z;
             writeln!(
                 out,
-                "  backwards  {:.3} ± {:.3}, {:.3} above  ({} chains from {} Gibbs sweeps after training images, worth {:.1}; log \
-                 weights {:.3} ± {:.3}): an upper bound if these reach equilibrium, else an indication; {:.1} s with RAISE",
+                "  backwards  {:.3} ± {:.3}  ({} chains from {} Gibbs sweeps after training images, worth {:.1}; log \
+                 weights {:.3} ± {:.3}, in the mean {:.3} above): an upper bound if these reach equilibrium, else an indication; {:.1} s with RAISE",
                 mean.estimate,
                 mean.standard_error,
-                back.gap,
                 back.chains,
                 back.sweeps,
                 mean.effective_sample_size,
                 mean.mean_log,
                 mean.sd_log,
+                back.gap,
                 back.seconds
             )?;
         }
