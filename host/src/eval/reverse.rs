@@ -197,9 +197,9 @@ mod tests {
             let words: Vec<u32> = (0..400).map(|_| all.codes()[all.sample(&mut rng)] & 0b11111).collect();
             let mean = words.iter().map(|&v| oracle.log_likelihood(v)).sum::<f64>() / 400.0;
             let rows = BitMatrix::from_words(400, 5, words).unwrap();
-            let [few, many] = [2, 100].map(|betas| both(&parameters, &rows, betas, 400).1.conservative);
+            let [few, many] = [1, 100].map(|betas| both(&parameters, &rows, betas, 400).1.conservative);
             assert_eq!((few.rows, many.rows), (400, 400));
-            assert!(few.log_p.nats < mean - 5.0 * few.gap_error, "{few:?}, exactly {mean}");
+            assert!(few.log_p.nats < mean - 2.0 * few.gap_error, "{few:?}, exactly {mean}");
             assert!(many.log_p.nats < mean + 5.0 * many.gap_error, "{many:?}, exactly {mean}");
             assert!(many.log_p.nats > few.log_p.nats && many.gap.abs() < 0.15, "{few:?} {many:?}");
             assert!((few.forward.nats - few.log_p.nats - few.gap).abs() < 1e-9);
