@@ -175,7 +175,6 @@ fn mistakes_are_refused_before_any_work() {
         ("-n 0", "--count"),
         ("--clamped-chains 1", "--clamped-chains"),
         ("--reverse 1", "--reverse"),
-        ("--reverse -2", "--reverse"),
         ("--sweeps 0", "--sweeps"),
         ("--walkers 0", "--walkers"),
         ("--only fid", "--only"),
