@@ -15,6 +15,8 @@ fn table(visible: &str, name: &str, doc: &str, values: impl Iterator<Item = u32>
 /// What `src/kernels` must know of the processor, and the compiler does not say in a stable way.
 fn processor() {
     println!("cargo::rustc-check-cfg=cfg(arm_dsp)\ncargo::rustc-check-cfg=cfg(thumb1)");
+    // Set by cargo-fuzz.
+    println!("cargo::rustc-check-cfg=cfg(fuzzing)");
     println!("cargo::rerun-if-env-changed=CARGO_ENCODED_RUSTFLAGS");
     let target = env::var("TARGET").unwrap_or_default();
     let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();

@@ -10,9 +10,11 @@ use bitboltz::{
 };
 use bitboltz_core::{
     fixed::Scale,
-    image::{CRC32, Geometry},
+    image::{Geometry, Image},
     weights::{Weight, WeightKind},
+    with_weight,
 };
+pub use bitboltz_fuzz_bodies::reseal;
 
 /// What has an image.
 pub trait Encoded {
@@ -97,15 +99,6 @@ pub fn file(bytes: &[u8]) -> tempfile::NamedTempFile {
     file
 }
 
-/// Writes the CRC that the bytes before it have.
-///
-/// # Panics
-/// If there is no room for a CRC.
-pub fn reseal(image: &mut [u8]) {
-    let (body, crc) = image.split_last_chunk_mut::<4>().expect("room for a CRC");
-    *crc = CRC32.checksum(body).to_le_bytes();
-}
-
 /// An image with some bytes replaced and the CRC made right again.
 pub fn patched(image: &[u8], patches: &[(usize, &[u8])]) -> AlignedBytes {
     let mut image = image.to_vec();
@@ -114,4 +107,15 @@ pub fn patched(image: &[u8], patches: &[(usize, &[u8])]) -> AlignedBytes {
     }
     reseal(&mut image);
     AlignedBytes::new(&image)
+}
+
+/// Whether an image is what its model is written as: no other bytes are the same model.
+///
+/// # Panics
+/// If it is too large to be written.
+pub fn is_the_only_one(image: &Image<'_>) -> bool {
+    with_weight!(image.kind(), W => {
+        let model = image.dbm::<W>().expect("checked when it was opened");
+        encode(&model, image.geometry()).expect("it was one") == image.bytes()
+    })
 }

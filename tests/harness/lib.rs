@@ -11,8 +11,6 @@
 
 pub mod command;
 pub mod firmware;
-pub mod flash;
-pub mod fuzz;
 pub mod images;
 pub mod models;
 pub mod phases;
@@ -21,3 +19,5 @@ pub mod significance;
 pub mod tolerance;
 pub mod transitions;
 pub mod wire;
+
+pub use bitboltz_fuzz_bodies::{self as fuzz, flash};

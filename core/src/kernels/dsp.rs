@@ -1,44 +1,71 @@
 //! Rows of bytes by the DSP extension of Cortex-M4, M7 and M33: two sums in a register, four weights in three instructions.
-
-use core::arch::asm;
+//!
+//! Elsewhere the instructions are imitated, for tests alone.
 
 use super::{flips::Flips, rows};
 use crate::weights::Field as _;
+use instructions::{add_even, add_odd, negate};
 
-/// Adds bytes 0 and 2 of `word`, with their signs, to the halves of `sums`.
-#[inline(always)]
-fn add_even(sums: u32, word: u32) -> u32 {
-    let result: u32;
-    // SAFETY: one instruction on registers; `arm_dsp` is set only where it exists.
-    unsafe {
-        asm!("sxtab16 {r}, {s}, {w}", r = lateout(reg) result, s = in(reg) sums, w = in(reg) word,
-             options(pure, nomem, nostack, preserves_flags));
+#[cfg(arm_dsp)]
+mod instructions {
+    use core::arch::asm;
+
+    /// Adds bytes 0 and 2 of `word`, with their signs, to the halves of `sums`.
+    #[inline(always)]
+    pub(super) fn add_even(sums: u32, word: u32) -> u32 {
+        let result: u32;
+        // SAFETY: one instruction on registers; `arm_dsp` is set only where it exists.
+        unsafe {
+            asm!("sxtab16 {r}, {s}, {w}", r = lateout(reg) result, s = in(reg) sums, w = in(reg) word,
+                 options(pure, nomem, nostack, preserves_flags));
+        }
+        result
     }
-    result
+
+    /// Adds bytes 1 and 3 of `word`, with their signs, to the halves of `sums`.
+    #[inline(always)]
+    pub(super) fn add_odd(sums: u32, word: u32) -> u32 {
+        let result: u32;
+        // SAFETY: as in `add_even`.
+        unsafe {
+            asm!("sxtab16 {r}, {s}, {w}, ror #8", r = lateout(reg) result, s = in(reg) sums, w = in(reg) word,
+                 options(pure, nomem, nostack, preserves_flags));
+        }
+        result
+    }
+
+    /// The negative of both halves.
+    #[inline(always)]
+    pub(super) fn negate(sums: u32) -> u32 {
+        let result: u32;
+        // SAFETY: as in `add_even`; the flags that it sets are no flags of the condition codes.
+        unsafe {
+            asm!("ssub16 {r}, {z}, {s}", r = lateout(reg) result, z = in(reg) 0, s = in(reg) sums,
+                 options(pure, nomem, nostack));
+        }
+        result
+    }
 }
 
-/// Adds bytes 1 and 3 of `word`, with their signs, to the halves of `sums`.
-#[inline(always)]
-fn add_odd(sums: u32, word: u32) -> u32 {
-    let result: u32;
-    // SAFETY: as in `add_even`.
-    unsafe {
-        asm!("sxtab16 {r}, {s}, {w}, ror #8", r = lateout(reg) result, s = in(reg) sums, w = in(reg) word,
-             options(pure, nomem, nostack, preserves_flags));
+/// The same in plain Rust.
+#[cfg(not(arm_dsp))]
+mod instructions {
+    /// `sxtab16`: each half plus the signed low byte of the other word's half.
+    pub(super) fn add_even(sums: u32, word: u32) -> u32 {
+        let half = |up: u32| ((sums >> up) as u16).wrapping_add_signed((word >> up) as i8 as i16);
+        u32::from(half(0)) | u32::from(half(16)) << 16
     }
-    result
-}
 
-/// The negative of both halves.
-#[inline(always)]
-fn negate(sums: u32) -> u32 {
-    let result: u32;
-    // SAFETY: as in `add_even`; the flags that it sets are no flags of the condition codes.
-    unsafe {
-        asm!("ssub16 {r}, {z}, {s}", r = lateout(reg) result, z = in(reg) 0, s = in(reg) sums,
-             options(pure, nomem, nostack));
+    /// `sxtab16` with the word rotated to the right by a byte.
+    pub(super) fn add_odd(sums: u32, word: u32) -> u32 {
+        add_even(sums, word.rotate_right(8))
     }
-    result
+
+    /// `ssub16` from 0.
+    pub(super) fn negate(sums: u32) -> u32 {
+        let half = |up: u32| u32::from(((sums >> up) as u16).wrapping_neg()) << up;
+        half(0) | half(16)
+    }
 }
 
 /// Adds flipped rows of bytes, wherever they begin: eight columns at a time, then four, then one.

@@ -12,9 +12,11 @@
 
 mod check;
 mod columns;
-#[cfg(arm_dsp)]
+#[cfg(any(arm_dsp, test, fuzzing))]
 mod dsp;
 mod flips;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod portable;
 mod rows;
 

@@ -2,57 +2,32 @@
 
 extern crate std;
 
-use std::{vec, vec::Vec};
+use std::{fs, path::Path, println, vec, vec::Vec};
 
 use rand_core::Rng as _;
 
 use super::*;
-use crate::{
-    rng::{XorShiftRng, stream},
-    weights::I4,
-};
+use crate::rng::stream;
 
-const WIDTHS: [usize; 16] = [1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 31, 33, 64, 67];
+const WIDTHS: [u8; 16] = [1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 31, 33, 64, 67];
 
-/// Up to [`MOST`] ascending units below `width`, each taken with probability `share`/8, on with probability `on`/8.
-fn flips(width: usize, share: u32, on: u32, rng: &mut XorShiftRng) -> Flips {
-    let mut flips = Flips::default();
-    for unit in 0..width {
-        if rng.next_u32() >> 29 < share && !flips.push(unit, rng.next_u32() >> 29 < on) {
-            break;
-        }
-    }
-    flips
-}
-
-fn compare<W: Weight<Field = i32>>(seed: u64) {
-    let mut rng = stream(seed, 0);
-    for lower in WIDTHS {
-        for upper in WIDTHS {
-            let stride = upper.div_ceil(W::PER_PACKED);
-            // One item more, to begin at an odd address.
-            let mut words = vec![0u32; (lower * stride + 1) * size_of::<W::Packed>() / 4 + 1];
-            let extreme = rng.next_u32() >> 30;
-            words.iter_mut().for_each(|word| {
-                *word = match extreme {
-                    0 => 0x8080_8080,
-                    1 => 0x7F7F_7F7F,
-                    _ => rng.next_u32(),
-                };
-            });
-            let all: &[W::Packed] = bytemuck::cast_slice(&words);
-            for first in 0..2 {
-                let matrix = Matrix { items: &all[first..first + lower * stride], stride, shift: rng.next_u32() >> 29 };
-                for (share, on) in [(0, 4), (8, 8), (8, 0), (4, 4), (1, 4), (8, 4)] {
-                    let (below, above) = (flips(lower, share, on, &mut rng), flips(upper, share, on, &mut rng));
-                    let mut found: Vec<i32> = (0..lower.max(upper)).map(|_| rng.next_u32() as i32 >> 4).collect();
-                    let mut expected = found.clone();
-                    move_upper::<W>(matrix, &below, &mut found[..upper]);
-                    portable::move_upper::<W>(matrix, &below, &mut expected[..upper]);
-                    assert_eq!(found, expected, "{} up, {lower} × {upper}, at {first}, {below:?}", W::KIND);
-                    move_lower::<W>(matrix, &above, &mut found[..lower]);
-                    portable::move_lower::<W>(matrix, &above, &mut expected[..lower]);
-                    assert_eq!(found, expected, "{} down, {lower} × {upper}, at {first}, {above:?}", W::KIND);
+#[test]
+fn every_kernel_equals_the_portable_one() {
+    // Under Miri every eighth.
+    let step = if cfg!(miri) { 8 } else { 1 };
+    let mut rng = stream(1, 0);
+    let shapes = WIDTHS.iter().flat_map(|lower| WIDTHS.map(|upper| (lower - 1, upper - 1)));
+    for (lower, upper) in shapes.step_by(step) {
+        for kind in 0..4 {
+            // Smallest, largest and any weights; none, all, some and few units flipped.
+            for extreme in [Some(0x80), Some(0x7F), None] {
+                for flipped in [0, 8 + 9 * 8, 8, 4 + 9 * 4, 1 + 9 * 4, 8 + 9 * 4] {
+                    let mut noise = |length: usize| (0..length).map(|_| rng.next_u32() as u8).collect::<Vec<u8>>();
+                    let fields = if flipped == 8 { noise(1)[0] } else { u8::MAX };
+                    let header = [kind, noise(1)[0], lower, upper, noise(1)[0], fields, flipped];
+                    let weights = 4 * (usize::from(lower) + 1) * (usize::from(upper) + 1);
+                    let weights = extreme.map_or_else(|| noise(weights), |byte| vec![byte; weights]);
+                    fuzz::run(&[&header, &weights[..], &noise(400)].concat());
                 }
             }
         }
@@ -60,12 +35,18 @@ fn compare<W: Weight<Field = i32>>(seed: u64) {
 }
 
 #[test]
-fn every_kernel_equals_the_portable_one() {
-    for seed in 0..if cfg!(miri) { 1 } else { 4 } {
-        compare::<I4>(seed);
-        compare::<i8>(seed);
-        compare::<i16>(seed);
+#[cfg_attr(miri, ignore = "reads files")]
+fn what_a_fuzzer_found_to_matter_is_run_again() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus/kernels");
+    let mut seen = 0;
+    for entry in fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+        let path = entry.unwrap().path();
+        // A panic says the rest, but not which file.
+        println!("{}", path.display());
+        fuzz::run(&fs::read(&path).unwrap());
+        seen += 1;
     }
+    assert!(seen > 3);
 }
 
 #[test]
