@@ -12,6 +12,7 @@ use bitboltz_core::{
     rng::{Rng, stream},
     search::{LocalModeSearch, SearchCapHit},
     state::{Clamp, State},
+    weights::WeightKind,
 };
 use bitboltz_tests::models::{Held, Rounding, SMALL, WIDE, machine};
 
@@ -50,7 +51,7 @@ fn falls_to_a_mode<W: Rounding>() {
             state.words_mut().copy_from_slice(&start);
             model.refresh(state);
             // The search, one half sweep after the other. Energies of floats have rounding errors.
-            let slack = if W::MAX_MAGNITUDE == 0 { 1e-3 } else { 0.0 };
+            let slack = if W::KIND == WeightKind::F32 { 1e-3 } else { 0.0 };
             let (mut energy, mut flips, mut halves) = (model.real_energy(state), 0, Vec::new());
             let mut block = first;
             while halves.len() < 2 || halves.last() != Some(&0) {

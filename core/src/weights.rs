@@ -65,6 +65,16 @@ impl WeightKind {
         lower as u64 * self.row_bytes(upper)
     }
 
+    /// Largest magnitude of a weight, 0 for a type whose sums cannot overflow.
+    pub const fn max_magnitude(self) -> u64 {
+        match self {
+            Self::F32 => 0,
+            Self::I4 => 1 << 3,
+            Self::I8 => 1 << 7,
+            Self::I16 => 1 << 15,
+        }
+    }
+
     /// The name that commands use: `f32`, `i8`, `i16`, `i4`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -140,8 +150,6 @@ pub trait Weight: Copy + PartialEq + core::fmt::Debug + Send + Sync + sealed::Se
     type Packed: Pod + PartialEq + core::fmt::Debug + Send + Sync;
     /// The type's number in an image.
     const KIND: WeightKind;
-    /// Largest magnitude, 0 for a type whose sums cannot overflow.
-    const MAX_MAGNITUDE: u64;
     /// Weights of one packed item. A row begins with a new item, and what its last one holds beyond the row is zero.
     const PER_PACKED: usize;
 
@@ -159,12 +167,11 @@ pub trait Weight: Copy + PartialEq + core::fmt::Debug + Send + Sync + sealed::Se
 }
 
 macro_rules! plain {
-    ($W:ty, $Field:ty, $kind:ident, $magnitude:expr, |$weight:ident, $shift:pat_param| $widen:expr) => {
+    ($W:ty, $Field:ty, $kind:ident, |$weight:ident, $shift:pat_param| $widen:expr) => {
         impl Weight for $W {
             type Field = $Field;
             type Packed = Self;
             const KIND: WeightKind = WeightKind::$kind;
-            const MAX_MAGNITUDE: u64 = $magnitude;
             const PER_PACKED: usize = 1;
 
             #[inline]
@@ -193,9 +200,9 @@ macro_rules! plain {
     };
 }
 
-plain!(f32, f32, F32, 0, |weight, _| weight);
-plain!(i8, i32, I8, 1 << 7, |weight, shift| i32::from(weight) << shift);
-plain!(i16, i32, I16, 1 << 15, |weight, shift| i32::from(weight) << shift);
+plain!(f32, f32, F32, |weight, _| weight);
+plain!(i8, i32, I8, |weight, shift| i32::from(weight) << shift);
+plain!(i16, i32, I16, |weight, shift| i32::from(weight) << shift);
 
 /// An integer from −8 to 7. Eight make a word, the first in its lowest bits, each in two's complement.
 ///
@@ -230,7 +237,6 @@ impl Weight for I4 {
     type Field = i32;
     type Packed = u32;
     const KIND: WeightKind = WeightKind::I4;
-    const MAX_MAGNITUDE: u64 = 1 << 3;
     const PER_PACKED: usize = Self::PER_WORD;
 
     #[inline]

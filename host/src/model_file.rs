@@ -82,10 +82,7 @@ impl ModelFile {
             }
             let nibbles = image.dbm::<I4>().map(|nibbles| Tensors::of(&nibbles, image.geometry()));
             let nibbles = nibbles.map_err(|source| ModelFileError::Image { path: path.to_owned(), source })?;
-            let expanded = Box::new(nibbles.expand());
-            // Bytes have a larger range, and the check for overflow goes by the range.
-            expanded.dbm().map_err(|source| ModelFileError::Model { path: path.to_owned(), source })?;
-            return Ok(Self::Nibbles { image: bytes, expanded });
+            return Ok(Self::Nibbles { image: bytes, expanded: Box::new(nibbles.expand()) });
         }
         let checkpoint = Checkpoint::from_bytes(&bytes, path)?;
         checkpoint.parameters.dbm().map_err(|source| ModelFileError::Model { path: path.to_owned(), source })?;

@@ -149,7 +149,7 @@ mod tests {
         fixed::Scale,
         start::{LocalModeStart, Start as _},
         state::Clamp,
-        weights::Field as _,
+        weights::{Field as _, WeightKind},
     };
 
     use super::*;
@@ -162,7 +162,7 @@ mod tests {
     fn check<W: TileWeight>(number: fn(usize) -> W) {
         let weights: Vec<W> = (0..40 * 20).map(number).collect();
         let zeros = vec![W::Field::default(); 40];
-        let scale = if W::MAX_MAGNITUDE == 0 { Scale::ONE } else { Scale::from_bits(0.01_f32.to_bits()).unwrap() };
+        let scale = if W::KIND == WeightKind::F32 { Scale::ONE } else { Scale::from_bits(0.01_f32.to_bits()).unwrap() };
         let dense = Dense::new(&weights, 40, 20, 0).unwrap();
         let model = DenseDbm::new([dense], &[&zeros, &zeros[..20]], scale).unwrap();
         let one = pool(1).install(|| local_modes(&model, 50, 1, 7)).unwrap();

@@ -8,7 +8,7 @@ use bitboltz_core::{
     image::Geometry,
     model::{DenseDbm, ModelError, Tensor},
     shape::Shape,
-    weights::{I4, Weight},
+    weights::{I4, Weight, WeightKind},
 };
 
 /// Weights and biases of a machine, what an integer is worth, and how its visible units make up a picture.
@@ -25,6 +25,8 @@ pub struct Tensors<W: Weight> {
     pub scale: Scale,
     /// How the visible units make up a picture.
     pub geometry: Geometry,
+    /// The type by whose range sums of integers are bounded.
+    range: WeightKind,
 }
 
 impl<W: Weight> Tensors<W> {
@@ -42,13 +44,31 @@ impl<W: Weight> Tensors<W> {
         scale: Scale,
         geometry: Geometry,
     ) -> Result<Self, ModelError> {
+        Self::within(W::KIND, weights, shifts, biases, scale, geometry)
+    }
+
+    /// As [`new`](Self::new), of integers that are within the range of a narrower type: sums are bounded by that.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    ///
+    /// # Panics
+    /// As [`dbm`](Self::dbm).
+    pub fn within(
+        range: WeightKind,
+        weights: Vec<Vec<W::Packed>>,
+        shifts: Vec<u32>,
+        biases: Vec<Vec<W::Field>>,
+        scale: Scale,
+        geometry: Geometry,
+    ) -> Result<Self, ModelError> {
         let widths: Vec<usize> = biases.iter().map(Vec::len).collect();
         let shape = Shape::new(&widths).map_err(ModelError::Shape)?;
         let matrices = weights.len().min(shifts.len());
         if matrices + 1 != biases.len() {
             return Err(ModelError::Biases { expected: matrices + 1, found: biases.len() });
         }
-        let tensors = Self { shape, weights, shifts, biases, scale, geometry };
+        let tensors = Self { shape, weights, shifts, biases, scale, geometry, range };
         tensors.connections()?;
         Ok(tensors)
     }
@@ -62,6 +82,7 @@ impl<W: Weight> Tensors<W> {
             biases: model.biases().iter().map(|bias| bias.to_vec()).collect(),
             scale: model.scale(),
             geometry,
+            range: model.connections()[0].range(),
         }
     }
 
@@ -76,7 +97,8 @@ impl<W: Weight> Tensors<W> {
     /// Floats that are not finite, integers whose sums could overflow 32 bits, or tensors that were changed in size.
     ///
     /// # Panics
-    /// If a shift is above the core's [`MAX_SHIFT`](bitboltz_core::connection::MAX_SHIFT).
+    /// If a shift is above the core's [`MAX_SHIFT`](bitboltz_core::connection::MAX_SHIFT), or a weight is
+    /// beyond the [range](Self::within) that they came with.
     pub fn dbm(&self) -> Result<DenseDbm<'_, W>, ModelError> {
         let biases: Vec<&[W::Field]> = self.biases.iter().map(Vec::as_slice).collect();
         DenseDbm::new(self.connections()?, &biases, self.scale)
@@ -91,8 +113,9 @@ impl<W: Weight> Tensors<W> {
                     let (expected, found) = ([upper, lower], [matrix.len() / lower * W::PER_PACKED, lower]);
                     return Err(ModelError::Weights { tensor: Tensor::Weight(l), expected, found });
                 }
-                Ok(Dense::from_packed(matrix, lower, upper, shift)
-                    .expect("the size is right, and the shift was chosen"))
+                let matrix = Dense::from_packed(matrix, lower, upper, shift);
+                let matrix = matrix.expect("the size is right, and the shift was chosen");
+                Ok(matrix.within(self.range).expect("weights within the range that they came with"))
             })
             .collect()
     }
@@ -110,14 +133,14 @@ pub fn pack<W: Weight>(weights: &[W], upper: usize) -> Vec<W::Packed> {
 }
 
 impl Tensors<I4> {
-    /// The same integers in bytes, for what reads no nibbles.
+    /// The same integers in bytes, for what reads no nibbles. Their sums are bounded as those of nibbles.
     pub fn expand(&self) -> Tensors<i8> {
         let expand = |(l, matrix): (usize, &Vec<u32>)| {
             let upper = self.shape.width(l + 1);
             let rows = matrix.chunks(Dense::<I4>::packed_row(upper));
             rows.flat_map(|row| I4::unpack(row).take(upper).map(I4::value)).collect()
         };
-        self.with_weights(self.weights.iter().enumerate().map(expand).collect())
+        Tensors { range: WeightKind::I4, ..self.with_weights(self.weights.iter().enumerate().map(expand).collect()) }
     }
 }
 
@@ -137,7 +160,8 @@ impl<W: Weight<Field = i32>> Tensors<W> {
     /// Everything but the weights.
     fn with_weights<V: Weight<Field = i32>>(&self, weights: Vec<Vec<V::Packed>>) -> Tensors<V> {
         let Self { shape, scale, geometry, .. } = *self;
-        Tensors { shape, weights, shifts: self.shifts.clone(), biases: self.biases.clone(), scale, geometry }
+        let (shifts, biases) = (self.shifts.clone(), self.biases.clone());
+        Tensors { shape, weights, shifts, biases, scale, geometry, range: V::KIND }
     }
 }
 

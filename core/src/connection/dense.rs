@@ -12,7 +12,9 @@ pub struct Dense<'w, W: Weight> {
     weights: &'w [W::Packed],
     lower: usize,
     upper: usize,
-    shift: u32,
+    shift: u8,
+    /// Whose range bounds the weights.
+    range: WeightKind,
 }
 
 impl<'w, W: Weight<Packed = W>> Dense<'w, W> {
@@ -38,7 +40,27 @@ impl<'w, W: Weight> Dense<'w, W> {
     pub fn from_packed(weights: &'w [W::Packed], lower: usize, upper: usize, shift: u32) -> Option<Self> {
         let items = lower.checked_mul(Self::packed_row(upper));
         let right = !weights.is_empty() && items == Some(weights.len()) && shift <= MAX_SHIFT;
-        right.then_some(Self { weights, lower, upper, shift })
+        right.then_some(Self { weights, lower, upper, shift: shift as u8, range: W::KIND })
+    }
+
+    /// The same integers, for bounds that go by the range of a narrower type. `None` if a weight is beyond it.
+    ///
+    /// ```
+    /// use bitboltz_core::{connection::{Connection as _, Dense}, weights::WeightKind};
+    ///
+    /// // Nibbles in bytes.
+    /// let matrix = Dense::<i8>::new(&[1, -8, 3], 1, 3, 2).expect("three weights");
+    /// assert_eq!(matrix.within(WeightKind::I4).map(|matrix| matrix.bounds()), Some((8 << 2, 3 * 8 << 2)));
+    /// ```
+    pub fn within(self, range: WeightKind) -> Option<Self> {
+        let mut weights = W::unpack(self.weights);
+        let within = range == W::KIND || weights.all(|weight| weight.widen(0).magnitude() <= range.max_magnitude());
+        within.then_some(Self { range, ..self })
+    }
+
+    /// The type by whose range sums are bounded: the weights' own, unless [`within`](Self::within) was told another one.
+    pub fn range(&self) -> WeightKind {
+        self.range
     }
 
     /// Items that a row of `upper` weights is stored in.
@@ -53,7 +75,7 @@ impl<'w, W: Weight> Dense<'w, W> {
 
     /// Bits by which an integer weight is shifted to the left.
     pub fn shift(&self) -> u32 {
-        self.shift
+        self.shift.into()
     }
 
     fn stride(&self) -> usize {
@@ -61,7 +83,7 @@ impl<'w, W: Weight> Dense<'w, W> {
     }
 
     fn matrix(&self) -> Matrix<'w, W::Packed> {
-        Matrix { items: self.weights, stride: self.stride(), shift: self.shift }
+        Matrix { items: self.weights, stride: self.stride(), shift: self.shift() }
     }
 
     fn row(&self, unit: usize) -> &'w [W::Packed] {
@@ -85,7 +107,7 @@ impl<W: Weight> Connection for Dense<'_, W> {
 
     fn weight(&self, lower: usize, upper: usize) -> W::Field {
         assert!(lower < self.lower && upper < self.upper, "no weight ({lower}, {upper})");
-        W::get(self.row(lower), upper).map_or_else(W::Field::default, |weight| weight.widen(self.shift))
+        W::get(self.row(lower), upper).map_or_else(W::Field::default, |weight| weight.widen(self.shift()))
     }
 
     fn move_upper(&self, lower: &Flips, upper_fields: &mut [W::Field]) {
@@ -103,12 +125,12 @@ impl<W: Weight> Connection for Dense<'_, W> {
         }
         // Floats sum each row first and then move its field: another order would round otherwise.
         for (field, row) in lower_fields.iter_mut().zip(self.weights.chunks_exact(self.stride())) {
-            *field = field.plus(kernels::masked_sum::<W>(row, upper_bits, self.shift));
+            *field = field.plus(kernels::masked_sum::<W>(row, upper_bits, self.shift()));
         }
     }
 
     fn bounds(&self) -> (u64, u64) {
-        let one = W::MAX_MAGNITUDE << self.shift;
+        let one = self.range.max_magnitude() << self.shift;
         (self.lower as u64 * one, self.upper as u64 * one)
     }
 

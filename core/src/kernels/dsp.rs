@@ -52,7 +52,7 @@ mod instructions {
 mod instructions {
     /// `sxtab16`: each half plus the signed low byte of the other word's half.
     pub(super) fn add_even(sums: u32, word: u32) -> u32 {
-        let half = |up: u32| ((sums >> up) as u16).wrapping_add_signed((word >> up) as i8 as i16);
+        let half = |up: u32| ((sums >> up) as u16).wrapping_add_signed(i16::from((word >> up) as i8));
         u32::from(half(0)) | u32::from(half(16)) << 16
     }
 

@@ -13,7 +13,7 @@ use crate::{
     kernels::Flips,
     shape::{MAX_CONNECTIONS, MAX_LAYERS, Shape, ShapeError},
     state::{Clamp, State},
-    weights::Field as _,
+    weights::Field,
 };
 use heapless::Vec;
 use rand_core::Rng;
@@ -43,6 +43,17 @@ pub struct Dbm<'w, C: Connection> {
     connections: Vec<C, MAX_CONNECTIONS>,
     biases: Vec<&'w [C::Field], MAX_LAYERS>,
     scale: Scale,
+}
+
+/// Checks that no field of a layer can leave 32 bits: with these bounds on what the layers below and above add
+/// ([`Connection::bounds`]), and these biases.
+///
+/// # Errors
+/// [`ModelError::Overflow`].
+pub fn check_sums<F: Field>(layer: usize, below: u64, above: u64, bias: &[F]) -> Result<(), ModelError> {
+    let largest = bias.iter().map(|b| b.magnitude()).max().unwrap_or(0);
+    let bound = below.saturating_add(above).saturating_add(largest);
+    if bound > i32::MAX as u64 { Err(ModelError::Overflow { layer, bound }) } else { Ok(()) }
 }
 
 /// A machine whose layers are fully connected.
@@ -105,11 +116,7 @@ impl<'w, C: Connection> Dbm<'w, C> {
             }
             let below = if l > 0 { self.connections[l - 1].bounds().0 } else { 0 };
             let above = self.connections.get(l).map_or(0, |connection| connection.bounds().1);
-            let largest = bias.iter().map(|b| b.magnitude()).max().unwrap_or(0);
-            let bound = below.saturating_add(above).saturating_add(largest);
-            if bound > i32::MAX as u64 {
-                return Err(ModelError::Overflow { layer: l, bound });
-            }
+            check_sums(l, below, above, bias)?;
         }
         Ok(())
     }

@@ -17,7 +17,7 @@ use bitboltz_core::{
     connection::MAX_SHIFT,
     fixed::Scale,
     image::Geometry,
-    model::{DenseDbm, ModelError},
+    model::{DenseDbm, ModelError, check_sums},
     weights::{I4, WeightKind},
 };
 use rayon::prelude::*;
@@ -137,34 +137,25 @@ pub struct Rounding {
 }
 
 impl Rounding {
-    /// From the magnitudes in each matrix, and the biases: of the steps that the type's rule gives, in the finest unit whose
-    /// integers `fits` takes for a model, which only bounds on their sums can speak against.
+    /// From the magnitudes in each matrix, and the biases: of the steps that the type's rule gives, in the finest unit in which
+    /// no sum of such integers can overflow 32 bits.
     ///
     /// # Errors
     /// Weights too large for the type, or integers whose sums could overflow 32 bits whatever the scale.
-    pub fn new<W: IntegerWeight>(
-        matrices: &[Magnitudes],
-        biases: &[Vec<f32>],
-        fits: impl FnMut(&Self) -> Result<(), ModelError>,
-    ) -> Result<Self, QuantiseError> {
-        Self::of_steps::<W>(&Steps::new::<W>(matrices), biases, fits)
+    pub fn new<W: IntegerWeight>(matrices: &[Magnitudes], biases: &[Vec<f32>]) -> Result<Self, QuantiseError> {
+        Self::of_steps::<W>(&Steps::new::<W>(matrices), biases)
     }
 
-    fn of_steps<W: IntegerWeight>(
-        Steps { steps, unit }: &Steps,
-        biases: &[Vec<f32>],
-        mut fits: impl FnMut(&Self) -> Result<(), ModelError>,
-    ) -> Result<Self, QuantiseError> {
+    fn of_steps<W: IntegerWeight>(Steps { steps, unit }: &Steps, biases: &[Vec<f32>]) -> Result<Self, QuantiseError> {
         let coarsest = steps.iter().copied().fold(0.0, f32::max);
         let mut unit = unit.max(f32::from_bits(SMALLEST_SCALE));
         let mut refused = None;
         while let Some(scale) = Scale::from_bits(unit.to_bits()) {
             let rounding = Self::with_scale(steps, biases, scale);
-            match fits(&rounding) {
+            match rounding.check::<W>() {
                 Ok(()) => return Ok(rounding),
                 // The bound counts units: twice the unit is half the bound.
-                Err(error @ ModelError::Overflow { .. }) => refused = Some(error),
-                Err(error) => return Err(error.into()),
+                Err(error) => refused = Some(error),
             }
             unit *= 2.0;
         }
@@ -172,6 +163,16 @@ impl Rounding {
             || QuantiseError::TooLarge { largest: coarsest * W::MAX, limit: W::MAX, kind: W::KIND },
             QuantiseError::Model,
         ))
+    }
+
+    /// Whether all sums of integers of the type fit 32 bits.
+    fn check<W: IntegerWeight>(&self) -> Result<(), ModelError> {
+        let most = |l: usize, units: usize| units as u64 * (W::KIND.max_magnitude() << self.shifts[l]);
+        self.biases.iter().enumerate().try_for_each(|(l, bias)| {
+            let below = if l > 0 { most(l - 1, self.biases[l - 1].len()) } else { 0 };
+            let above = self.biases.get(l + 1).map_or(0, |upper| most(l, upper.len()));
+            check_sums(l, below, above, bias)
+        })
     }
 
     /// Every matrix has the finest power of two times the scale that is no finer than its step.
@@ -205,23 +206,14 @@ impl<W: IntegerWeight> Quantised<W> {
 
     /// The nearest integers with these steps, and with these biases in place of the parameters' own.
     fn of_steps(parameters: &Parameters, steps: &Steps, new_biases: &[Vec<f32>]) -> Result<Self, QuantiseError> {
-        let zeros = parameters.weights().iter().map(|matrix| vec![W::from_rounded(0.0); matrix.len()]).collect();
-        let shifts = vec![0; parameters.weights().len()];
-        let biases = parameters.biases().iter().map(|bias| vec![0; bias.len()]).collect();
-        let mut tensors = Tensors::new(zeros, shifts, biases, Scale::ONE, parameters.geometry())?;
-        let fits = |rounding: &Rounding| {
-            tensors.shifts.clone_from(&rounding.shifts);
-            tensors.biases.clone_from(&rounding.biases);
-            tensors.scale = rounding.scale;
-            tensors.dbm().map(|_| ())
-        };
-        let rounding = Rounding::of_steps::<W>(steps, new_biases, fits)?;
-        for (l, (integers, floats)) in tensors.weights.iter_mut().zip(parameters.weights()).enumerate() {
+        let rounding = Rounding::of_steps::<W>(steps, new_biases)?;
+        let integers = parameters.weights().iter().enumerate().map(|(l, floats)| {
             let weight = rounding.weight::<W>(l);
-            let pairs = integers.par_iter_mut().zip(floats).with_min_len(PART);
-            pairs.for_each(|(integer, &float)| *integer = weight(float));
-        }
-        Ok(Self(tensors))
+            floats.par_iter().with_min_len(PART).map(|&float| weight(float)).collect()
+        });
+        let integers = integers.collect();
+        let Rounding { shifts, biases, scale } = rounding;
+        Ok(Self(Tensors::within(W::KIND, integers, shifts, biases, scale, parameters.geometry())?))
     }
 
     /// The core's model over these integers, each in what holds it in chains.

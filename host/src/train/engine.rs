@@ -65,14 +65,12 @@ impl<W: IntegerWeight> Rounded<W> {
     }
 
     fn round(&mut self, biases: &[Vec<f32>]) -> Result<(), QuantiseError> {
-        let weights = &mut self.runner.weights;
         let floats = self.largest.iter().zip(&self.floats);
         let magnitudes: Vec<Magnitudes> =
             floats.map(|(&largest, floats)| Magnitudes::new::<W>(largest, floats.parts(PART))).collect();
-        let rounding = Rounding::new::<W>(&magnitudes, biases, |rounding| {
-            weights.set_rounding(&rounding.shifts, &rounding.biases, rounding.scale);
-            weights.dbm().map(|_| ())
-        })?;
+        let rounding = Rounding::new::<W>(&magnitudes, biases)?;
+        let weights = &mut self.runner.weights;
+        weights.set_rounding(&rounding.shifts, &rounding.biases, rounding.scale);
         for (l, ((same, transposed), floats)) in weights.even_odd_mut().zip(&self.floats).enumerate() {
             map_both(floats, same, transposed, rounding.weight::<W>(l));
         }
