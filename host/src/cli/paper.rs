@@ -3,7 +3,6 @@
 use std::{io::Write, num::NonZeroUsize, path::PathBuf};
 
 use anyhow::Context as _;
-use clap::ValueEnum;
 
 use super::{
     Usage,
@@ -33,7 +32,7 @@ use crate::{
 pub(super) struct Args {
     /// The experiment.
     #[arg(value_enum)]
-    name: Name,
+    name: paper::Name,
     /// Folder of the report, made if it does not exist. It may hold an earlier run of the same experiment, which is
     /// replaced, and nothing else.
     #[arg(short, long, value_name = "DIR")]
@@ -69,39 +68,6 @@ pub(super) struct Args {
     replay: Option<PathBuf>,
 }
 
-/// The experiments.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Name {
-    /// Random weights, from 6 units to 30,000: sweeps of the search, meeting times, bias and variance.
-    Toy,
-    /// Each gradient estimator on MNIST from the same start, for the same time: who learns, who fails.
-    Mnist,
-    /// The same on Fashion-MNIST.
-    Fashion,
-    /// MNIST and Fashion-MNIST with 8 bits a pixel (6,272 visible units).
-    Images8,
-    /// CIFAR-10 with 8 bits a colour (24,576 visible units).
-    Cifar10,
-    /// Hidden pixels restored, on MNIST and Fashion-MNIST: halves, a box, half of the pixels.
-    Inpaint,
-    /// The defaults of training on MNIST with each technique off in turn: what each is worth.
-    Ablation,
-}
-
-impl From<Name> for paper::Name {
-    fn from(name: Name) -> Self {
-        match name {
-            Name::Toy => Self::Toy,
-            Name::Mnist => Self::Mnist,
-            Name::Fashion => Self::Fashion,
-            Name::Images8 => Self::Images8,
-            Name::Cifar10 => Self::Cifar10,
-            Name::Inpaint => Self::Inpaint,
-            Name::Ablation => Self::Ablation,
-        }
-    }
-}
-
 impl Args {
     fn jobs(&self) -> usize {
         self.jobs.map_or(1, NonZeroUsize::get)
@@ -129,7 +95,7 @@ impl Args {
 }
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
-    let name = paper::Name::from(args.name);
+    let name = args.name;
     args.check(name)?;
     let models = args.model.iter().map(|path| {
         let file = ModelFile::load(path)?;

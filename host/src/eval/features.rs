@@ -24,7 +24,7 @@ mod embedded;
 mod set;
 
 pub use embedded::Embedded;
-pub use set::FeatureSet;
+pub use set::{Classes, FeatureSet};
 
 /// Images that go through the network at once, where the file does not fix their number.
 const BATCH: usize = 64;
@@ -218,7 +218,7 @@ impl Features {
             let why = "a feature is not a finite number".to_owned();
             return Err(FeaturesError::Run { network: self.name.clone(), why });
         }
-        Ok(FeatureSet::new(self.dims, values.concat(), self.logits.map(|_| classes.concat())))
+        Ok(FeatureSet::new(self.dims, values.concat(), self.logits.map(|(_, count)| Classes { count, of_rows: classes.concat() })))
     }
 
     /// Images from `start` on as the network takes them; the rest of the batch is zero.

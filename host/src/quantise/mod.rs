@@ -26,7 +26,10 @@ use thiserror::Error;
 use self::steps::Steps;
 pub use self::{calibrate::CalibrateError, steps::Magnitudes};
 use crate::{
-    batch::{TileWeight, kernels::Lane},
+    batch::{
+        TileWeight,
+        kernels::{Lane, portable::WHOLE},
+    },
     image::{TooLarge, encode},
     parameters::Parameters,
     tensors::Tensors,
@@ -260,9 +263,6 @@ pub(crate) fn largest(matrix: &[f32]) -> f32 {
     f32::from_bits(matrix.iter().fold(0, |largest, w| (w.to_bits() & 0x7FFF_FFFF).max(largest)))
 }
 
-/// A float of this size has its last bit at one: what is added to it is rounded to an integer, in its last bits.
-const WHOLE: f32 = 12_582_912.0;
-
 /// The nearest integer within ±`max`, at most 2²², halves away from zero: `x.round()` in a few instructions that every
 /// machine has for vectors.
 fn rounded(x: f32, max: f32) -> f32 {
@@ -277,6 +277,7 @@ mod tests {
     use bitboltz_core::connection::Connection as _;
 
     use super::*;
+    use crate::{image::AlignedBytes, model_file::ModelFile, with_model};
 
     fn parameters(scales: [f32; 2]) -> Parameters {
         let ramp = |n: usize, scale: f32| (0..n).map(|i| scale * (i as f32 / (n - 1) as f32 * 2.0 - 1.0)).collect();
@@ -345,6 +346,27 @@ mod tests {
         let matrices = widths.windows(2).zip(weights).map(|(pair, &w)| vec![w; pair[0] * pair[1]]).collect();
         let biases = widths.iter().map(|&width| vec![bias; width]).collect();
         Parameters::new(matrices, biases, Geometry::default()).unwrap()
+    }
+
+    #[test]
+    fn nibbles_are_bounded_as_nibbles() {
+        // 600 · 2³ · 2¹⁵ + 600 · 2³ fits 31 bits, 600 · 2⁷ · 2¹⁵ does not.
+        let parameters = constant(&[600, 2, 600], &[0.5, 0.5 / 32_768.0], 0.0);
+        let quantised = Quantised::<I4>::new(&parameters).unwrap();
+        assert_eq!(quantised.tensors().shifts, [15, 0]);
+        assert_eq!(quantised.dbm().unwrap().connections()[0].bounds(), (600 * 8 << 15, 2 * 8 << 15));
+        let image = AlignedBytes::new(&quantised.image().unwrap());
+        let image = image.image().unwrap();
+        assert_eq!(Tensors::of(&image.dbm::<I4>().unwrap(), image.geometry()).expand(), *quantised.tensors());
+        // As the plain bytes that they are not, they would be too large.
+        let Tensors { weights, shifts, biases, scale, geometry, .. } = quantised.tensors().clone();
+        let bytes = Tensors::<i8>::new(weights, shifts, biases, scale, geometry).unwrap();
+        assert!(matches!(bytes.dbm(), Err(ModelError::Overflow { .. })));
+        // What loads it runs on the expanded bytes.
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), quantised.image().unwrap()).unwrap();
+        let file = ModelFile::load(file.path()).unwrap();
+        with_model!(&file, model => assert_eq!(model.connections()[1].bounds().0, 2 * 8));
     }
 
     #[test]

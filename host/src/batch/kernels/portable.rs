@@ -242,13 +242,15 @@ pub(super) fn samples_in<F: TileField>(
     }
 }
 
+/// A float of this size has its last bit at one: what is added to it, up to 2²² either way, is rounded to an integer, in its
+/// last bits.
+pub(crate) const WHOLE: f32 = 12_582_912.0;
+
 /// exp(−a), within 10⁻⁵ of itself; beyond ±40 that of ±40. What is no number stays none.
 #[inline(always)]
 pub(super) fn exp_minus(a: f32) -> f32 {
     // 2^f for f within ±½: through the values at the zeros of the Chebyshev polynomial, at most 3.5 · 10⁻⁶ off.
     const POWERS: [f32; 5] = [1.0, 0.693_121_1, 0.240_223_5, 0.055_921_976, 0.009_666_369];
-    // The last bit of a float of this size is worth one.
-    const WHOLE: f32 = 12_582_912.0;
     // Comparisons with NaN are false.
     let a = if a > 40.0 { 40.0 } else { a };
     let a = if a < -40.0 { -40.0 } else { a };
@@ -283,10 +285,8 @@ pub fn sigmoids(fields: &[f32], means: &mut [f32]) {
 fn exp_neg(x: f32) -> f32 {
     // Beyond it 2ⁿ would be no normal number.
     let x = -x.min(87.0);
-    // Adding it rounds to an integer, which is then in the lowest bits.
-    const ROUND: f32 = 12_582_912.0;
-    let rounded = x * std::f32::consts::LOG2_E + ROUND;
-    let n = rounded - ROUND;
+    let rounded = x * std::f32::consts::LOG2_E + WHOLE;
+    let n = rounded - WHOLE;
     // ln 2 in two parts, of which n times the first is exact.
     let r = (x - n * 0.693_359_4) + n * 2.121_944_4e-4;
     let polynomial = [1.0 / 5040.0, 1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0];

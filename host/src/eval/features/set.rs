@@ -5,19 +5,30 @@
 pub struct FeatureSet {
     dims: usize,
     values: Vec<f32>,
-    classes: Option<Vec<usize>>,
+    classes: Option<Classes>,
+}
+
+/// What class a network sees in each row, of how many that it knows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Classes {
+    /// All that the network knows, seen or not.
+    pub count: usize,
+    /// Of each row, below `count`.
+    pub of_rows: Vec<usize>,
 }
 
 impl FeatureSet {
     /// From rows × `dims` values, and a class for each row.
     ///
     /// # Panics
-    /// If the lengths do not agree.
+    /// If the lengths do not agree, or a class is beyond those that the network knows.
     #[must_use]
-    pub fn new(dims: usize, values: Vec<f32>, classes: Option<Vec<usize>>) -> Self {
+    pub fn new(dims: usize, values: Vec<f32>, classes: Option<Classes>) -> Self {
         assert!(dims > 0 && values.len().is_multiple_of(dims), "{} values in rows of {dims}", values.len());
         let set = Self { dims, values, classes };
-        assert!(set.classes.as_ref().is_none_or(|classes| classes.len() == set.len()), "a class for each row");
+        if let Some(Classes { count, of_rows }) = &set.classes {
+            assert!(of_rows.len() == set.len() && of_rows.iter().all(|class| class < count), "a class for each row");
+        }
         set
     }
 
@@ -50,20 +61,31 @@ impl FeatureSet {
         self.values.chunks_exact(self.dims)
     }
 
-    /// The share of each of the classes 0 … `classes` − 1 among the rows, if the network has classes.
-    ///
-    /// # Panics
-    /// If a row has a class beyond these.
+    /// The share among the rows of each class that the network knows, if it has classes: as many for every set of its.
     #[must_use]
-    pub fn class_shares(&self, classes: usize) -> Option<Vec<f64>> {
-        let mut counts = vec![0_usize; classes];
-        self.classes()?.iter().for_each(|&class| counts[class] += 1);
+    pub fn class_shares(&self) -> Option<Vec<f64>> {
+        let Classes { count, of_rows } = self.classes.as_ref()?;
+        let mut counts = vec![0_usize; *count];
+        of_rows.iter().for_each(|&class| counts[class] += 1);
         Some(counts.into_iter().map(|count| count as f64 / self.len() as f64).collect())
     }
 
     /// The class of each row, if the network has classes.
     #[must_use]
     pub fn classes(&self) -> Option<&[usize]> {
-        self.classes.as_deref()
+        self.classes.as_ref().map(|classes| &classes.of_rows[..])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_class_that_the_network_knows_has_a_share() {
+        let set = |of_rows| FeatureSet::new(1, vec![0.5, 1.5], Some(Classes { count: 4, of_rows }));
+        assert_eq!(set(vec![2, 0]).class_shares(), Some(vec![0.5, 0.0, 0.5, 0.0]));
+        assert_eq!(set(vec![1, 1]).class_shares(), Some(vec![0.0, 1.0, 0.0, 0.0]));
+        assert_eq!(FeatureSet::new(1, vec![0.5], None).class_shares(), None);
     }
 }
