@@ -12,7 +12,7 @@ use bitboltz_core::{
 };
 use bitboltz_tests::{
     fuzz,
-    images::{Encoded as _, example, patched, reseal, scale},
+    images::{Encoded as _, example, is_the_only_one, patched, reseal, scale},
     models::machine,
 };
 use bytemuck::Zeroable as _;
@@ -161,6 +161,14 @@ fn every_flipped_bit_is_refused() {
     }
 }
 
+/// Opens and runs bytes, if they are an image. Returns whether they are.
+fn open_and_run(bytes: &[u8]) -> bool {
+    let opened = fuzz::open_and_run(bytes);
+    let held = AlignedBytes::new(bytes);
+    assert!(!opened || is_the_only_one(&held.image().unwrap()));
+    opened
+}
+
 #[test]
 fn every_flipped_bit_under_a_right_crc_is_refused_or_harmless() {
     let mut opened = 0;
@@ -169,7 +177,7 @@ fn every_flipped_bit_under_a_right_crc_is_refused_or_harmless() {
             let mut damaged = bytes.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
             reseal(&mut damaged);
-            opened += u32::from(fuzz::open_and_run(&damaged));
+            opened += u32::from(open_and_run(&damaged));
         }
     }
     assert!(opened > 100, "other weights are images too: {opened}");
@@ -368,7 +376,7 @@ proptest! {
         let length = bytes.len() as u32;
         bytes[8..12].copy_from_slice(&length.to_le_bytes());
         reseal(&mut bytes);
-        fuzz::open_and_run(&bytes);
+        open_and_run(&bytes);
     }
 
     #[test]
