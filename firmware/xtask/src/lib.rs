@@ -7,7 +7,7 @@
 //! - [`qemu`] runs one, with its flash in a file where there is such a [`bank`], and [`log`](mod@log) decodes what it says;
 //! - [`tables`] measures all boards for `docs/boards.md`;
 //! - [`flash`] puts one on a real board;
-//! - [`suite`] is `cargo xtask test`.
+//! - [`suite`] is `cargo xtask test`, [`miri`] `cargo xtask miri`.
 //!
 //! ```no_run
 //! # fn main() -> anyhow::Result<()> {
@@ -26,6 +26,7 @@ pub mod elf;
 pub mod fallback;
 pub mod flash;
 pub mod log;
+pub mod miri;
 pub mod qemu;
 pub mod setup;
 pub mod suite;

@@ -11,7 +11,7 @@ use xtask::log::Source;
 use xtask::qemu::{DEFAULT_TIMEOUT, Run, Serial};
 use xtask::suite::Totals;
 use xtask::toolchain::Toolchain;
-use xtask::{elf, flash, setup, suite, tables};
+use xtask::{elf, flash, miri, setup, suite, tables};
 
 /// Set-up, firmware builds, QEMU runs and the whole test of bitboltz.
 #[derive(Parser)]
@@ -71,6 +71,8 @@ enum Task {
     Boards,
     /// Set up, build the firmware, and run every test.
     Test,
+    /// Run the core's own tests under Miri, with the nightly compiler: minutes, and no part of `test`.
+    Miri,
 }
 
 #[derive(clap::Args)]
@@ -139,6 +141,7 @@ fn run(task: Task) -> Result<ExitCode> {
             let firmware = built(&board)?;
             flash::flash(&board, firmware.elf(&program)?, image.as_deref())?;
         }
+        Task::Miri => miri::run()?,
         Task::Test => {
             let mut totals = Totals::default();
             // The desktop's tests are worth running all the same, and the totals stay the last line.

@@ -218,7 +218,11 @@ impl Features {
             let why = "a feature is not a finite number".to_owned();
             return Err(FeaturesError::Run { network: self.name.clone(), why });
         }
-        Ok(FeatureSet::new(self.dims, values.concat(), self.logits.map(|(_, count)| Classes { count, of_rows: classes.concat() })))
+        Ok(FeatureSet::new(
+            self.dims,
+            values.concat(),
+            self.logits.map(|(_, count)| Classes { count, of_rows: classes.concat() }),
+        ))
     }
 
     /// Images from `start` on as the network takes them; the rest of the batch is zero.
