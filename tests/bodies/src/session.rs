@@ -6,7 +6,7 @@ use bitboltz_core::{
     session::{
         Server, Session,
         frame::decode,
-        message::{Answer, Request, Response},
+        message::{Answer, Call, Request, Response},
         slots,
         store::{Granularity, Store as _},
         workspace_words,
@@ -114,8 +114,15 @@ fn updates(data: &[u8]) {
     assert!(done || !sound, "{committed:?}");
 }
 
-/// Whether a message asks for so much work that an answer would take seconds: counts of its own are 16 bits.
+/// Whether a message asks for so much work that an answer would take seconds: counts are 16 bits, and are multiplied.
 fn is_slow(message: &[u8]) -> bool {
-    // Any number above 127 takes more than one byte, so short requests are quick; three-byte counts are not.
-    message.windows(3).any(|w| w[0] >= 0x80 && w[1] >= 0x80 && w[2] < 0x80)
+    let sweeps = match decode::<Call<'_>>(message).map(|call| call.request) {
+        Some(Request::Sample { sweeps, .. }) => u32::from(sweeps),
+        Some(Request::Inpaint { restarts, sweeps, .. }) => u32::from(restarts) + u32::from(sweeps),
+        Some(Request::Marginals { restarts, burn_in, samples, .. }) => {
+            u32::from(restarts.min(samples).max(1)) * (1 + u32::from(burn_in)) + u32::from(samples)
+        }
+        _ => 0,
+    };
+    sweeps > 1_000
 }
