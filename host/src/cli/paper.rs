@@ -74,7 +74,8 @@ impl Args {
     }
 
     /// Refuses options that would do nothing.
-    fn check(&self, name: paper::Name) -> Result<(), Usage> {
+    fn check(&self) -> Result<(), Usage> {
+        let name = self.name;
         let given = [
             ("--model", !self.model.is_empty(), name.takes_models()),
             ("--data", self.data.is_some(), name.trains()),
@@ -95,8 +96,8 @@ impl Args {
 }
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
+    args.check()?;
     let name = args.name;
-    args.check(name)?;
     let models = args.model.iter().map(|path| {
         let file = ModelFile::load(path)?;
         let name = path.file_name().context("a model's file has a name")?;
