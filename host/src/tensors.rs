@@ -200,7 +200,8 @@ mod tests {
         let nibbles = bytes.to_nibbles().unwrap();
         assert_eq!(nibbles.weights[0].len(), 3 * 2);
         assert_eq!((nibbles.weights[0][0], nibbles.weights[0][1]), (0xFEDC_BA98, 0));
-        assert_eq!(nibbles.expand(), bytes);
+        // The same but for their bounds.
+        assert_eq!(nibbles.expand(), Tensors { range: WeightKind::I4, ..bytes.clone() });
         assert_eq!(Tensors::of(&nibbles.dbm().unwrap(), nibbles.geometry), nibbles);
         let mut large = bytes.clone();
         large.weights[1][4] = 8;
