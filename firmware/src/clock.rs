@@ -15,10 +15,17 @@ const TURNS: u32 = 1 << 20;
 const INSTRUCTIONS: u64 = TURN * TURNS as u64;
 
 impl Clock {
-    /// Starts the timer. Nothing else may use it; `None` if the core's peripherals were taken already.
+    /// Starts the timer.
+    ///
+    /// # Panics
+    /// If it was started before, or something else has taken the core's peripherals.
     #[must_use]
-    pub fn start() -> Option<Self> {
-        Timer::start().map(Self)
+    pub fn start() -> Self {
+        match Timer::start() {
+            Some(timer) => Self(timer),
+            // The log's string: what a panic of the language's own shows would be linked with its formatting.
+            None => defmt::panic!("the timer is taken"),
+        }
     }
 
     /// Ticks since the start.

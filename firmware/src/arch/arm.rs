@@ -1,6 +1,7 @@
 //! Cortex-M: a guard below the stack, hard faults, and SysTick as the timer.
 #![allow(unsafe_code)]
 
+use super::systick::{self, PERIOD};
 use crate::exit::{HARD_FAULT, die};
 use crate::stack;
 use core::arch::{asm, naked_asm};
@@ -132,9 +133,7 @@ pub fn turns(count: u32) {
     }
 }
 
-/// The timer has 24 bits; their overflows are counted.
-const PERIOD: u32 = 1 << 24;
-
+/// How often the timer came to zero.
 static OVERFLOWS: AtomicU32 = AtomicU32::new(0);
 
 #[cortex_m_rt::exception]
@@ -164,11 +163,10 @@ impl Timer {
     pub fn ticks(&self) -> u64 {
         loop {
             let overflows = OVERFLOWS.load(Ordering::Relaxed);
-            // It counts down.
-            let part = PERIOD - 1 - SYST::get_current();
+            let current = SYST::get_current();
             // An overflow between the two readings belongs to neither.
             if overflows == OVERFLOWS.load(Ordering::Relaxed) {
-                return u64::from(overflows) * u64::from(PERIOD) + u64::from(part);
+                return systick::ticks(overflows, current);
             }
         }
     }

@@ -6,6 +6,8 @@
 #[cfg(target_arch = "arm")]
 mod arm;
 #[cfg(target_arch = "arm")]
+mod systick;
+#[cfg(target_arch = "arm")]
 pub use arm::*;
 
 #[cfg(target_arch = "riscv32")]

@@ -4,16 +4,17 @@
 //!
 //! No interrupt and no buffer: a byte that arrives while the receiver is full waits in QEMU's socket, and is lost on real
 //! hardware. A session sends one request and waits for the answer, so that this does not occur.
-// A board uses one of them.
-#![allow(dead_code)]
 
-#[cfg(target_arch = "arm")]
+// Which of them a board's board.rs names, build.rs has found out.
+#[cfg(uart = "cmsdk")]
 pub mod cmsdk;
-#[cfg(target_arch = "arm")]
+#[cfg(uart = "nrf")]
 pub mod nrf;
-#[cfg(target_arch = "riscv32")]
+#[cfg(uart = "ns16550")]
 pub mod ns16550;
+#[cfg(uart = "pl011")]
 pub mod pl011;
+#[cfg(uart = "rp2350")]
 pub mod rp2350;
-#[cfg(target_arch = "arm")]
+#[cfg(uart = "stm32")]
 pub mod stm32;

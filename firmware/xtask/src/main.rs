@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -85,6 +86,10 @@ struct On {
 fn main() -> ExitCode {
     match run(Arguments::parse().task) {
         Ok(code) => code,
+        // Whoever reads has seen enough, as in `cargo xtask firmware | head`.
+        Err(error) if error.downcast_ref().is_some_and(|e: &std::io::Error| e.kind() == ErrorKind::BrokenPipe) => {
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -176,16 +181,17 @@ fn built(board: &Board) -> Result<Firmware> {
 }
 
 fn print_sizes(board: &Board, firmware: &Firmware) -> Result<()> {
-    println!("{}: {}", board.name, board.description);
-    println!("{}", Toolchain::require(&board.target)?.version()?);
-    println!("{:12}{:>10}{:>10}", "program", "flash", "RAM");
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}: {}", board.name, board.description)?;
+    writeln!(out, "{}", Toolchain::require(&board.target)?.version()?)?;
+    writeln!(out, "{:12}{:>10}{:>10}", "program", "flash", "RAM")?;
     for program in firmware.shipped() {
         let size = elf::size(&program.elf)?;
-        println!("{:12}{:>10}{:>10}", program.name, size.flash, size.ram);
+        writeln!(out, "{:12}{:>10}{:>10}", program.name, size.flash, size.ram)?;
     }
-    println!("bytes; flash is code, constants and data, RAM is data and bss");
+    writeln!(out, "bytes; flash is code, constants and data, RAM is data and bss")?;
     let memory = board.memory()?;
-    println!("\n{:12}{:>10}", "region", "bytes");
+    writeln!(out, "\n{:12}{:>10}", "region", "bytes")?;
     for (name, region, what) in [
         ("flash", memory.flash, "the program"),
         ("weights", memory.weights, "the machine's image"),
@@ -193,7 +199,7 @@ fn print_sizes(board: &Board, firmware: &Firmware) -> Result<()> {
         ("RAM", memory.ram, "the program's variables"),
         ("arena", memory.arena, "the session; `bitboltz export` says how much a machine needs"),
     ] {
-        println!("{name:12}{:>10}  {what}", region.length);
+        writeln!(out, "{name:12}{:>10}  {what}", region.length)?;
     }
     Ok(())
 }
@@ -203,7 +209,7 @@ fn show(run: Run) -> Result<ExitCode> {
     let mut running = run.start()?;
     for line in running.lines() {
         match line.source {
-            Source::Program => println!("{line}"),
+            Source::Program => writeln!(std::io::stdout(), "{line}")?,
             Source::Qemu => eprintln!("{line}"),
         }
     }
