@@ -3,9 +3,8 @@
 use std::fmt::Write as _;
 use std::{env, fs, path::Path};
 
-fn table(visible: &str, name: &str, doc: &str, values: impl Iterator<Item = u32>) -> String {
-    let values: Vec<u32> = values.collect();
-    let mut text = format!("/// {doc}\n{visible}static {name}: [u32; {}] = [", values.len());
+fn table(name: &str, of: &str, doc: &str, values: &[u32]) -> String {
+    let mut text = format!("/// {doc}\nstatic {name}: [{of}; {}] = [", values.len());
     for value in values {
         write!(text, "{value},").expect("writing to a String cannot fail");
     }
@@ -35,17 +34,19 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     processor();
     let two32 = libm::exp2(32.0);
-    let text = table(
-        "pub ",
-        "SIGMOID_TAIL",
-        "σ(−i/32) in units of 2⁻³², i = 0, 1, …, down to below half a unit; the last two are 0.",
-        (0..=22 * 32 + 32).map(|i| libm::round(two32 / (1.0 + libm::exp(f64::from(i) / 32.0))) as u32),
-    ) + &table(
-        "",
-        "EXP2_NEG",
-        "2^(−i/64) in units of 2⁻³¹, i = 0 ..= 64.",
-        (0..=64).map(|i| libm::round(libm::exp2(31.0 - f64::from(i) / 64.0)) as u32),
-    );
+    let tail: Vec<u32> =
+        (0..=22 * 32 + 32).map(|i| libm::round(two32 / (1.0 + libm::exp(f64::from(i) / 32.0))) as u32).collect();
+    let (wide, narrow) = tail.split_at(tail.partition_point(|&value| value > u32::from(u16::MAX)));
+    let exp2: Vec<u32> = (0..=64).map(|i| libm::round(libm::exp2(31.0 - f64::from(i) / 64.0)) as u32).collect();
+    let text =
+        table("TAIL_WIDE", "u32", "σ(−i/32) in units of 2⁻³², i = 0, 1, …, while it needs more than 16 bits.", wide)
+            + &table(
+                "TAIL_NARROW",
+                "u16",
+                "The same from there on, down to below half a unit; the last two are 0.",
+                narrow,
+            )
+            + &table("EXP2_NEG", "u32", "2^(−i/64) in units of 2⁻³¹, i = 0 ..= 64.", &exp2);
     let out = env::var("OUT_DIR").expect("cargo sets OUT_DIR");
     fs::write(Path::new(&out).join("tables.rs"), text).expect("OUT_DIR is writable");
 }

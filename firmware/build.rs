@@ -17,6 +17,14 @@ fn main() {
     }
     weights(&memory);
 
+    // The drivers of src/uart that the board names; no other is compiled.
+    let drivers = ["cmsdk", "nrf", "ns16550", "pl011", "rp2350", "stm32"];
+    println!("cargo::rustc-check-cfg=cfg(uart, values({}))", drivers.map(|name| format!("{name:?}")).join(", "));
+    let text = fs::read_to_string(&glue).unwrap_or_else(|error| panic!("{}: {error}", glue.display()));
+    for name in drivers.iter().filter(|name| text.contains(&format!("uart::{name}"))) {
+        println!("cargo::rustc-cfg=uart=\"{name}\"");
+    }
+
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     fs::copy(&memory, out.join("memory.x")).unwrap_or_else(|error| panic!("{}: {error}", memory.display()));
     fs::write(out.join("board.rs"), format!("#[path = {glue:?}]\npub mod board;\n")).expect("OUT_DIR is writable");

@@ -84,9 +84,6 @@ fn hashes(outcome: &Outcome, what: &str) -> Vec<String> {
     lines.filter_map(|line| line.text.rsplit_once("hash ").map(|(_, hash)| hash.to_owned())).collect()
 }
 
-/// Boards whose stack is too small for `serve` beside the session of a picture of 28 × 28.
-const TOO_SMALL_TO_SERVE: [&str; 1] = ["stm32vldiscovery"];
-
 /// All that is asked of a board.
 fn runs_everything(name: &str) {
     let subjects = Subject::all(name);
@@ -152,10 +149,6 @@ fn answers(name: &str, subject: &Subject) {
     );
     assert!(counted.iter().all(|count| count.instructions > 10_000 && count.sweeps > 0), "{name}: {counted:?}");
     assert!(counted.iter().all(|count| count.weights > 1_000), "{name}: {counted:?}");
-
-    if TOO_SMALL_TO_SERVE.contains(&name) {
-        return;
-    }
 
     // A short talk over the serial line, a damaged frame in its middle.
     let mut damaged = frame(3, Request::Info);

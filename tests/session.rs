@@ -17,7 +17,7 @@ use bitboltz_core::{
         ram_bytes, workspace_words,
     },
     shape::{MAX_LAYERS, Shape},
-    state::{BufferTooSmall, Clamp, State},
+    state::{Clamp, State},
     transition::Transition as _,
     weights::{Field as _, I4, Weight, WeightKind},
 };
@@ -446,8 +446,8 @@ fn a_machine_refuses_each_buffer_that_is_too_short() {
             2 => buffers.mask = &mut buffers.mask[..found],
             _ => buffers.scratch = &mut buffers.scratch[..found],
         }
-        let error = Machine::new(&image, image.dbm::<i8>().unwrap(), buffers).unwrap_err();
-        assert_eq!(error, BufferTooSmall { needed, found });
+        let error = Machine::<Integer<'_>>::new(&image, buffers).unwrap_err();
+        assert_eq!(error, Refusal::Room { needed: 4 * needed as u32, found: 4 * found as u32 });
     }
 }
 

@@ -8,13 +8,13 @@
 use rand_core::Rng;
 
 use crate::{
-    bits::WORD_BITS,
+    bits::{WORD_BITS, word_mask},
     connection::Connection,
     fixed::{sigmoid, to_unit},
     kernels::Flips,
     model::Dbm,
     state::{Clamp, State},
-    weights::Field as _,
+    weights::Field,
 };
 
 /// Half of the layers: those with an even number (0 is the visible layer), or those with an odd one.
@@ -53,7 +53,10 @@ pub fn sample_block<C: Connection, R: Rng>(
     rng: &mut R,
 ) -> u32 {
     let scale = model.scale();
-    update_block(model, state, block, clamp, |field| rng.next_u32() < sigmoid(field.to_q16(scale)))
+    update_block(model, state, block, clamp, |fields| {
+        let draw = |&field: &C::Field| rng.next_u32() < sigmoid(field.to_q16(scale));
+        fields.iter().map(draw).enumerate().fold(0, |word, (bit, on)| word | u32::from(on) << bit)
+    })
 }
 
 /// Sets every free unit of a block to its conditional mode 1[a_i ≥ 0]. Returns the flips.
@@ -63,7 +66,7 @@ pub fn mode_block<C: Connection>(
     block: Block,
     clamp: &Clamp<'_>,
 ) -> u32 {
-    update_block(model, state, block, clamp, |field| field.is_on())
+    update_block(model, state, block, clamp, modes)
 }
 
 /// Writes the conditional means σ(a_i) of one layer, by the same table as [`sample_block`] and rounded to the 24 bits of
@@ -77,24 +80,39 @@ pub fn mean_layer<C: Connection>(model: &Dbm<'_, C>, state: &State<'_, C::Field>
     }
 }
 
+/// The bits of a word of units: which of them are on where the energy is lowest.
+fn modes<F: Field>(fields: &[F]) -> u32 {
+    let (rest, eights) = fields.as_rchunks::<8>();
+    // From the last unit on, so that every bit comes in at the lowest place; off as 1, which is the sign of an integer.
+    let off = |word: u32, field: F| word << 1 | u32::from(!field.is_on());
+    let word = eights.iter().rev().fold(0, |word, &[a, b, c, d, e, f, g, h]| {
+        off(off(off(off(off(off(off(off(word, h), g), f), e), d), c), b), a)
+    });
+    !rest.iter().rev().fold(word, |word, &field| off(word, field))
+}
+
+/// Sets the free units of a block, a word of them at a time as `decide` says by their fields.
 fn update_block<C: Connection>(
     model: &Dbm<'_, C>,
     state: &mut State<'_, C::Field>,
     block: Block,
     clamp: &Clamp<'_>,
-    mut decide: impl FnMut(C::Field) -> bool,
+    mut decide: impl FnMut(&[C::Field]) -> u32,
 ) -> u32 {
-    let shape = *model.shape();
     let (mut flipped, mut flips) = (0, Flips::default());
-    for layer in block.layers(shape.layers()) {
-        for (index, at) in shape.word_range(layer).enumerate() {
+    for layer in block.layers(model.shape().layers()) {
+        let (words, units) = (model.shape().word_range(layer), model.shape().unit_range(layer));
+        for (index, at) in words.enumerate() {
             // A flip moves fields of the other block only, so the rest of this layer still sees what it should.
-            let mut new = 0;
-            for (bit, &field) in state.layer_fields(layer).iter().skip(index * WORD_BITS).take(WORD_BITS).enumerate() {
-                new |= u32::from(decide(field)) << bit;
+            let begin = units.start + index * WORD_BITS;
+            let end = units.end.min(begin + WORD_BITS);
+            let new = decide(state.fields().get(begin..end).unwrap_or_default());
+            let free = !clamp.word(at) & word_mask(end - begin, 0);
+            let flip = state.words().get(at).map_or(0, |&old| (old ^ new) & free);
+            if flip != 0 {
+                model.flip_word(state, layer, index, flip, &mut flips);
+                flipped += flip.count_ones();
             }
-            let (fixed, old) = (clamp.word(at), state.words()[at]);
-            flipped += model.write_word(state, layer, index, old & fixed | new & !fixed, &mut flips);
         }
         model.settle(state, layer, &mut flips);
     }

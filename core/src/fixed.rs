@@ -13,19 +13,30 @@ include!(concat!(env!("OUT_DIR"), "/tables.rs"));
 /// One, as Q16.16.
 pub const ONE: i32 = 1 << 16;
 
+/// σ(−`index`/32) in units of 2⁻³², what [`sigmoid`] interpolates; 0 from [`SIGMOID_TAIL`] on.
+#[inline]
+pub const fn sigmoid_tail(index: usize) -> u32 {
+    if index < TAIL_WIDE.len() {
+        TAIL_WIDE[index]
+    } else if index < SIGMOID_TAIL {
+        TAIL_NARROW[index - TAIL_WIDE.len()] as u32
+    } else {
+        0
+    }
+}
+
+/// The number of entries of [`sigmoid_tail`]; the last two are 0.
+pub const SIGMOID_TAIL: usize = TAIL_WIDE.len() + TAIL_NARROW.len();
+
 /// P(unit on) for a field in Q16.16, in units of 2⁻³² and at most 1 − 2⁻³².
 pub fn sigmoid(field: i32) -> u32 {
     // Table step 1/32, so 11 bits lie between two entries.
     const SUB: u32 = 11;
     let magnitude = field.unsigned_abs();
     let index = (magnitude >> SUB) as usize;
-    let tail = match SIGMOID_TAIL.get(index..index + 2) {
-        Some(&[high, low]) => {
-            let part = u64::from(magnitude & ((1 << SUB) - 1));
-            high - ((u64::from(high - low) * part) >> SUB) as u32
-        }
-        _ => 0,
-    };
+    let high = sigmoid_tail(index);
+    let part = u64::from(magnitude & ((1 << SUB) - 1));
+    let tail = high - ((u64::from(high - sigmoid_tail(index + 1)) * part) >> SUB) as u32;
     if field < 0 {
         tail
     } else if tail == 0 {

@@ -6,16 +6,19 @@
 use crc::{CRC_32_ISO_HDLC, Crc};
 use serde::{Deserialize, Serialize};
 
+mod error;
 mod stored;
 
+pub use error::ImageError;
 pub use stored::Stored;
 
 use crate::{
     connection::{Dense, Integer, MAX_SHIFT},
     fixed::Scale,
-    model::{Dbm, DenseDbm, ModelError},
+    model::{Dbm, DenseDbm},
     shape::{MAX_CONNECTIONS, MAX_LAYERS, Shape, ShapeError},
     weights::{Weight, WeightKind},
+    with_connection,
 };
 
 #[cfg(target_endian = "big")]
@@ -62,134 +65,6 @@ impl Geometry {
     }
 }
 
-/// Why bytes are no image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub enum ImageError {
-    /// Fewer bytes than a header, or than the header's length.
-    TooShort {
-        /// Bytes expected.
-        expected: u64,
-        /// Bytes found.
-        found: usize,
-    },
-    /// The bytes do not start at an address that is a multiple of 4.
-    Misaligned,
-    /// Nothing but 0xFF, or nothing but zeros, where the magic should be: erased flash, or memory that nothing was loaded
-    /// into.
-    Erased,
-    /// The first bytes are not [`MAGIC`].
-    Magic {
-        /// Bytes found.
-        found: [u8; 4],
-    },
-    /// A version that this program does not read.
-    Version {
-        /// Version found; expected is [`VERSION`].
-        found: u16,
-    },
-    /// The length in the header is not what the shape gives, or less than any shape gives.
-    Length {
-        /// Bytes that the shape needs, or that any does.
-        expected: u64,
-        /// Bytes in the header.
-        found: u32,
-    },
-    /// The bytes were damaged.
-    Crc {
-        /// CRC stored at the end.
-        expected: u32,
-        /// CRC of the bytes before it.
-        found: u32,
-    },
-    /// No such weight type.
-    Kind {
-        /// Number found.
-        code: u8,
-    },
-    /// Widths that are no shape.
-    Shape(ShapeError),
-    /// The picture has more units than the visible layer.
-    Geometry {
-        /// Units of the picture.
-        units: usize,
-        /// Units of the visible layer.
-        visible: usize,
-    },
-    /// The scale is outside 2⁻²⁴ ..= 1.
-    Scale {
-        /// Bits of the `f32` found.
-        bits: u32,
-    },
-    /// A shift above [`MAX_SHIFT`].
-    Shift {
-        /// Which matrix.
-        connection: usize,
-        /// Shift found.
-        found: u8,
-    },
-    /// Padding or a reserved byte is not zero.
-    Reserved {
-        /// Where.
-        offset: usize,
-    },
-    /// The tensors are no model.
-    Model(ModelError),
-    /// The image has another weight type than the one asked for.
-    WrongKind {
-        /// Type asked for.
-        expected: WeightKind,
-        /// Type of the image.
-        found: WeightKind,
-    },
-    /// The picture is neither whole nor absent: a side, the channels or the bits are 0 and others are not, or a value has
-    /// more than 8 bits.
-    Picture(Geometry),
-    /// The weights are floats, and the program computes with integers alone.
-    Floats,
-}
-
-impl core::fmt::Display for ImageError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::TooShort { expected, found } => {
-                write!(f, "image cut short: expected {expected} bytes, found {found}")
-            }
-            Self::Misaligned => f.write_str("image must start at an address that is a multiple of 4"),
-            Self::Erased => f.write_str("no image: the flash is erased"),
-            Self::Magic { found } => write!(f, "no image: expected magic {MAGIC:02x?}, found {found:02x?}"),
-            Self::Version { found } => write!(f, "image version: expected {VERSION}, found {found}"),
-            Self::Length { expected, found } => {
-                write!(f, "image length: expected {expected} bytes, the header says {found}")
-            }
-            Self::Crc { expected, found } => {
-                write!(f, "image damaged: expected CRC {expected:08x}, found {found:08x}")
-            }
-            Self::Kind { code } => write!(f, "weight type: expected 0 (f32), 1 (i8), 2 (i16) or 3 (i4), found {code}"),
-            Self::Shape(error) => error.fmt(f),
-            Self::Geometry { units, visible } => {
-                write!(f, "the picture has {units} units, the visible layer only {visible}")
-            }
-            Self::Scale { bits } => {
-                write!(f, "scale: expected 2^-24 to 1, found the float with bits {bits:#010x}")
-            }
-            Self::Shift { connection, found } => {
-                write!(f, "weight.{connection}: expected a shift up to {MAX_SHIFT}, found {found}")
-            }
-            Self::Reserved { offset } => write!(f, "byte {offset} is reserved and must be 0"),
-            Self::Model(error) => error.fmt(f),
-            Self::Picture(Geometry { width, height, channels, bits }) => {
-                write!(f, "no picture: {width} × {height} pixels of {channels} values of {bits} bits (expected 1 to 8)")
-            }
-            Self::Floats => f.write_str("weight type: f32, which this program was built without; use i16, i8 or i4"),
-            Self::WrongKind { expected, found } => write!(f, "weight type: expected {expected}, found {found}"),
-        }
-    }
-}
-
-impl core::error::Error for ImageError {}
-
 /// A checked image.
 #[derive(Clone, Copy, Debug)]
 pub struct Image<'a> {
@@ -227,12 +102,18 @@ const fn padded(bytes: u64) -> u64 {
     bytes.div_ceil(4) * 4
 }
 
+// Beyond the end they read zero, and nobody asks for that: a bounds check that panics would link the formatting of its
+// message into every device.
+fn byte_at(bytes: &[u8], at: usize) -> u8 {
+    bytes.get(at).copied().unwrap_or(0)
+}
+
 fn u16_at(bytes: &[u8], at: usize) -> u16 {
-    bytes.get(at..at + 2).map_or(0, |b| u16::from_le_bytes([b[0], b[1]]))
+    u16::from_le_bytes([byte_at(bytes, at), byte_at(bytes, at + 1)])
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    bytes.get(at..at + 4).map_or(0, |b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+    u32::from(u16_at(bytes, at)) | u32::from(u16_at(bytes, at + 2)) << 16
 }
 
 impl<'a> Image<'a> {
@@ -270,7 +151,7 @@ impl<'a> Image<'a> {
         if bytes.as_ptr().align_offset(4) != 0 {
             return Err(ImageError::Misaligned);
         }
-        let magic = [bytes[0], bytes[1], bytes[2], bytes[3]];
+        let magic = u32_at(bytes, 0).to_le_bytes();
         if magic == [0xFF; 4] || magic == [0; 4] {
             return Err(ImageError::Erased);
         }
@@ -294,11 +175,8 @@ impl<'a> Image<'a> {
             return Err(ImageError::Crc { expected, found });
         }
         let image = Self::contents(bytes)?;
-        match image.kind {
-            #[cfg(feature = "float")]
-            WeightKind::F32 => image.dbm::<f32>().map(|_| image),
-            _ => image.integer_dbm().map(|_| image),
-        }
+        with_connection!(image.kind, C => image.fill(&mut Dbm::<C<'_>>::empty(&image.shape, image.scale)))?;
+        Ok(image)
     }
 
     /// An image that [`Image::open`] has opened before, by its own bytes, which have not changed since: nothing that takes
@@ -308,8 +186,8 @@ impl<'a> Image<'a> {
     }
 
     fn contents(bytes: &'a [u8]) -> Result<Self, ImageError> {
-        let kind = WeightKind::from_code(bytes[6]).ok_or(ImageError::Kind { code: bytes[6] })?;
-        let layers = usize::from(bytes[7]);
+        let kind = WeightKind::from_code(byte_at(bytes, 6)).ok_or(ImageError::Kind { code: byte_at(bytes, 6) })?;
+        let layers = usize::from(byte_at(bytes, 7));
         let mut widths = [0; MAX_LAYERS];
         let Some(named) = widths.get_mut(..layers) else {
             return Err(ImageError::Shape(ShapeError::Layers { found: layers }));
@@ -324,8 +202,12 @@ impl<'a> Image<'a> {
         }
         let scale_bits = u32_at(bytes, 12);
         let scale = Scale::from_bits(scale_bits).ok_or(ImageError::Scale { bits: scale_bits })?;
-        let geometry =
-            Geometry { width: u16_at(bytes, 16), height: u16_at(bytes, 18), channels: bytes[20], bits: bytes[21] };
+        let geometry = Geometry {
+            width: u16_at(bytes, 16),
+            height: u16_at(bytes, 18),
+            channels: byte_at(bytes, 20),
+            bits: byte_at(bytes, 21),
+        };
         if geometry != Geometry::default() && (geometry.units() == 0 || geometry.bits > 8) {
             return Err(ImageError::Picture(geometry));
         }
@@ -335,14 +217,16 @@ impl<'a> Image<'a> {
         let first_shift = HEADER_BYTES + 4 * layers;
         let mut shifts = [0; MAX_CONNECTIONS];
         for (connection, shift) in shifts.iter_mut().enumerate().take(layers - 1) {
-            *shift = bytes[first_shift + connection];
+            *shift = byte_at(bytes, first_shift + connection);
             if u32::from(*shift) > MAX_SHIFT {
                 return Err(ImageError::Shift { connection, found: *shift });
             }
         }
         let padding = first_shift + layers - 1..prefix_bytes(layers);
-        if let Some(offset) = [22, 23].into_iter().chain(padding).find(|&at| bytes[at] != 0) {
-            return Err(ImageError::Reserved { offset });
+        for offset in [22..24, padding].into_iter().flatten() {
+            if byte_at(bytes, offset) != 0 {
+                return Err(ImageError::Reserved { offset });
+            }
         }
         Ok(Self { bytes, kind, shape, geometry, scale, shifts })
     }
@@ -369,15 +253,25 @@ impl<'a> Image<'a> {
     /// [`ImageError::WrongKind`] or [`ImageError::Floats`], if `C` is not over the image's weight type. Nothing else, once
     /// the image was opened.
     pub fn model<C: Stored<'a>>(&self) -> Result<Dbm<'a, C>, ImageError> {
+        let mut model = Dbm::empty(&self.shape, self.scale);
+        self.fill(&mut model)?;
+        Ok(model)
+    }
+
+    /// Fills in the model in the image, where its place is: [`Dbm::empty`] of this image's shape and scale.
+    ///
+    /// # Errors
+    /// As [`model`](Self::model)'s.
+    #[inline(never)]
+    pub(crate) fn fill<C: Stored<'a>>(&self, model: &mut Dbm<'a, C>) -> Result<(), ImageError> {
         C::check(self.kind)?;
+        let (connections, biases) = model.parts_mut();
         let mut rest = self.bytes.get(prefix_bytes(self.shape.layers())..).unwrap_or(&[]);
-        let mut biases: heapless::Vec<&[C::Field], MAX_LAYERS> = heapless::Vec::new();
         for width in self.shape.widths() {
             let bias = self.take(&mut rest, size_of::<C::Field>() as u64 * width as u64)?;
             // Never full: a shape has at most MAX_LAYERS layers.
             let _ = biases.push(bytemuck::try_cast_slice(bias).map_err(|_| ImageError::Misaligned)?);
         }
-        let mut connections: heapless::Vec<C, MAX_CONNECTIONS> = heapless::Vec::new();
         for l in 1..self.shape.layers() {
             let (lower, upper) = (self.shape.width(l - 1), self.shape.width(l));
             let matrix = self.take(&mut rest, self.kind.matrix_bytes(lower, upper))?;
@@ -386,11 +280,11 @@ impl<'a> Image<'a> {
                 let offset = matrices_end - padded(matrix.len() as u64) as usize + at;
                 return Err(ImageError::Reserved { offset });
             }
-            let shift = u32::from(self.shifts[l - 1]);
+            let shift = self.shifts.get(l - 1).map_or(0, |&shift| u32::from(shift));
             let connection = C::read(self.kind, matrix, lower, upper, shift).ok_or(ImageError::Misaligned)?;
             let _ = connections.push(connection);
         }
-        Dbm::from_parts(connections, biases, self.scale).map_err(ImageError::Model)
+        model.check().map_err(ImageError::Model)
     }
 
     /// The weight type.
@@ -415,7 +309,7 @@ impl<'a> Image<'a> {
 
     /// The shift of each connection's weights.
     pub fn shifts(&self) -> &[u8] {
-        &self.shifts[..self.shape.layers() - 1]
+        self.shifts.get(..self.shape.layers() - 1).unwrap_or_default()
     }
 
     /// The stored CRC-32: a name for these very weights.

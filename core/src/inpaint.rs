@@ -75,7 +75,7 @@ impl Inpaint {
         clamp: &Clamp<'_>,
         rng: &mut R,
     ) -> Result<InpaintReport<Energy<C>>, SearchCapHit> {
-        let best = &mut best[..model.shape().words()];
+        assert!(best.len() >= model.shape().words(), "scratch for a state");
         let mut report = None;
         for _ in 0..self.restarts.max(1) {
             model.randomise(state, clamp, rng);
@@ -105,7 +105,7 @@ impl Inpaint {
         let lowest = match *report {
             Some(InpaintReport { energy: lowest, .. }) if lowest <= energy => lowest,
             _ => {
-                best.copy_from_slice(state.words());
+                best.iter_mut().zip(state.words()).for_each(|(best, &word)| *best = word);
                 energy
             }
         };
@@ -115,6 +115,6 @@ impl Inpaint {
 }
 
 fn recall<C: Connection>(model: &Dbm<'_, C>, state: &mut State<'_, C::Field>, best: &[u32]) {
-    state.words_mut().copy_from_slice(best);
+    state.words_mut().iter_mut().zip(best).for_each(|(word, &best)| *word = best);
     model.refresh(state);
 }

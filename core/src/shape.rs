@@ -79,7 +79,7 @@ impl Shape {
 
     /// Units of a layer, 0 = visible; 0 for a layer that does not exist.
     pub const fn width(&self, layer: usize) -> usize {
-        if layer < self.layers { self.widths[layer] as usize } else { 0 }
+        if layer < self.layers && layer < MAX_LAYERS { self.widths[layer] as usize } else { 0 }
     }
 
     /// Widths, visible layer first.

@@ -89,12 +89,12 @@ impl<'b, F: Field> State<'b, F> {
 
     /// The packed bits of a layer.
     pub fn layer_words(&self, layer: usize) -> &[u32] {
-        &self.words[self.shape.word_range(layer)]
+        self.words.get(self.shape.word_range(layer)).unwrap_or_default()
     }
 
     /// The fields of a layer.
     pub fn layer_fields(&self, layer: usize) -> &[F] {
-        &self.fields[self.shape.unit_range(layer)]
+        self.fields.get(self.shape.unit_range(layer)).unwrap_or_default()
     }
 
     /// Weights that were added to or subtracted from the fields since the state was made: those of each unit that flipped,

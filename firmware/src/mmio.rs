@@ -174,8 +174,10 @@ pub fn arena() -> &'static mut [u32] {
 
 /// One 32-bit register of a peripheral.
 #[derive(Clone, Copy)]
+#[cfg(not(uart = "ns16550"))]
 pub(crate) struct Register(usize);
 
+#[cfg(not(uart = "ns16550"))]
 impl Register {
     /// The register at `address`.
     ///
@@ -207,7 +209,7 @@ impl Register {
 
     /// Sets bits, and leaves the others.
     #[inline]
-    #[allow(dead_code)] // Not every board has clocks to switch on.
+    #[cfg(any(uart = "stm32", feature = "lm3s6965evb"))]
     pub(crate) fn set(self, bits: u32) {
         self.write(self.read() | bits);
     }
@@ -215,10 +217,10 @@ impl Register {
 
 /// One register of a byte.
 #[derive(Clone, Copy)]
-#[cfg(target_arch = "riscv32")]
+#[cfg(uart = "ns16550")]
 pub(crate) struct ByteRegister(usize);
 
-#[cfg(target_arch = "riscv32")]
+#[cfg(uart = "ns16550")]
 impl ByteRegister {
     /// The register at `address`.
     ///

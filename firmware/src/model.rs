@@ -34,7 +34,7 @@ pub fn log_image(image: &Image<'_>) {
     }
     defmt::info!(
         "image: layers {=[?]}, {=usize} weights of {=str}, scale {=f32}, {=usize} bytes, CRC {=u32:08x}, needs {=usize} bytes of RAM",
-        widths[..shape.layers()],
+        widths.get(..shape.layers()).unwrap_or_default(),
         shape.weights(),
         image.kind().name(),
         image.scale().to_f32(),
@@ -63,13 +63,9 @@ pub struct Model<C: Connection> {
 #[must_use]
 pub fn build<C: Stored<'static>>(image: &Image<'static>, arena: &'static mut [u32]) -> Model<C> {
     require_room(image, arena);
-    let dbm = image.model::<C>().unwrap_or_else(|error| refuse(&Refusal::Image(error)));
-    let found = size_of_val(arena);
     let Workspace { machine, receive } = Workspace::carve(image.shape(), arena);
-    match Machine::new(image, dbm, machine) {
-        Ok(machine) => Model { machine, scratch: receive },
-        Err(_) => refuse(&room(image, found)),
-    }
+    let machine = Machine::new(image, machine).unwrap_or_else(|refusal| refuse(&refusal));
+    Model { machine, scratch: receive }
 }
 
 /// Ends the program with [`NO_MODEL`] and the reason, unless `arena` is as large as a session over the image needs it.

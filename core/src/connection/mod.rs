@@ -7,7 +7,11 @@ mod integer;
 pub use dense::{Dense, MAX_SHIFT};
 pub use integer::Integer;
 
-use crate::{bits::ones, kernels::Flips, weights::Field};
+use crate::{
+    bits::{WORD_BITS, ones_of_word},
+    kernels::Flips,
+    weights::Field,
+};
 
 /// The weights between a lower layer (nearer to the visible one) and the upper one above it.
 pub trait Connection {
@@ -53,11 +57,13 @@ pub trait Connection {
 /// Shows all bits that are on, as units that go on, group by group.
 fn each_group(bits: &[u32], mut see: impl FnMut(&Flips)) {
     let mut flips = Flips::default();
-    for unit in ones(bits) {
-        if !flips.push(unit, true) {
-            see(&flips);
-            flips.clear();
-            let _ = flips.push(unit, true);
+    for (index, &word) in bits.iter().enumerate() {
+        for bit in ones_of_word(word) {
+            if flips.is_full() {
+                see(&flips);
+                flips.clear();
+            }
+            let _ = flips.push(index * WORD_BITS + bit, true);
         }
     }
     if !flips.is_empty() {

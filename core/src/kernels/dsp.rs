@@ -1,120 +1,138 @@
 //! Rows of bytes by the DSP extension of Cortex-M4, M7 and M33: two sums in a register, four weights in three instructions.
-//!
-//! Elsewhere the instructions are imitated, for tests alone.
 
-use super::{flips::Flips, rows};
-use crate::weights::Field as _;
-use instructions::{add_even, add_odd, negate};
+use core::arch::asm;
 
-#[cfg(arm_dsp)]
-mod instructions {
-    use core::arch::asm;
+use super::{flips::Flips, rows, thumb::Lists};
 
-    /// Adds bytes 0 and 2 of `word`, with their signs, to the halves of `sums`.
-    #[inline(always)]
-    pub(super) fn add_even(sums: u32, word: u32) -> u32 {
-        let result: u32;
-        // SAFETY: one instruction on registers; `arm_dsp` is set only where it exists.
-        unsafe {
-            asm!("sxtab16 {r}, {s}, {w}", r = lateout(reg) result, s = in(reg) sums, w = in(reg) word,
-                 options(pure, nomem, nostack, preserves_flags));
-        }
-        result
-    }
-
-    /// Adds bytes 1 and 3 of `word`, with their signs, to the halves of `sums`.
-    #[inline(always)]
-    pub(super) fn add_odd(sums: u32, word: u32) -> u32 {
-        let result: u32;
-        // SAFETY: as in `add_even`.
-        unsafe {
-            asm!("sxtab16 {r}, {s}, {w}, ror #8", r = lateout(reg) result, s = in(reg) sums, w = in(reg) word,
-                 options(pure, nomem, nostack, preserves_flags));
-        }
-        result
-    }
-
-    /// The negative of both halves.
-    #[inline(always)]
-    pub(super) fn negate(sums: u32) -> u32 {
-        let result: u32;
-        // SAFETY: as in `add_even`; the flags that it sets are no flags of the condition codes.
-        unsafe {
-            asm!("ssub16 {r}, {z}, {s}", r = lateout(reg) result, z = in(reg) 0, s = in(reg) sums,
-                 options(pure, nomem, nostack));
-        }
-        result
-    }
-}
-
-/// The same in plain Rust.
-#[cfg(not(arm_dsp))]
-mod instructions {
-    /// `sxtab16`: each half plus the signed low byte of the other word's half.
-    pub(super) fn add_even(sums: u32, word: u32) -> u32 {
-        let half = |up: u32| ((sums >> up) as u16).wrapping_add_signed(i16::from((word >> up) as i8));
-        u32::from(half(0)) | u32::from(half(16)) << 16
-    }
-
-    /// `sxtab16` with the word rotated to the right by a byte.
-    pub(super) fn add_odd(sums: u32, word: u32) -> u32 {
-        add_even(sums, word.rotate_right(8))
-    }
-
-    /// `ssub16` from 0.
-    pub(super) fn negate(sums: u32) -> u32 {
-        let half = |up: u32| u32::from(((sums >> up) as u16).wrapping_neg()) << up;
-        half(0) | half(16)
-    }
-}
-
-/// Adds flipped rows of bytes, wherever they begin: eight columns at a time, then four, then one.
-pub(super) fn bytes(matrix: &[i8], stride: usize, flips: &Flips, shift: u32, fields: &mut [i32]) {
-    let end = fields.len().min(stride);
-    let fields = fields.get_mut(..end).unwrap_or_default();
-    let found = rows::Offsets::new(flips, stride, matrix.len());
-    let (eights, rest) = fields.as_chunks_mut::<8>();
-    let mut column = 0;
-    for eight in eights {
-        // At most 32 rows: 4,096 fits a half.
-        let (mut a, mut b, mut c, mut d) = (0, 0, 0, 0);
-        // SAFETY: `Offsets` keeps offset + stride within the matrix, and column + 8 is at most stride.
-        unsafe {
-            let at = matrix.as_ptr().add(column);
-            for &offset in found.off() {
-                let [low, high] = two_words(at.add(offset as usize));
-                (a, b, c, d) = (add_even(a, low), add_odd(b, low), add_even(c, high), add_odd(d, high));
-            }
-            (a, b, c, d) = (negate(a), negate(b), negate(c), negate(d));
-            for &offset in found.on() {
-                let [low, high] = two_words(at.add(offset as usize));
-                (a, b, c, d) = (add_even(a, low), add_odd(b, low), add_even(c, high), add_odd(d, high));
-            }
-        }
-        let low = |sums: u32| i32::from(sums as i16) << shift;
-        let high = |sums: u32| (sums as i32 >> 16) << shift;
-        let [i, j, k, l, m, n, o, p] = *eight;
-        *eight = [
-            i.plus(low(a)),
-            j.plus(low(b)),
-            k.plus(high(a)),
-            l.plus(high(b)),
-            m.plus(low(c)),
-            n.plus(low(d)),
-            o.plus(high(c)),
-            p.plus(high(d)),
-        ];
-        column += 8;
-    }
-    rows::plain_from(matrix, stride, &found, shift, column, rest);
-}
-
-/// Two words from any address: these cores read them there.
+/// Adds flipped rows of bytes, wherever they begin: eight columns at a time, then what is left.
 ///
 /// # Safety
-/// There are eight bytes.
+/// Every flipped unit has its row, `stride` bytes apart, and a row a byte for each field.
+pub(super) unsafe fn bytes(matrix: *const i8, stride: usize, flips: &Flips, shift: u32, fields: &mut [i32]) {
+    let factor = (-1i32) << shift;
+    let lists = Lists::of(flips);
+    let (eights, rest) = fields.as_chunks_mut::<8>();
+    let mut at = matrix;
+    // SAFETY: the caller's: columns end with the fields.
+    unsafe {
+        for eight in eights {
+            let [a, b, c, d] = minus_sums(at, stride, &lists);
+            let [i, j, k, l, m, n, o, p] = *eight;
+            *eight = [
+                add_low(i, a, factor),
+                add_low(j, b, factor),
+                add_high(k, a, factor),
+                add_high(l, b, factor),
+                add_low(m, c, factor),
+                add_low(n, d, factor),
+                add_high(o, c, factor),
+                add_high(p, d, factor),
+            ];
+            at = at.add(8);
+        }
+        if !rest.is_empty() {
+            rows::plain(at, stride, flips, shift, rest);
+        }
+    }
+}
+
+/// Adds one row's eight bytes to the sums of columns 0 and 2, 1 and 3, 4 and 6, 5 and 7. These cores read words anywhere.
+macro_rules! row {
+    () => {
+        "ldr {p}, [{list}], #4
+        mla {p}, {p}, {s}, {at}
+        ldr {w}, [{p}]
+        ldr {p}, [{p}, #4]
+        sxtab16 {a}, {a}, {w}
+        sxtab16 {b}, {b}, {w}, ror #8
+        sxtab16 {c}, {c}, {p}
+        sxtab16 {d}, {d}, {p}, ror #8"
+    };
+}
+
+/// Minus the sums of eight columns: in the 16 bits of a factor there is no 2^15, but its negative. At most 32 rows of 128:
+/// every sum fits a half.
+///
+/// # Safety
+/// For each flipped unit there are eight bytes as many strides from `at` on.
 #[inline(always)]
-unsafe fn two_words(at: *const i8) -> [u32; 2] {
-    // SAFETY: the caller's; `[u32; 2]` holds any bytes.
-    unsafe { at.cast::<[u32; 2]>().read_unaligned() }
+unsafe fn minus_sums(at: *const i8, stride: usize, lists: &Lists) -> [u32; 4] {
+    let (a, b, c, d): (u32, u32, u32, u32);
+    // SAFETY: the loops read the units of both lists, and of each the eight bytes.
+    unsafe {
+        asm!(
+            "movs {a}, #0",
+            "mov {b}, {a}",
+            "mov {c}, {a}",
+            "mov {d}, {a}",
+            "ldrd {list}, {end}, [{lists}]",
+            "subs {p}, {end}, {list}",
+            "beq 4f",
+            // An odd number of units: begin with the second half of the loop.
+            "lsls {p}, {p}, #29",
+            "bmi 3f",
+            "2:",
+            row!(),
+            "3:",
+            row!(),
+            "cmp {list}, {end}",
+            "bne 2b",
+            "movs {p}, #0",
+            "ssub16 {a}, {p}, {a}",
+            "ssub16 {b}, {p}, {b}",
+            "ssub16 {c}, {p}, {c}",
+            "ssub16 {d}, {p}, {d}",
+            "4:",
+            "ldrd {list}, {end}, [{lists}, #8]",
+            "subs {p}, {end}, {list}",
+            "beq 4f",
+            "lsls {p}, {p}, #29",
+            "bmi 3f",
+            "2:",
+            row!(),
+            "3:",
+            row!(),
+            "cmp {list}, {end}",
+            "bne 2b",
+            "4:",
+            lists = in(reg) lists,
+            at = in(reg) at,
+            s = in(reg) stride,
+            list = out(reg) _,
+            end = out(reg) _,
+            p = out(reg) _,
+            w = out(reg) _,
+            a = out(reg) a,
+            b = out(reg) b,
+            c = out(reg) c,
+            d = out(reg) d,
+            options(readonly, nostack),
+        );
+    }
+    [a, b, c, d]
+}
+
+/// A field, and a factor (a power of two: a shift) times the lower sum.
+#[inline(always)]
+pub(super) fn add_low(field: i32, sums: u32, factor: i32) -> i32 {
+    let result: i32;
+    // SAFETY: one instruction on registers; `arm_dsp` is set only where it exists. A sum beyond 32 bits wraps, and sets a
+    // flag that is none of the condition codes.
+    unsafe {
+        asm!("smlabb {r}, {s}, {k}, {f}", r = lateout(reg) result, s = in(reg) sums, k = in(reg) factor, f = in(reg) field,
+             options(pure, nomem, nostack));
+    }
+    result
+}
+
+/// A field, and a factor times the upper sum.
+#[inline(always)]
+pub(super) fn add_high(field: i32, sums: u32, factor: i32) -> i32 {
+    let result: i32;
+    // SAFETY: as in `add_low`.
+    unsafe {
+        asm!("smlatb {r}, {s}, {k}, {f}", r = lateout(reg) result, s = in(reg) sums, k = in(reg) factor, f = in(reg) field,
+             options(pure, nomem, nostack));
+    }
+    result
 }

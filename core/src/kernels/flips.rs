@@ -11,26 +11,28 @@ pub struct Flips {
     units: [u32; MOST],
     on: usize,
     off: usize,
+    end: usize,
 }
 
 impl Default for Flips {
     fn default() -> Self {
-        Self { units: [0; MOST], on: 0, off: 0 }
+        Self { units: [0; MOST], on: 0, off: 0, end: 0 }
     }
 }
 
 impl Flips {
     /// Adds a unit above all others in the list. False, with nothing done, if the list is full.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn push(&mut self, unit: usize, on: bool) -> bool {
-        if self.on + self.off >= MOST {
+        if self.is_full() {
             return false;
         }
         let at = if on { self.on } else { MOST - 1 - self.off };
         if let Some(place) = self.units.get_mut(at) {
             // A layer has at most 65,536 units.
             *place = unit as u32;
+            self.end = self.end.max(unit.saturating_add(1));
         }
         if on {
             self.on += 1;
@@ -45,14 +47,25 @@ impl Flips {
         self.on + self.off
     }
 
+    /// One more than the largest unit's number, 0 if there is none.
+    pub fn end(&self) -> usize {
+        self.end
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.on + self.off == 0
     }
 
+    /// Whether there is room for no more.
+    #[inline(always)]
+    pub fn is_full(&self) -> bool {
+        self.on + self.off >= MOST
+    }
+
     /// Forgets all.
     pub fn clear(&mut self) {
-        (self.on, self.off) = (0, 0);
+        (self.on, self.off, self.end) = (0, 0, 0);
     }
 
     /// The units that went on, ascending.

@@ -12,13 +12,15 @@
 
 mod check;
 mod columns;
-#[cfg(any(arm_dsp, test, fuzzing))]
+#[cfg(arm_dsp)]
 mod dsp;
 mod flips;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod portable;
 mod rows;
+#[cfg(target_arch = "arm")]
+mod thumb;
 
 pub use check::{Mismatch, check};
 pub use flips::{Flips, MOST};
@@ -37,24 +39,49 @@ pub struct Matrix<'w, P> {
     pub shift: u32,
 }
 
-/// Adds the rows of lower units that went on to the upper fields, and subtracts those of units that went off. Units that
-/// the matrix does not have, and fields beyond its rows, are left alone.
+impl<P> Matrix<'_, P> {
+    /// Whole rows.
+    fn rows(&self) -> usize {
+        self.items.len().checked_div(self.stride).unwrap_or(0)
+    }
+}
+
+/// Adds the rows of lower units that went on to the upper fields, and subtracts those of units that went off. Fields
+/// beyond the rows are left alone; if a unit is beyond the matrix, all are.
 pub fn move_upper<W: Weight>(matrix: Matrix<'_, W::Packed>, flips: &Flips, fields: &mut [W::Field]) {
+    if flips.end() > matrix.rows() {
+        return;
+    }
     let Matrix { items, stride, shift } = matrix;
-    let Some(integers) = integers::<W>(fields) else { return portable::move_upper::<W>(matrix, flips, fields) };
-    match W::KIND {
-        WeightKind::F32 => {}
-        WeightKind::I4 => rows::words::<4>(cast(items), stride, flips, shift, integers),
-        WeightKind::I8 => {
+    let end = fields.len().min(stride.saturating_mul(W::PER_PACKED));
+    let fields = fields.get_mut(..end).unwrap_or_default();
+    let Some(fields) = integers::<W>(fields) else { return portable::move_upper::<W>(matrix, flips, fields) };
+    // SAFETY: every flipped unit has its row, of as many weights as there are fields or more.
+    unsafe {
+        match W::KIND {
+            WeightKind::F32 => {}
+            WeightKind::I4 => rows::words::<4>(items.as_ptr().cast(), stride, flips, shift, fields),
             #[cfg(arm_dsp)]
-            dsp::bytes(cast(items), stride, flips, shift, integers);
+            WeightKind::I8 => dsp::bytes(items.as_ptr().cast(), stride, flips, shift, fields),
             #[cfg(not(arm_dsp))]
-            match bytemuck::try_cast_slice(items) {
-                Ok(words) if stride.is_multiple_of(4) => rows::words::<8>(words, stride / 4, flips, shift, integers),
-                _ => rows::plain::<i8>(cast(items), stride, flips, shift, integers),
+            WeightKind::I8 => {
+                let words = items.as_ptr().cast::<u32>();
+                let aligned = words.is_aligned() && stride.is_multiple_of(4);
+                #[cfg(thumb1)]
+                match fields.as_chunks_mut() {
+                    (fours, []) if aligned => thumb::rows(words, stride / 4, flips, shift, fours),
+                    // Seldom: widths are multiples of four.
+                    _ => portable::move_upper::<i8>(Matrix { items: cast(items), stride, shift }, flips, fields),
+                }
+                #[cfg(not(thumb1))]
+                if aligned {
+                    rows::words::<8>(words, stride / 4, flips, shift, fields);
+                } else {
+                    rows::plain::<i8>(items.as_ptr().cast(), stride, flips, shift, fields);
+                }
             }
+            WeightKind::I16 => rows::plain::<i16>(items.as_ptr().cast(), stride, flips, shift, fields),
         }
-        WeightKind::I16 => rows::plain::<i16>(cast(items), stride, flips, shift, integers),
     }
 }
 
@@ -62,12 +89,23 @@ pub fn move_upper<W: Weight>(matrix: Matrix<'_, W::Packed>, flips: &Flips, field
 /// beyond the matrix are left alone; if a unit is beyond its rows, all are.
 pub fn move_lower<W: Weight>(matrix: Matrix<'_, W::Packed>, flips: &Flips, fields: &mut [W::Field]) {
     let Matrix { items, stride, shift } = matrix;
-    let Some(integers) = integers::<W>(fields) else { return portable::move_lower::<W>(matrix, flips, fields) };
-    match W::KIND {
-        WeightKind::F32 => {}
-        WeightKind::I4 => columns::nibbles(cast(items), stride, flips, shift, integers),
-        WeightKind::I8 => columns::plain::<i8>(cast(items), stride, flips, shift, integers),
-        WeightKind::I16 => columns::plain::<i16>(cast(items), stride, flips, shift, integers),
+    if flips.end() > stride.saturating_mul(W::PER_PACKED) {
+        return;
+    }
+    let end = fields.len().min(matrix.rows());
+    let fields = fields.get_mut(..end).unwrap_or_default();
+    let Some(fields) = integers::<W>(fields) else { return portable::move_lower::<W>(matrix, flips, fields) };
+    // SAFETY: every field has its row, and every flipped unit its weight in each.
+    unsafe {
+        match W::KIND {
+            WeightKind::F32 => {}
+            WeightKind::I4 => columns::nibbles(items.as_ptr().cast(), stride, flips, shift, fields),
+            #[cfg(target_arch = "arm")]
+            WeightKind::I8 => thumb::columns(items.as_ptr().cast(), stride, flips, shift, fields),
+            #[cfg(not(target_arch = "arm"))]
+            WeightKind::I8 => columns::plain::<i8>(items.as_ptr().cast(), stride, flips, shift, fields),
+            WeightKind::I16 => columns::plain::<i16>(items.as_ptr().cast(), stride, flips, shift, fields),
+        }
     }
 }
 
@@ -80,6 +118,7 @@ fn integers<W: Weight>(fields: &mut [W::Field]) -> Option<&mut [i32]> {
 }
 
 /// Items as what they are, once the weight type is known: never fails there.
+#[cfg(thumb1)]
 fn cast<P: bytemuck::Pod, T: bytemuck::Pod>(items: &[P]) -> &[T] {
     bytemuck::try_cast_slice(items).unwrap_or_default()
 }

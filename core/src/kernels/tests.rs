@@ -58,25 +58,28 @@ fn what_a_fuzzer_found_to_matter_is_run_again() {
 }
 
 #[test]
-fn units_and_fields_beyond_the_matrix_are_left_alone() {
-    let mut flips = Flips::default();
-    assert!(flips.push(0, true) && flips.push(9, false) && flips.push(65_535, true));
+fn fields_beyond_the_matrix_are_left_alone_and_all_if_a_unit_is() {
     let items = [1i8; 12];
-    let matrix = Matrix { items: &items, stride: 4, shift: 0 };
     let mut fields = [0; 6];
-    move_upper::<i8>(matrix, &flips, &mut fields);
-    assert_eq!(fields, [1, 1, 1, 1, 0, 0]);
-    move_lower::<i8>(matrix, &flips, &mut fields);
-    assert_eq!(fields, [1, 1, 1, 1, 0, 0]);
+    for beyond in [3, 65_535] {
+        let mut flips = Flips::default();
+        assert!(flips.push(0, true) && flips.push(beyond, false));
+        move_upper::<i8>(Matrix { items: &items, stride: 4, shift: 0 }, &flips, &mut fields);
+        move_lower::<i8>(Matrix { items: &items, stride: 3, shift: 0 }, &flips, &mut fields);
+    }
+    assert_eq!(fields, [0; 6]);
     let mut flips = Flips::default();
-    assert!(flips.push(3, true));
-    move_lower::<i8>(matrix, &flips, &mut fields);
-    assert_eq!(fields, [2, 2, 2, 1, 0, 0]);
+    assert!(flips.push(2, true));
     for stride in [0, 13] {
         let matrix = Matrix { items: &items, stride, shift: 0 };
         move_upper::<i8>(matrix, &flips, &mut fields);
         move_lower::<i8>(matrix, &flips, &mut fields);
     }
+    assert_eq!(fields, [0; 6]);
+    let matrix = Matrix { items: &items, stride: 4, shift: 0 };
+    move_upper::<i8>(matrix, &flips, &mut fields);
+    assert_eq!(fields, [1, 1, 1, 1, 0, 0]);
+    move_lower::<i8>(matrix, &flips, &mut fields);
     assert_eq!(fields, [2, 2, 2, 1, 0, 0]);
 }
 

@@ -1,7 +1,7 @@
 //! Energies: from the fields in O(units), directly from the weights as the oracle, and the free energy.
 
 use super::Dbm;
-use crate::{connection::Connection, state::State, weights::Field as _};
+use crate::{bits::WORD_BITS, connection::Connection, state::State, weights::Field as _};
 
 /// The energy type of a connection's fields: `f64` for floats, `i64` for integers.
 pub type Energy<C> = <<C as Connection>::Field as crate::weights::Field>::Energy;
@@ -11,8 +11,9 @@ impl<C: Connection> Dbm<'_, C> {
     pub fn energy(&self, state: &State<'_, C::Field>) -> Energy<C> {
         let mut twice = Energy::<C>::default();
         for (l, bias) in self.biases().iter().enumerate() {
-            for unit in crate::bits::ones(state.layer_words(l)) {
-                if let (Some(field), Some(bias)) = (state.layer_fields(l).get(unit), bias.get(unit)) {
+            let words = state.layer_words(l);
+            for (unit, (field, bias)) in state.layer_fields(l).iter().zip(*bias).enumerate() {
+                if words.get(unit / WORD_BITS).is_some_and(|word| word >> (unit % WORD_BITS) & 1 == 1) {
                     twice = C::Field::add_energy(twice, field.to_energy());
                     twice = C::Field::add_energy(twice, bias.to_energy());
                 }

@@ -77,29 +77,32 @@ impl<'w, C: Connection> Dbm<'w, C> {
         }
         let biases =
             Vec::from_slice(biases).map_err(|_| ModelError::Shape(ShapeError::Layers { found: biases.len() }))?;
-        Self::from_parts(kept, biases, scale)
-    }
-
-    /// As [`Dbm::new`], of lists that are as they will be kept: no second copy of them is made on the stack.
-    pub(crate) fn from_parts(
-        connections: Vec<C, MAX_CONNECTIONS>,
-        biases: Vec<&'w [C::Field], MAX_LAYERS>,
-        scale: Scale,
-    ) -> Result<Self, ModelError> {
-        if biases.len() != connections.len() + 1 {
-            return Err(ModelError::Biases { expected: connections.len() + 1, found: biases.len() });
+        if biases.len() != kept.len() + 1 {
+            return Err(ModelError::Biases { expected: kept.len() + 1, found: biases.len() });
         }
         let mut widths = [0; MAX_LAYERS];
         for (width, bias) in widths.iter_mut().zip(&biases) {
             *width = bias.len();
         }
         let shape = Shape::new(&widths[..biases.len()]).map_err(ModelError::Shape)?;
-        let model = Self { shape, connections, biases, scale };
+        let model = Self { shape, connections: kept, biases, scale };
         model.check()?;
         Ok(model)
     }
 
-    fn check(&self) -> Result<(), ModelError> {
+    /// No machine yet, but a place for one: see [`Image::fill`](crate::image::Image). Nothing of it is moved afterwards, so
+    /// that a small stack holds it once.
+    pub(crate) fn empty(shape: &Shape, scale: Scale) -> Self {
+        Self { shape: *shape, connections: Vec::new(), biases: Vec::new(), scale }
+    }
+
+    /// The connections and the biases, to be filled in.
+    pub(crate) fn parts_mut(&mut self) -> (&mut Vec<C, MAX_CONNECTIONS>, &mut Vec<&'w [C::Field], MAX_LAYERS>) {
+        (&mut self.connections, &mut self.biases)
+    }
+
+    /// Whether the tensors are of the shape, and no field can overflow.
+    pub(crate) fn check(&self) -> Result<(), ModelError> {
         for (l, connection) in self.connections.iter().enumerate() {
             let (expected, found) =
                 ([self.shape.width(l + 1), self.shape.width(l)], [connection.upper(), connection.lower()]);
@@ -114,7 +117,8 @@ impl<'w, C: Connection> Dbm<'w, C> {
             if !bias.iter().all(|b| b.is_finite()) {
                 return Err(ModelError::NotFinite { tensor: Tensor::Bias(l) });
             }
-            let below = if l > 0 { self.connections[l - 1].bounds().0 } else { 0 };
+            let below =
+                l.checked_sub(1).and_then(|l| self.connections.get(l)).map_or(0, |connection| connection.bounds().0);
             let above = self.connections.get(l).map_or(0, |connection| connection.bounds().1);
             check_sums(l, below, above, bias)?;
         }
@@ -142,9 +146,6 @@ impl<'w, C: Connection> Dbm<'w, C> {
     }
 
     /// Computes all fields from the bits: a_i = b_i + Σ_j W_ij x_j over both neighbouring layers.
-    ///
-    /// # Panics
-    /// If the state has fewer units than the model.
     #[inline(never)]
     pub fn refresh(&self, state: &mut State<'_, C::Field>) {
         let on = (0..self.shape.layers())
@@ -153,51 +154,50 @@ impl<'w, C: Connection> Dbm<'w, C> {
         state.count_touched(touched);
         let (words, fields) = state.parts_mut();
         for (l, bias) in self.biases.iter().enumerate() {
-            fields[self.shape.unit_range(l)].copy_from_slice(bias);
+            let fields = fields.get_mut(self.shape.unit_range(l)).unwrap_or_default();
+            fields.iter_mut().zip(*bias).for_each(|(field, &bias)| *field = bias);
         }
         for (l, connection) in self.connections.iter().enumerate() {
-            connection.add_to_upper(&words[self.shape.word_range(l)], &mut fields[self.shape.unit_range(l + 1)]);
+            let bits = words.get(self.shape.word_range(l)).unwrap_or_default();
+            connection.add_to_upper(bits, fields.get_mut(self.shape.unit_range(l + 1)).unwrap_or_default());
         }
         for (l, connection) in self.connections.iter().enumerate() {
-            connection.add_to_lower(&words[self.shape.word_range(l + 1)], &mut fields[self.shape.unit_range(l)]);
+            let bits = words.get(self.shape.word_range(l + 1)).unwrap_or_default();
+            connection.add_to_lower(bits, fields.get_mut(self.shape.unit_range(l)).unwrap_or_default());
         }
     }
 
     /// Sets word `index` of a layer to `new` and moves the neighbours' fields by the units that flipped; returns how
     /// many did. Bits beyond the layer are ignored.
-    #[inline]
     pub fn set_word(&self, state: &mut State<'_, C::Field>, layer: usize, index: usize, new: u32) -> u32 {
-        let mut flips = Flips::default();
-        let flipped = self.write_word(state, layer, index, new, &mut flips);
+        let Some(&old) = state.layer_words(layer).get(index) else { return 0 };
+        let (flip, mut flips) = ((old ^ new) & word_mask(self.shape.width(layer), index), Flips::default());
+        self.flip_word(state, layer, index, flip, &mut flips);
         self.settle(state, layer, &mut flips);
-        flipped
+        flip.count_ones()
     }
 
-    /// Sets a word as [`set_word`](Self::set_word) does, but leaves the last flips in `flips`, for
-    /// [`settle`](Self::settle): whoever writes a whole layer moves its neighbours' fields by many flips at a time. Until
+    /// Flips units of word `index` of a layer, which exist, but leaves the last of them in `flips`, for
+    /// [`settle`](Self::settle): whoever changes a whole layer moves its neighbours' fields by many flips at a time. Until
     /// then only fields of the layer itself are right.
-    #[inline]
-    pub(crate) fn write_word(
+    pub(crate) fn flip_word(
         &self,
         state: &mut State<'_, C::Field>,
         layer: usize,
         index: usize,
-        new: u32,
+        flip: u32,
         flips: &mut Flips,
-    ) -> u32 {
-        let (words, _) = state.parts_mut();
-        let Some(word) = words[self.shape.word_range(layer)].get_mut(index) else { return 0 };
-        let new = new & word_mask(self.shape.width(layer), index);
-        let flipped = *word ^ new;
-        *word = new;
-        for bit in ones_of_word(flipped) {
+    ) {
+        let Some(word) = state.words_mut().get_mut(self.shape.word_range(layer).start + index) else { return };
+        *word ^= flip;
+        let new = *word;
+        for bit in ones_of_word(flip) {
             let (unit, on) = (index * WORD_BITS + bit, new >> bit & 1 == 1);
-            if !flips.push(unit, on) {
+            if flips.is_full() {
                 self.settle(state, layer, flips);
-                let _ = flips.push(unit, on);
             }
+            let _ = flips.push(unit, on);
         }
-        flipped.count_ones()
     }
 
     /// Moves the fields of a layer's neighbours by the flips, and forgets them.
@@ -208,10 +208,10 @@ impl<'w, C: Connection> Dbm<'w, C> {
         state.count_touched(flips.len() as u64 * self.shape.neighbours(layer) as u64);
         let (_, fields) = state.parts_mut();
         if let Some(above) = self.connections.get(layer) {
-            above.move_upper(flips, &mut fields[self.shape.unit_range(layer + 1)]);
+            above.move_upper(flips, fields.get_mut(self.shape.unit_range(layer + 1)).unwrap_or_default());
         }
         if let Some(below) = layer.checked_sub(1).and_then(|l| self.connections.get(l)) {
-            below.move_lower(flips, &mut fields[self.shape.unit_range(layer - 1)]);
+            below.move_lower(flips, fields.get_mut(self.shape.unit_range(layer - 1)).unwrap_or_default());
         }
         flips.clear();
     }
@@ -226,7 +226,10 @@ impl<'w, C: Connection> Dbm<'w, C> {
         for layer in 0..self.shape.layers() {
             for (index, at) in self.shape.word_range(layer).enumerate() {
                 let free = word_mask(self.shape.width(layer), index) & !clamp.word(at);
-                words[at] = words[at] & !free | rng.next_u32() & free;
+                let drawn = rng.next_u32() & free;
+                if let Some(word) = words.get_mut(at) {
+                    *word = *word & !free | drawn;
+                }
             }
         }
     }

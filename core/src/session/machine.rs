@@ -3,20 +3,19 @@
 use core::ops::Range;
 
 use super::{
-    message::{Failure, Info, PROTOCOL, Request, Response, UpdateError},
-    ram_bytes,
+    message::{Failure, Info, Refusal, Request, Response, UpdateError},
+    room,
     workspace::{MachineBuffers, as_fields, scratch_words},
 };
 use crate::{
     bits::word_mask,
     connection::Connection,
-    image::{CRC32, Image},
+    image::{CRC32, Image, Stored},
     inpaint::Inpaint,
     model::Dbm,
     posterior::PosteriorMean,
     rng::{XorShiftRng, stream},
     search::SearchCapHit,
-    shape::MAX_LAYERS,
     start::{LocalModeStart, Start as _},
     state::{BufferTooSmall, Clamp, State},
     weights::Field as _,
@@ -39,35 +38,30 @@ impl From<SearchCapHit> for Failure {
     }
 }
 
-impl<'a, C: Connection> Machine<'a, C> {
+impl<'a, C: Stored<'a>> Machine<'a, C> {
     /// A machine over the model of an image.
     ///
     /// # Errors
-    /// [`BufferTooSmall`], if a buffer is shorter than [`Workspace::carve`](super::Workspace::carve) makes it.
-    pub fn new(image: &Image<'_>, model: Dbm<'a, C>, buffers: MachineBuffers<'a>) -> Result<Self, BufferTooSmall> {
-        let shape = *model.shape();
-        let mut widths = [0; MAX_LAYERS];
-        for (named, width) in widths.iter_mut().zip(shape.widths()) {
-            *named = width as u32;
-        }
-        let info = Info {
-            protocol: PROTOCOL,
-            kind: image.kind(),
-            widths,
-            geometry: image.geometry(),
-            scale: image.scale().to_bits(),
-            crc: image.crc(),
-            ram: ram_bytes(&shape) as u32,
-        };
+    /// [`Refusal::Image`], if `C` is not over the image's weight type; [`Refusal::Room`], if a buffer is shorter than
+    /// [`Workspace::carve`](super::Workspace::carve) makes it.
+    // Not inlined: what it is put together from is gone when it answers.
+    #[inline(never)]
+    pub fn new(image: &Image<'a>, buffers: MachineBuffers<'a>) -> Result<Self, Refusal> {
+        let shape = image.shape();
         let MachineBuffers { words, fields, mask, scratch } = buffers;
-        let lengths = [(shape.words(), mask.len()), (scratch_words(&shape), scratch.len())];
-        if let Some(&(needed, found)) = lengths.iter().find(|(needed, found)| needed > found) {
-            return Err(BufferTooSmall { needed, found });
+        for (needed, found) in [(shape.words(), mask.len()), (scratch_words(shape), scratch.len())] {
+            if needed > found {
+                return Err(room(BufferTooSmall { needed, found }));
+            }
         }
-        let state = State::new(&shape, words, as_fields(fields))?;
-        Ok(Self { model, info, state, mask, scratch })
+        let state = State::new(shape, words, as_fields(fields)).map_err(room)?;
+        let mut machine = Self { model: Dbm::empty(shape, image.scale()), info: Info::of(image), state, mask, scratch };
+        image.fill(&mut machine.model).map_err(Refusal::Image)?;
+        Ok(machine)
     }
+}
 
+impl<C: Connection> Machine<'_, C> {
     /// Carries out a request.
     pub fn answer(&mut self, request: &Request<'_>) -> Response<'_> {
         let failed = match *request {
@@ -89,7 +83,8 @@ impl<'a, C: Connection> Machine<'a, C> {
                 let mean = PosteriorMean { restarts, burn_in, samples, ..PosteriorMean::default() };
                 match self.marginals(&mean, known, visible, &mut stream(seed, chain)) {
                     Ok(()) => {
-                        let on = &bytemuck::cast_slice(self.scratch)[..2 * self.model.shape().width(0)];
+                        let on = bytemuck::cast_slice(self.scratch);
+                        let on = on.get(..2 * self.model.shape().width(0)).unwrap_or_default();
                         return Response::Marginals { samples, on };
                     }
                     Err(failure) => failure,
@@ -134,16 +129,15 @@ impl<'a, C: Connection> Machine<'a, C> {
         rng: &mut XorShiftRng,
     ) -> Result<(), Failure> {
         self.clamp(known, visible)?;
-        let on = &mut bytemuck::cast_slice_mut(self.scratch)[..self.model.shape().width(0)];
+        let on = bytemuck::cast_slice_mut(self.scratch).get_mut(..self.model.shape().width(0)).unwrap_or_default();
         Ok(mean.count(&self.model, &mut self.state, &Clamp::over(self.mask), on, rng)?)
     }
 
     /// Puts a picture into the visible layer and what is known of it into the mask.
     fn clamp(&mut self, known: &[u8], visible: &[u8]) -> Result<(), Failure> {
         self.load(0..1, known)?;
-        let visible_words = self.model.shape().layer_words(0);
         self.mask.fill(0);
-        self.mask[..visible_words].copy_from_slice(self.state.layer_words(0));
+        self.mask.iter_mut().zip(self.state.layer_words(0)).for_each(|(mask, &known)| *mask = known);
         self.load(0..1, visible)
     }
 
@@ -164,11 +158,14 @@ impl<'a, C: Connection> Machine<'a, C> {
         if expected != found {
             return Err(Failure::Length { expected: expected as u32, found: found as u32 });
         }
-        let mut chunks = bytes.chunks_exact(4);
+        let (mut chunks, _) = bytes.as_chunks();
         for layer in layers {
             for (index, at) in shape.word_range(layer).enumerate() {
-                let word = chunks.next().map_or(0, |b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-                self.state.words_mut()[at] = word & word_mask(shape.width(layer), index);
+                let [chunk, rest @ ..] = chunks else { return Ok(()) };
+                chunks = rest;
+                if let Some(word) = self.state.words_mut().get_mut(at) {
+                    *word = u32::from_le_bytes(*chunk) & word_mask(shape.width(layer), index);
+                }
             }
         }
         Ok(())

@@ -5,8 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ram_bytes;
 use crate::{
-    image::{Geometry, ImageError},
+    image::{Geometry, Image, ImageError},
     shape::{MAX_LAYERS, Shape},
     weights::{AnyEnergy, WeightKind},
 };
@@ -167,6 +168,25 @@ pub struct Info {
     pub crc: u32,
     /// Bytes of RAM that the session uses.
     pub ram: u32,
+}
+
+impl Info {
+    /// Of the model in an image, and of a session over it.
+    pub(super) fn of(image: &Image<'_>) -> Self {
+        let mut widths = [0; MAX_LAYERS];
+        for (named, width) in widths.iter_mut().zip(image.shape().widths()) {
+            *named = width as u32;
+        }
+        Self {
+            protocol: PROTOCOL,
+            kind: image.kind(),
+            widths,
+            geometry: image.geometry(),
+            scale: image.scale().to_bits(),
+            crc: image.crc(),
+            ram: ram_bytes(image.shape()) as u32,
+        }
+    }
 }
 
 /// Why a request was not carried out.

@@ -81,16 +81,15 @@ impl<'a, C: Stored<'a>> Session<'a, C> {
     /// reason, so that a host can find out and send better weights. That takes 64 words; an empty arena answers nothing.
     pub fn new(image: Result<Image<'a>, ImageError>, arena: &'a mut [u32]) -> Self {
         let checked = image.map_err(Refusal::Image).and_then(|image| {
-            let model = image.model::<C>().map_err(Refusal::Image)?;
+            C::check(image.kind()).map_err(Refusal::Image)?;
             update::fits(&image, arena.len())?;
-            Ok((image, model))
+            Ok(image)
         });
         match checked {
             Err(refusal) => Self { machine: Err(refusal), receiver: Receiver::new(bytemuck::cast_slice_mut(arena)) },
-            Ok((image, model)) => {
+            Ok(image) => {
                 let Workspace { machine, receive } = Workspace::carve(image.shape(), arena);
-                let machine = Machine::new(&image, model, machine).map_err(room);
-                Self { machine, receiver: Receiver::new(receive) }
+                Self { machine: Machine::new(&image, machine), receiver: Receiver::new(receive) }
             }
         }
     }

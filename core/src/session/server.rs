@@ -7,14 +7,14 @@ use super::{
     frame::{self, Collector},
     machine::Machine,
     message::{Call, Failure, Refusal, Request, Response, UpdateError},
-    room, slots,
+    slots,
     store::Store,
     unreadable,
     update::{Update, fits},
     workspace::{MachineBuffers, receive_words},
 };
 use crate::{
-    image::{Image, ImageError},
+    image::{Image, ImageError, Stored},
     with_connection,
 };
 
@@ -101,7 +101,7 @@ impl<'a, S: Store> Server<'a, S> {
             Some(Ok(length)) => length,
             Some(Err(error)) => return answer(0, Response::Failure(unreadable(error, limit)), receive, send),
         };
-        let Some(Call { seq, request }) = frame::decode(&receive[..length]) else {
+        let Some(Call { seq, request }) = call(&receive[..length]) else {
             return answer(0, Response::Failure(Failure::Request), receive, send);
         };
         match request {
@@ -124,30 +124,15 @@ impl<'a, S: Store> Server<'a, S> {
                 let response = self.commit().unwrap_or_else(failed);
                 self.reply(seq, response, send);
             }
-            question => {
-                let range = match &self.model {
-                    Ok(range) => range.clone(),
-                    Err(refusal) => {
-                        return answer(seq, Response::Failure(Failure::NoModel(*refusal)), receive, send);
-                    }
-                };
-                let image = Image::reopen(self.store.region().get(range).unwrap_or_default());
-                let refused = |error| Response::Failure(Failure::NoModel(Refusal::Image(error)));
-                let image = match image {
-                    Ok(image) => image,
-                    Err(error) => return answer(seq, refused(error), receive, send),
-                };
-                let buffers = MachineBuffers::carve(image.shape(), rest);
-                with_connection!(image.kind(), C => {
-                    let model = match image.model::<C<'_>>() {
-                        Ok(model) => model,
-                        Err(error) => return answer(seq, refused(error), receive, send),
-                    };
-                    match Machine::new(&image, model, buffers) {
-                        Ok(mut machine) => answer(seq, machine.answer(&question), receive, send),
-                        Err(error) => answer(seq, Response::Failure(Failure::NoModel(room(error))), receive, send),
-                    }
+            _ => {
+                let image = self.model.clone().and_then(|range| {
+                    let bytes = self.store.region().get(range).unwrap_or_default();
+                    Image::reopen(bytes).map_err(Refusal::Image)
                 });
+                match image {
+                    Ok(image) => with_connection!(image.kind(), C => put::<C<'_>>(&image, length, rest, receive, send)),
+                    Err(refusal) => answer(seq, Response::Failure(Failure::NoModel(refusal)), receive, send),
+                }
             }
         }
     }
@@ -184,6 +169,30 @@ impl<'a, S: Store> Server<'a, S> {
     fn reply(&mut self, seq: u32, response: Response<'_>, send: &mut dyn FnMut(&[u8])) {
         let receive = self.arena.get_mut(..self.receive).unwrap_or_default();
         answer(seq, response, bytemuck::cast_slice_mut(receive), send);
+    }
+}
+
+/// The request in a message. Not inlined: it is read again where its frame's buffer is still needed for the answer.
+#[inline(never)]
+fn call(message: &[u8]) -> Option<Call<'_>> {
+    frame::decode(message)
+}
+
+/// Puts a question, the message of this length in `receive`, to the model of an image, in the machine's part of the arena.
+/// Not inlined: its frame is the largest, and only questions need it.
+#[inline(never)]
+fn put<'a, C: Stored<'a>>(
+    image: &Image<'a>,
+    length: usize,
+    arena: &'a mut [u32],
+    receive: &mut [u8],
+    send: &mut dyn FnMut(&[u8]),
+) {
+    let Some(Call { seq, request }) = call(&receive[..length]) else { return };
+    let buffers = MachineBuffers::carve(image.shape(), arena);
+    match &mut Machine::<C>::new(image, buffers) {
+        Ok(machine) => answer(seq, machine.answer(&request), receive, send),
+        Err(refusal) => answer(seq, Response::Failure(Failure::NoModel(*refusal)), receive, send),
     }
 }
 

@@ -28,17 +28,16 @@ fn main() -> ! {
 }
 
 fn inpaint<C: Stored<'static>>(image: &Image<'static>) -> ! {
-    let clock = Clock::start().expect("nothing else takes the peripherals");
+    let clock = Clock::start();
     let model::Model { mut machine, scratch } = model::build::<C>(image, arena());
     let (geometry, units) = (image.geometry(), image.shape().width(0));
     let bytes = 4 * image.shape().layer_words(0);
-    let (original, rest) = scratch.split_at_mut(bytes);
-    let known = &mut rest[..bytes];
+    let [original, known] = two(scratch, bytes);
 
     match machine.answer(&Request::Sample { seed: SEED, chain: 0, sweeps: 0 }) {
         Response::State { energy, sweeps, hash, visible } => {
             model::log_state("original", energy, sweeps, hash);
-            original.copy_from_slice(visible);
+            original.iter_mut().zip(visible).for_each(|(original, &byte)| *original = byte);
         }
         Response::Failure(failure) => model::fail(failure),
         _ => defmt::unreachable!("a sample is answered with a state"),
@@ -47,7 +46,9 @@ fn inpaint<C: Stored<'static>>(image: &Image<'static>) -> ! {
 
     known.fill(0);
     for unit in (0..units).filter(|&unit| !in_left_half(geometry, units, unit)) {
-        known[unit / 8] |= 1 << (unit % 8);
+        if let Some(byte) = known.get_mut(unit / 8) {
+            *byte |= 1 << (unit % 8);
+        }
     }
     defmt::info!("known");
     picture::draw(geometry, original, Some(known));
@@ -70,4 +71,10 @@ fn inpaint<C: Stored<'static>>(image: &Image<'static>) -> ! {
     }
     defmt::info!("took {=u64} ticks", ticks);
     exit(0)
+}
+
+/// Two parts of so many bytes, which are there. (No index that panics: its message would be linked with its formatting.)
+fn two(scratch: &mut [u8], bytes: usize) -> [&mut [u8]; 2] {
+    let (first, rest) = scratch.split_at_mut_checked(bytes).unwrap_or_default();
+    [first, rest.get_mut(..bytes).unwrap_or_default()]
 }

@@ -5,7 +5,7 @@
 
 use bitboltz_core::{
     bits::WORD_BITS,
-    fixed::{SIGMOID_TAIL, Scale},
+    fixed::{SIGMOID_TAIL, Scale, sigmoid_tail},
     weights::{Field, Weight},
 };
 use bytemuck::Pod;
@@ -77,11 +77,12 @@ impl TileField for i32 {
 
 /// Each entry of the core's table with what it is above the next one, in the upper half: read at once. The last one is
 /// zero, so every larger index may read it instead.
-static TAIL: [u64; SIGMOID_TAIL.len() - 1] = {
-    let mut pairs = [0; SIGMOID_TAIL.len() - 1];
+static TAIL: [u64; SIGMOID_TAIL - 1] = {
+    let mut pairs = [0; SIGMOID_TAIL - 1];
     let mut at = 0;
     while at < pairs.len() {
-        pairs[at] = SIGMOID_TAIL[at] as u64 | ((SIGMOID_TAIL[at] - SIGMOID_TAIL[at + 1]) as u64) << 32;
+        let high = sigmoid_tail(at);
+        pairs[at] = high as u64 | ((high - sigmoid_tail(at + 1)) as u64) << 32;
         at += 1;
     }
     pairs
