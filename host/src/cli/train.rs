@@ -1,5 +1,6 @@
 //! `bitboltz train`: data in, checkpoint out.
 
+mod begun;
 mod estimators;
 
 use std::{
@@ -17,12 +18,11 @@ use bitboltz_core::{image::Geometry, shape::Shape, weights::WeightKind};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::json;
 
-use self::estimators::EstimatorSettings;
-use super::{
-    Usage, check_outputs, print_json,
-    progress::{Counted, Shown},
-    say,
+use self::{
+    begun::{Begun, Pretrained, pretrain},
+    estimators::EstimatorSettings,
 };
+use super::{Usage, check_outputs, print_json, progress::Shown, say};
 use crate::{
     atomic,
     bits::BitMatrix,
@@ -32,9 +32,9 @@ use crate::{
         labels::{classes, label_units, with_labels},
     },
     train::{
-        Budget, CenteringOffsets, Init, Preset, Pretrain, Pretraining, Schedule, TrainConfig, TrainError, Trainer,
+        Budget, CenteringOffsets, Init, Preset, Pretrain, Schedule, TrainConfig, Trainer,
         config::ConfigError,
-        metrics::{Mark, holds_metrics},
+        metrics::holds_metrics,
         pretrain::UPDATES,
         run::{Ending, RunOptions, RunReport, run as run_training},
     },
@@ -399,54 +399,6 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let of = layer.map_or(String::new(), |layer| format!(" of the pretraining of hidden layer {layer}"));
     writeln!(out, "{}: {} updates{of} in {:.1} s, {ended}", args.output.display(), report.step, report.seconds)?;
     Ok(())
-}
-
-/// What is trained first: the machine, or the stack that it will begin with.
-enum Begun {
-    Run(Trainer),
-    Stack(Pretraining),
-}
-
-impl Begun {
-    fn new(config: TrainConfig, data: BitMatrix, geometry: Geometry) -> Result<Self, TrainError> {
-        match config.pretrain {
-            Some(_) => Pretraining::begin(config, data, geometry).map(Self::Stack),
-            None => Trainer::new(config, data, geometry).map(Self::Run),
-        }
-    }
-
-    fn resume(checkpoint: Checkpoint, data: BitMatrix) -> Result<Self, TrainError> {
-        match &checkpoint.training {
-            Some(training) if !training.stack.is_empty() => Pretraining::resume(checkpoint, data).map(Self::Stack),
-            _ => Trainer::resume(checkpoint, data).map(Self::Run),
-        }
-    }
-
-    fn config(&self) -> &TrainConfig {
-        match self {
-            Self::Run(trainer) => trainer.config(),
-            Self::Stack(pretraining) => pretraining.config(),
-        }
-    }
-}
-
-/// How a pretraining ended.
-enum Pretrained {
-    Run(Trainer),
-    /// In the machine of this hidden layer.
-    Stopped(RunReport, usize),
-}
-
-/// Runs a pretraining with a display on standard error.
-fn pretrain(mut pretraining: Pretraining, options: &RunOptions<'_>) -> anyhow::Result<Pretrained> {
-    let mut shown = Counted::new("pretraining", pretraining.left());
-    let report = run_training(&mut pretraining, options, &mut shown)?;
-    drop(shown);
-    if let (Ending::Stopped, Mark::Pretraining { layer, .. }) = (report.ending, pretraining.mark()) {
-        return Ok(Pretrained::Stopped(report, layer));
-    }
-    say(format_args!("pretrained in {:.1} s", pretraining.seconds()));
-    Ok(Pretrained::Run(pretraining.into_trainer()?))
 }
 
 /// Keeps what a new run would replace: a checkpoint and the metrics of the run that made it. Other files are not the

@@ -354,7 +354,7 @@ mod tests {
         let parameters = constant(&[600, 2, 600], &[0.5, 0.5 / 32_768.0], 0.0);
         let quantised = Quantised::<I4>::new(&parameters).unwrap();
         assert_eq!(quantised.tensors().shifts, [15, 0]);
-        assert_eq!(quantised.dbm().unwrap().connections()[0].bounds(), (600 * 8 << 15, 2 * 8 << 15));
+        assert_eq!(quantised.dbm().unwrap().connections()[0].bounds(), ((600 * 8) << 15, (2 * 8) << 15));
         let image = AlignedBytes::new(&quantised.image().unwrap());
         let image = image.image().unwrap();
         assert_eq!(Tensors::of(&image.dbm::<I4>().unwrap(), image.geometry()).expand(), *quantised.tensors());

@@ -144,7 +144,7 @@ fn exact_samples(oracle: &Oracle, count: usize, seed: u64) -> Vec<Vec<u32>> {
     let words = |code: u32| {
         let layer = |l| {
             let units = shape.unit_range(l);
-            code >> units.start & (1 << units.len()) - 1
+            (code >> units.start) & ((1 << units.len()) - 1)
         };
         (0..shape.layers()).map(layer).collect()
     };
