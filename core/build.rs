@@ -13,7 +13,9 @@ fn table(name: &str, of: &str, doc: &str, values: &[u32]) -> String {
 
 /// What `src/kernels` must know of the processor, and the compiler does not say in a stable way.
 fn processor() {
-    println!("cargo::rustc-check-cfg=cfg(arm_dsp)\ncargo::rustc-check-cfg=cfg(thumb1)");
+    println!(
+        "cargo::rustc-check-cfg=cfg(arm_dsp)\ncargo::rustc-check-cfg=cfg(thumb1)\ncargo::rustc-check-cfg=cfg(cortex_m)"
+    );
     // Set by cargo-fuzz.
     println!("cargo::rustc-check-cfg=cfg(fuzzing)");
     println!("cargo::rerun-if-env-changed=CARGO_ENCODED_RUSTFLAGS");
@@ -24,6 +26,10 @@ fn processor() {
     let v8m = target.starts_with("thumbv8m.main") && named.iter().any(|name| flags.contains(name));
     if target.starts_with("thumbv7em") || v8m {
         println!("cargo::rustc-cfg=arm_dsp");
+    }
+    // Other Arm processors may read the 32-bit instruction set, which these loops are not of.
+    if ["thumbv6m", "thumbv7m", "thumbv7em", "thumbv8m"].iter().any(|name| target.starts_with(name)) {
+        println!("cargo::rustc-cfg=cortex_m");
     }
     if target.starts_with("thumbv6m") || target.starts_with("thumbv8m.base") {
         println!("cargo::rustc-cfg=thumb1");

@@ -179,8 +179,8 @@ impl<'a> Image<'a> {
         Ok(image)
     }
 
-    /// An image that [`Image::open`] has opened before, by its own bytes, which have not changed since: nothing that takes
-    /// a look at all of them is checked again.
+    /// An image that [`Image::open`] has opened before, by its own bytes, which have not changed since: neither the
+    /// CRC nor what its sums may come to is computed again.
     pub(crate) fn reopen(bytes: &'a [u8]) -> Result<Self, ImageError> {
         Self::contents(bytes)
     }

@@ -19,7 +19,7 @@ mod flips;
 pub mod fuzz;
 pub mod portable;
 mod rows;
-#[cfg(target_arch = "arm")]
+#[cfg(cortex_m)]
 mod thumb;
 
 pub use check::{Mismatch, check};
@@ -35,7 +35,7 @@ pub struct Matrix<'w, P> {
     pub items: &'w [P],
     /// Items of a row.
     pub stride: usize,
-    /// Bits by which an integer weight is shifted to the left, below 32.
+    /// Bits by which an integer weight is shifted to the left, at most [`MAX_SHIFT`](crate::connection::MAX_SHIFT).
     pub shift: u32,
 }
 
@@ -100,9 +100,9 @@ pub fn move_lower<W: Weight>(matrix: Matrix<'_, W::Packed>, flips: &Flips, field
         match W::KIND {
             WeightKind::F32 => {}
             WeightKind::I4 => columns::nibbles(items.as_ptr().cast(), stride, flips, shift, fields),
-            #[cfg(target_arch = "arm")]
+            #[cfg(cortex_m)]
             WeightKind::I8 => thumb::columns(items.as_ptr().cast(), stride, flips, shift, fields),
-            #[cfg(not(target_arch = "arm"))]
+            #[cfg(not(cortex_m))]
             WeightKind::I8 => columns::plain::<i8>(items.as_ptr().cast(), stride, flips, shift, fields),
             WeightKind::I16 => columns::plain::<i16>(items.as_ptr().cast(), stride, flips, shift, fields),
         }

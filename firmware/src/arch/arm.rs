@@ -164,8 +164,8 @@ impl Timer {
         loop {
             let overflows = OVERFLOWS.load(Ordering::Relaxed);
             let current = SYST::get_current();
-            // An overflow between the two readings belongs to neither.
-            if overflows == OVERFLOWS.load(Ordering::Relaxed) {
+            // An overflow between the two readings belongs to neither, and at zero, for one tick, it may not be counted yet.
+            if current != 0 && overflows == OVERFLOWS.load(Ordering::Relaxed) {
                 return systick::ticks(overflows, current);
             }
         }

@@ -1,5 +1,5 @@
-//! The flash of Nordic's nRF51 and nRF52, written through its controller (nRF51 Series Reference Manual, section 6; nRF52840
-//! Product Specification, NVMC). The processor stands still while the flash is at work.
+//! The flash of Nordic's nRF52840, written through its controller (nRF52840 Product Specification, NVMC). The
+//! processor stands still while the flash is at work.
 
 use super::POLLS;
 use crate::mmio::{Register, WeightsFlash};
@@ -18,8 +18,8 @@ const ERASE: u32 = 2;
 pub struct Flash(WeightsFlash);
 
 impl Flash {
-    /// Pages of 1 KiB on an nRF51, a Cortex-M0, and of 4 KiB on an nRF52.
-    pub const GRANULARITY: Granularity = Granularity { erase: if cfg!(armv6m) { 1 << 10 } else { 4 << 10 }, write: 4 };
+    /// Pages of 4 KiB.
+    pub const GRANULARITY: Granularity = Granularity { erase: 4 << 10, write: 4 };
 
     /// The region: to be had once, and empty after that.
     #[must_use]

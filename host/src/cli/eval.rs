@@ -37,14 +37,14 @@ use crate::{
 /// the class.
 ///
 /// log Z comes from annealed importance sampling, which begins at independent pixels with the means of the training
-/// images. With too few temperatures it is too low far more often than too high, and log p(v) then too high: look at how
-/// it moves with --betas, and at the same annealing backwards. Begun at long Gibbs chains of the model, that is a bound on
-/// log Z from above if these have reached equilibrium, and an indication if not; begun at test images (RAISE) it is, with
-/// no such condition, a lower bound on log p(v) of the annealing as a generator, which comes to the model as temperatures
-/// are added. Both gaps are near 0 where log Z can be trusted. Of the test images log p(v) is exact, given log Z, with one hidden layer; with more it is a
-/// variational lower bound, and for the first images it is estimated as well. With label units v is the picture and its
-/// label. DATA that have no splits (a file, a folder
-/// of pictures) are both training and test images.
+/// images. With too few temperatures it is too low far more often than too high, and log p(v) then too high: look at
+/// how it moves with --betas, and at the same annealing backwards. Begun at long Gibbs chains of the model, that is a
+/// bound on log Z from above if these have reached equilibrium, and an indication if not; begun at test images (RAISE)
+/// it is, with no such condition, a lower bound on log p(v) of the annealing as a generator, which comes to the model
+/// as temperatures are added. Both gaps are near 0 where log Z can be trusted. Of the test images log p(v) is exact,
+/// given log Z, with one hidden layer; with more it is a variational lower bound, and for the first images it is
+/// estimated as well. With label units v is the picture and its label. DATA that have no splits (a file, a folder of
+/// pictures) are both training and test images.
 ///
 /// Generated images are compared with test images by the features of a network (--features), always beside a floor (as
 /// many training images) and a ceiling (independent pixels with the training images' means). Distances compare only for

@@ -125,7 +125,7 @@ pub(super) fn prepare<'a>(settings: &'a Settings<'_>) -> Result<Ready<'a>, Paper
         let mut any = false;
         for subject in &subjects {
             Trainer::check(&config, &subject.train, subject.geometry)?;
-            any |= settings.known(&subject.data, &config)?;
+            any |= settings.known(&subject.data, Course::of(&config))?;
         }
         if !any {
             return Err(PaperError::NothingToReplay);

@@ -49,7 +49,7 @@ use self::{
     replay::{Replay, ReplayError},
     report::Report,
     results::Provenance,
-    training::Pace,
+    training::{Course, Pace},
 };
 use crate::{
     dataset::{DataError, EncodeError, LabelError},
@@ -189,9 +189,9 @@ impl<'a> Settings<'a> {
     ///
     /// # Errors
     /// [`PaperError::Replay`], if the earlier run trained it with other settings.
-    fn known(&self, name: &str, config: &TrainConfig) -> Result<bool, PaperError> {
+    fn known(&self, name: &str, course: Course<'_>) -> Result<bool, PaperError> {
         match &self.replay {
-            Some(replay) => replay.check(name, config),
+            Some(replay) => replay.check(name, course),
             None => Ok(true),
         }
     }

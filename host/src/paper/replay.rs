@@ -6,8 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use thiserror::Error;
 
-use super::PaperError;
-use crate::train::TrainConfig;
+use super::{PaperError, training::Course};
 
 /// An earlier run.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -45,6 +44,9 @@ struct Training {
     name: String,
     marks: Vec<u64>,
     config: Option<Value>,
+    /// The estimator that it began with, if another.
+    #[serde(default)]
+    warm_up: Value,
     /// Whether it was stopped after its last mark.
     #[serde(default)]
     stopped: bool,
@@ -140,11 +142,12 @@ impl Replay {
     /// Whether the earlier experiment came to a training run.
     ///
     /// # Errors
-    /// [`ReplayError::Settings`], if it was trained in another way than with this configuration.
-    pub fn check(&self, name: &str, config: &TrainConfig) -> Result<bool, PaperError> {
+    /// [`ReplayError::Settings`], if it was trained in another way than on this course.
+    pub fn check(&self, name: &str, course: Course<'_>) -> Result<bool, PaperError> {
         let Some(training) = self.training(name) else { return Ok(false) };
         let earlier = training.config.as_ref().unwrap_or(&self.configuration.config);
-        match difference("config", &serde_json::to_value(config)?, earlier) {
+        let differs = difference("config", &serde_json::to_value(course.config)?, earlier);
+        match differs.or(difference("warm_up", &serde_json::to_value(course.warm_up)?, &training.warm_up)) {
             None => Ok(true),
             Some((field, expected, found)) => {
                 Err(ReplayError::Settings { name: name.to_owned(), field, expected, found }.into())
@@ -168,6 +171,7 @@ fn difference(field: &str, one: &Value, other: &Value) -> Option<(String, Value,
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::TrainConfig;
 
     #[test]
     fn results_are_read_and_others_refused() {
@@ -210,22 +214,26 @@ mod tests {
             .unwrap()
         };
         let recorded = serde_json::to_value(&config).unwrap();
-        assert!(replay(recorded.clone(), Value::Null).check("pcd", &config).unwrap());
-        assert!(replay(Value::Null, recorded.clone()).check("pcd", &config).unwrap());
-        assert!(!replay(Value::Null, Value::Null).check("cd-1", &config).unwrap());
-        assert!(replay(Value::Null, Value::Null).check("pcd", &config).is_err());
+        assert!(replay(recorded.clone(), Value::Null).check("pcd", Course::of(&config)).unwrap());
+        assert!(replay(Value::Null, recorded.clone()).check("pcd", Course::of(&config)).unwrap());
+        assert!(!replay(Value::Null, Value::Null).check("cd-1", Course::of(&config)).unwrap());
+        assert!(replay(Value::Null, Value::Null).check("pcd", Course::of(&config)).is_err());
         let other = TrainConfig { learning_rate: 0.05, ..config.clone() };
-        let error = replay(recorded.clone(), Value::Null).check("pcd", &other).unwrap_err().to_string();
+        let error = replay(recorded.clone(), Value::Null).check("pcd", Course::of(&other)).unwrap_err().to_string();
         assert!(error.contains("pcd: expected config.learning_rate 0.05") && error.contains("found 0.01"), "{error}");
         let mut more = recorded.clone();
         more["estimator"]["horizon"]["cap"] = 7.into();
-        let error = replay(more, Value::Null).check("pcd", &config).unwrap_err().to_string();
+        let error = replay(more, Value::Null).check("pcd", Course::of(&config)).unwrap_err().to_string();
         assert!(error.contains("config.estimator.horizon.cap 1000") && error.contains("found 7"), "{error}");
+        // It began with another estimator.
+        let course = Course { warm_up: Some("ucd-lmi".parse().unwrap()), ..Course::of(&config) };
+        let error = replay(recorded.clone(), Value::Null).check("pcd", course).unwrap_err().to_string();
+        assert!(error.contains("expected warm_up {") && error.contains("found null"), "{error}");
         // A setting that one of the two versions does not have.
         let mut less = recorded;
         let removed = less.as_object_mut().unwrap().remove("marginalise");
         assert_eq!(removed, Some(true.into()));
-        let error = replay(less, Value::Null).check("pcd", &config).unwrap_err().to_string();
+        let error = replay(less, Value::Null).check("pcd", Course::of(&config)).unwrap_err().to_string();
         assert!(error.contains("config.marginalise true") && error.contains("found null"), "{error}");
     }
 }

@@ -20,12 +20,13 @@ pub fn side_by_side<T: Send>(
     jobs: usize,
     work: impl Fn(usize) -> T + Sync,
 ) -> Result<Vec<T>, ThreadPoolBuildError> {
+    let jobs = jobs.min(count);
     if jobs < 2 {
         return Ok((0..count).map(work).collect());
     }
     let threads = (current_num_threads() / jobs).max(1);
     let pool = |_| ThreadPoolBuilder::new().num_threads(threads).build();
-    let pools: Vec<ThreadPool> = (0..jobs.min(count)).map(pool).collect::<Result<_, _>>()?;
+    let pools: Vec<ThreadPool> = (0..jobs).map(pool).collect::<Result<_, _>>()?;
     let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let take = |pool: &ThreadPool| {
         loop {

@@ -4,7 +4,7 @@
 //! - [`session`]: a line answers at most once a frame, and the next good request rightly;
 //! - [`frames`] writes and reads what is on such a line, [`flash`] simulates what a server writes to.
 //!
-//! Needs only the core, so that the targets build in seconds.
+//! Needs only the core, so that the targets build in a minute.
 
 pub mod flash;
 pub mod frames;

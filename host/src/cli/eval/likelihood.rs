@@ -135,6 +135,7 @@ impl super::Section for Likelihood {
         if self.unsettled > 0 {
             writeln!(out, "{} mean fields had not come to rest; their bounds hold all the same", self.unsettled)?;
         }
-        writeln!(out, "every log p(v) of the model shares the error of log Z")
+        let but = if self.reverse.is_some() { "; RAISE does not" } else { "" };
+        writeln!(out, "every log p(v) of the model shares the error of log Z{but}")
     }
 }

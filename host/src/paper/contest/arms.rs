@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::{
     estimator::Estimator,
+    paper::training::Course,
     train::{Budget, CenteringOffsets, Init, Preset, Pretrain, TrainConfig, config::CAP},
 };
 
@@ -19,6 +20,13 @@ pub struct Arm {
     pub config: TrainConfig,
     /// The estimator of both phases up to the first mark, if it is another.
     pub warm_up: Option<Estimator>,
+}
+
+impl Arm {
+    /// How it is trained, in time.
+    pub fn course(&self) -> Course<'_> {
+        Course { config: &self.config, warm_up: self.warm_up }
+    }
 }
 
 fn arm(label: &'static str, what: &'static str, config: TrainConfig) -> Arm {

@@ -100,7 +100,7 @@ pub(super) fn prepare<'a>(name: Name, settings: &'a Settings<'_>) -> Result<Read
     for subject in &subjects {
         for arm in &plan.arms {
             Trainer::check(&arm.config, &subject.train, subject.geometry)?;
-            any |= settings.known(&run_name(&subject.data, arm), &arm.config)?;
+            any |= settings.known(&run_name(&subject.data, arm), arm.course())?;
         }
     }
     if !any {

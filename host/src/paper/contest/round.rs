@@ -19,7 +19,7 @@ use crate::{
     paper::{
         PaperError, Settings,
         subject::Subject,
-        training::{Course, Look, Pace, Snapshot, train},
+        training::{Look, Pace, Snapshot, train},
     },
     parameters::Parameters,
     sampling::local_modes,
@@ -142,8 +142,7 @@ impl Round {
     ) -> Result<(Found, Vec<Seen>), PaperError> {
         let mut look = |trainer: &Trainer, snapshot: &Snapshot| self.look(&name, trainer, snapshot, efforts, settings);
         let Subject { data, geometry, train: images, .. } = &self.subject;
-        let course = Course { config: &arm.config, warm_up: arm.warm_up };
-        let trained = train(&name, course, images, *geometry, pace, settings, &mut look)?;
+        let trained = train(&name, arm.course(), images, *geometry, pace, settings, &mut look)?;
         if let Some(failed) = &trained.failed {
             settings.stages.note(&format!("{name}: failed: {failed}"));
         }
