@@ -2,7 +2,11 @@
 
 use core::arch::asm;
 
-use super::{flips::Flips, rows, thumb::Lists};
+use super::{
+    flips::Flips,
+    rows,
+    thumb::{Lists, over},
+};
 
 /// Adds flipped rows of bytes, wherever they begin: eight columns at a time, then what is left.
 ///
@@ -66,17 +70,7 @@ unsafe fn minus_sums(at: *const i8, stride: usize, lists: &Lists) -> [u32; 4] {
             "mov {c}, {a}",
             "mov {d}, {a}",
             "ldrd {list}, {end}, [{lists}]",
-            "subs {p}, {end}, {list}",
-            "beq 4f",
-            // An odd number of units: begin with the second half of the loop.
-            "lsls {p}, {p}, #29",
-            "bmi 3f",
-            "2:",
-            row!(),
-            "3:",
-            row!(),
-            "cmp {list}, {end}",
-            "bne 2b",
+            over!("{p}", "{end}", "{end}", row!()),
             "movs {p}, #0",
             "ssub16 {a}, {p}, {a}",
             "ssub16 {b}, {p}, {b}",
@@ -84,16 +78,7 @@ unsafe fn minus_sums(at: *const i8, stride: usize, lists: &Lists) -> [u32; 4] {
             "ssub16 {d}, {p}, {d}",
             "4:",
             "ldrd {list}, {end}, [{lists}, #8]",
-            "subs {p}, {end}, {list}",
-            "beq 4f",
-            "lsls {p}, {p}, #29",
-            "bmi 3f",
-            "2:",
-            row!(),
-            "3:",
-            row!(),
-            "cmp {list}, {end}",
-            "bne 2b",
+            over!("{p}", "{end}", "{end}", row!()),
             "4:",
             lists = in(reg) lists,
             at = in(reg) at,

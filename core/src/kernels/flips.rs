@@ -11,6 +11,7 @@ pub struct Flips {
     units: [u32; MOST],
     on: usize,
     off: usize,
+    /// Kept, and not read off the lists, since kernels rely on it: whoever pushes out of order gets wrong sums, and no more.
     end: usize,
 }
 

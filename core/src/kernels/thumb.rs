@@ -22,6 +22,28 @@ impl Lists {
     }
 }
 
+/// The loop over a list of words, two of them a turn, from `{list}` to the address in `$end`: `$each` takes one off the list.
+/// `$from` holds that address too, in a register that `subs` can read, and `$count` is free. Label 4 must follow, for a list
+/// of none.
+#[rustfmt::skip]
+macro_rules! over {
+    ($count:literal, $from:literal, $end:literal, $each:expr) => {
+        concat!(
+            "subs ", $count, ", ", $from, ", {list}\n",
+            "beq 4f\n",
+            // An odd number of words: begin with the second half of the loop.
+            "lsls ", $count, ", ", $count, ", #29\n",
+            "bmi 3f\n",
+            "2:\n", $each, "\n",
+            "3:\n", $each, "\n",
+            "cmp {list}, ", $end, "\n",
+            "bne 2b",
+        )
+    };
+}
+#[cfg(arm_dsp)]
+pub(super) use over;
+
 /// Adds flipped columns of bytes, most rows by loops in assembly.
 ///
 /// # Safety
@@ -116,29 +138,10 @@ unsafe fn add_columns(row: *const i8, stride: usize, lists: &Lists, shift: u32, 
             "mov {c}, {a}",
             "mov {d}, {a}",
             "ldrd {list}, {end}, [{lists}]",
-            "subs {p}, {end}, {list}",
-            "beq 4f",
-            // An odd number of units: begin with the second half of the loop.
-            "lsls {p}, {p}, #29",
-            "bmi 3f",
-            "2:",
-            columns!("sub"),
-            "3:",
-            columns!("sub"),
-            "cmp {list}, {end}",
-            "bne 2b",
+            over!("{p}", "{end}", "{end}", columns!("sub")),
             "4:",
             "ldrd {list}, {end}, [{lists}, #8]",
-            "subs {p}, {end}, {list}",
-            "beq 4f",
-            "lsls {p}, {p}, #29",
-            "bmi 3f",
-            "2:",
-            columns!("add"),
-            "3:",
-            columns!("add"),
-            "cmp {list}, {end}",
-            "bne 2b",
+            over!("{p}", "{end}", "{end}", columns!("add")),
             "4:",
             lists = in(reg) lists,
             row = in(reg) row,
@@ -201,17 +204,7 @@ unsafe fn add_columns(row: *const i8, stride: usize, lists: &Lists, shift: u32, 
             "ldr {t}, [{list}, #12]",
             "ldr {list}, [{list}, #8]",
             "mov lr, {t}",
-            "subs {t}, {t}, {list}",
-            "beq 4f",
-            // An odd number of units: begin with the second half of the loop.
-            "lsls {t}, {t}, #29",
-            "bmi 3f",
-            "2:",
-            columns!(),
-            "3:",
-            columns!(),
-            "cmp {list}, lr",
-            "bne 2b",
+            over!("{t}", "{t}", "lr", columns!()),
             // To subtract.
             "mov {t}, r8",
             "rsbs {t}, {t}, #0",
@@ -231,16 +224,7 @@ unsafe fn add_columns(row: *const i8, stride: usize, lists: &Lists, shift: u32, 
             "ldr {t}, [{list}, #4]",
             "ldr {list}, [{list}]",
             "mov lr, {t}",
-            "subs {t}, {t}, {list}",
-            "beq 4f",
-            "lsls {t}, {t}, #29",
-            "bmi 3f",
-            "2:",
-            columns!(),
-            "3:",
-            columns!(),
-            "cmp {list}, lr",
-            "bne 2b",
+            over!("{t}", "{t}", "lr", columns!()),
             "4:",
             // Sums, by shift, to the fields.
             "mov {list}, r11",
@@ -340,17 +324,7 @@ unsafe fn lanes(at: *const u32, lists: &Lists) -> [u32; 2] {
             "ldr {w}, [{list}, #4]",
             "ldr {list}, [{list}]",
             "mov r12, {w}",
-            "subs {w}, {w}, {list}",
-            "beq 4f",
-            // An odd number of rows: begin with the second half of the loop.
-            "lsls {w}, {w}, #29",
-            "bmi 3f",
-            "2:",
-            row!(),
-            "3:",
-            row!(),
-            "cmp {list}, r12",
-            "bne 2b",
+            over!("{w}", "{w}", "r12", row!()),
             "4:",
             // To subtract.
             "mvns {flip}, {flip}",
@@ -358,16 +332,7 @@ unsafe fn lanes(at: *const u32, lists: &Lists) -> [u32; 2] {
             "ldr {w}, [{list}, #12]",
             "ldr {list}, [{list}, #8]",
             "mov r12, {w}",
-            "subs {w}, {w}, {list}",
-            "beq 4f",
-            "lsls {w}, {w}, #29",
-            "bmi 3f",
-            "2:",
-            row!(),
-            "3:",
-            row!(),
-            "cmp {list}, r12",
-            "bne 2b",
+            over!("{w}", "{w}", "r12", row!()),
             "4:",
             "mov {w}, r8",
             "mov {flip}, r9",
