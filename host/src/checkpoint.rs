@@ -6,8 +6,8 @@
 //! `velocity.bias.l`; while a run has persistent chains, `chains` (\[chains, words of a state\], `u32`: the bits of each
 //! layer from the lowest unit on, in whole words); while a run is still being [pretrained](crate::train::pretrain),
 //! `machine.m.…`, all that was said so far for each machine of its stack, which the model is then made of; and, under the
-//! metadata key `bitboltz`, JSON with the picture's geometry and the training record. Files without that open too: the geometry is then guessed. Tensors with other names are
-//! ignored.
+//! metadata key `bitboltz`, JSON with the picture's geometry and the training record. Files without that open too: the
+//! geometry is then guessed. Tensors with other names are ignored.
 
 use std::{
     collections::HashMap,
