@@ -146,8 +146,13 @@ impl<'w, C: Connection> Dbm<'w, C> {
     }
 
     /// Computes all fields from the bits: a_i = b_i + Σ_j W_ij x_j over both neighbouring layers.
+    ///
+    /// # Panics
+    /// If the state has fewer units than the model.
     #[inline(never)]
     pub fn refresh(&self, state: &mut State<'_, C::Field>) {
+        let enough = state.words().len() >= self.shape.words() && state.fields().len() >= self.shape.units();
+        assert!(enough, "a state of as many units as the model");
         let on = (0..self.shape.layers())
             .map(|l| u64::from(count_ones(state.layer_words(l))) * self.shape.neighbours(l) as u64);
         let touched = on.sum();
@@ -306,5 +311,14 @@ mod tests {
         // Five units on in the first layer, five in the second, one in the last.
         assert_eq!(state.weights_touched(), 7 * 5 + 5 * 36 + 5 + 5 * 5 + 5 * 36 + 5);
         assert_eq!(model.free_energy(&state), None);
+    }
+    #[test]
+    #[should_panic(expected = "as many units as the model")]
+    fn a_smaller_state_is_a_mistake() {
+        let weights = [1i8; 6];
+        let model = Dbm::new([dense(&weights, 2, 3)], &[&[0; 2], &[0; 3]], Scale::ONE).unwrap();
+        let smaller = Shape::new(&[2, 2]).unwrap();
+        let (mut words, mut fields) = ([0; 2], [0; 4]);
+        model.refresh(&mut State::new(&smaller, &mut words, &mut fields).unwrap());
     }
 }
