@@ -5,7 +5,7 @@
 //! From its first command on the flash shows its status wherever it is read, until it is told to show its contents again. Each
 //! function here ends with that, whatever came of the rest: between them the region is weights.
 
-use super::POLLS;
+use super::{POLLS, words};
 use crate::mmio::WeightsFlash;
 use bitboltz_core::session::store::{Granularity, Store, StoreError};
 
@@ -80,9 +80,9 @@ impl Store for Flash {
 
     fn write(&mut self, offset: usize, bytes: &[u8]) -> Result<(), StoreError> {
         self.command(|region| {
-            bytes.as_chunks().0.iter().zip((offset..).step_by(4)).try_for_each(|(word, offset)| {
+            words(offset, bytes).try_for_each(|(offset, word)| {
                 region.write(offset, PROGRAM)?;
-                region.write(offset, u32::from_le_bytes(*word))?;
+                region.write(offset, word)?;
                 finish(region)
             })
         })

@@ -14,3 +14,8 @@ pub mod nvmc;
 /// Times that a driver asks whether the flash is done. QEMU's flash is at the first time, and an nRF's stops the processor until
 /// it is; so the bound only turns a flash that does not answer into an error.
 const POLLS: u32 = 1 << 20;
+
+/// Bytes that are to lie at an offset, as words with theirs.
+fn words(offset: usize, bytes: &[u8]) -> impl Iterator<Item = (usize, u32)> {
+    (offset..).step_by(4).zip(bytes.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word)))
+}

@@ -1,7 +1,7 @@
 //! The flash of Nordic's nRF52840, written through its controller (nRF52840 Product Specification, NVMC). The
 //! processor stands still while the flash is at work.
 
-use super::POLLS;
+use super::{POLLS, words};
 use crate::mmio::{Register, WeightsFlash};
 use bitboltz_core::session::store::{Granularity, Store, StoreError};
 
@@ -63,8 +63,8 @@ impl Store for Flash {
 
     fn write(&mut self, offset: usize, bytes: &[u8]) -> Result<(), StoreError> {
         self.allowed(WRITE, |region| {
-            bytes.as_chunks().0.iter().zip((offset..).step_by(4)).try_for_each(|(word, offset)| {
-                region.write(offset, u32::from_le_bytes(*word))?;
+            words(offset, bytes).try_for_each(|(offset, word)| {
+                region.write(offset, word)?;
                 finish()
             })
         })
