@@ -7,7 +7,7 @@ use bitboltz_core::{
     rng::stream,
     search::SearchCapHit,
     start::{LocalModeStart, Start as _},
-    state::{Clamp, clamp_layers},
+    state::Clamp,
     weights::Field as _,
 };
 use rayon::prelude::*;
@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::{
     batch::{ChainWeights, TileWeight},
     bits::BitMatrix,
-    chain::ChainBuffer,
+    chain::{ChainBuffer, visible_mask},
 };
 
 /// Differences over a number of data vectors. Fields and energies are compared in the same state: the data with the
@@ -75,8 +75,7 @@ impl Agreement {
         assert_eq!(shape, integer.shape(), "models of the same shape");
         assert_eq!(rows.cols(), shape.width(0), "rows of visible bits");
         assert!(rows.rows() > 0, "at least one row");
-        let mut mask = vec![0; shape.words()];
-        clamp_layers(shape, &mut mask, |layer| layer == 0);
+        let mask = visible_mask(shape);
         let clamp = Clamp::new(shape, &mask).expect("the mask has the shape's words");
         let hidden_units = (shape.units() - shape.width(0)) as u32;
         let mode = LocalModeStart { sweeps: 0, ..LocalModeStart::default() };

@@ -1,6 +1,10 @@
 //! Owned buffers of chains.
 
-use bitboltz_core::{shape::Shape, state::State, weights::Field};
+use bitboltz_core::{
+    shape::Shape,
+    state::{State, clamp_layers},
+    weights::Field,
+};
 
 /// The words and fields of one chain's state.
 #[derive(Clone, Debug)]
@@ -22,6 +26,13 @@ impl<F: Field> ChainBuffer<F> {
     pub fn state(&mut self, shape: &Shape) -> State<'_, F> {
         State::new(shape, &mut self.words, &mut self.fields).expect("buffers were made for this shape")
     }
+}
+
+/// The mask that clamps the visible layer and no other: the positive phase's.
+pub fn visible_mask(shape: &Shape) -> Vec<u32> {
+    let mut mask = vec![0; shape.words()];
+    clamp_layers(shape, &mut mask, |layer| layer == 0);
+    mask
 }
 
 /// Everything that one coupled pair needs.

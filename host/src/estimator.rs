@@ -40,7 +40,7 @@ use thiserror::Error;
 
 pub use self::probability::Probability;
 use self::text::EstimatorText;
-use crate::chain::PairBuffer;
+use crate::chain::{PairBuffer, visible_mask};
 
 /// Where x_0 and y_0 come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -270,8 +270,7 @@ impl Estimator {
         }
         match *self {
             Self::Cd { k } => {
-                let mut mask = vec![0; shape.words()];
-                bitboltz_core::state::clamp_layers(shape, &mut mask, |layer| layer == 0);
+                let mask = visible_mask(shape);
                 let data = Clamp::new(shape, &mask).expect("the mask has the shape's words");
                 model.randomise(&mut x, &data, rng);
                 sweeps(k, Block::Odd, model, &mut x, if phase == Phase::Positive { clamp } else { &data }, rng);

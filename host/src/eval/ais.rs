@@ -26,6 +26,7 @@ use super::softplus::SoftplusSum;
 use crate::{
     batch::{ChainWeights, Chains, Clamping, in_blocks},
     bits::BitMatrix,
+    chain::visible_mask,
     parameters::Parameters,
 };
 
@@ -178,10 +179,7 @@ impl<'p> Path<'p> {
         progress: Progress<'_>,
     ) -> Vec<f64> {
         let shape = self.parameters.shape();
-        let mut mask = vec![0; shape.words()];
-        if self.clamped {
-            mask[shape.word_range(0)].fill(u32::MAX);
-        }
+        let mask = if self.clamped { visible_mask(shape) } else { vec![0; shape.words()] };
         let blocks = in_blocks(
             count,
             || Chains::<f32>::new(shape),

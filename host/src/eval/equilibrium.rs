@@ -19,6 +19,7 @@ use super::importance::mean_and_variance;
 use crate::{
     batch::{ChainWeights, Chains, Clamping, TileWeight, in_blocks},
     bits::BitMatrix,
+    chain::visible_mask,
 };
 
 /// Mean, standard deviation over chains, and standard error of the mean.
@@ -131,8 +132,7 @@ fn begin<W: TileWeight>(
     seed: u64,
 ) -> Result<(), SearchCapHit> {
     let shape = *weights.shape();
-    let mut mask = vec![0; shape.words()];
-    mask[shape.word_range(0)].fill(u32::MAX);
+    let mask = visible_mask(&shape);
     let visible = |chain: usize| match from {
         From::Generator => unreachable!("only data are clamped"),
         From::Data(rows) => rows.row((first + chain) % rows.rows()),

@@ -8,7 +8,7 @@ use bitboltz_core::{
     coupling::CouplingError,
     model::Dbm,
     rng::{XorShiftRng, stream},
-    state::{Clamp, State, clamp_layers},
+    state::{Clamp, State},
 };
 use rayon::prelude::*;
 
@@ -17,7 +17,7 @@ use super::{
     statistics::{Statistics, Values, center},
 };
 use crate::{
-    chain::PairBuffer,
+    chain::{PairBuffer, visible_mask},
     estimator::{EstimateError, Estimator, Phase},
 };
 
@@ -110,9 +110,11 @@ impl Replicates {
         self.mean.iter().zip(exact).map(|(mean, exact)| mean - exact).collect()
     }
 
-    /// Bias in standard errors. A component without any spread has 0 if its mean is exact to rounding, else infinity.
+    /// Bias in standard errors. A component without any spread has 0 if its mean is exact to rounding, else infinity; NaN
+    /// if too few runs were kept to tell.
     pub fn z(&self, exact: &[f64]) -> Vec<f64> {
         let z = |(bias, se): (f64, &f64)| match () {
+            () if !se.is_finite() => f64::NAN,
             () if bias.abs() < 1e-9 => 0.0,
             () => bias / se,
         };
@@ -120,9 +122,9 @@ impl Replicates {
     }
 }
 
-/// Largest magnitude of any component.
+/// Largest magnitude of any component; NaN if one is.
 pub fn largest(values: &[f64]) -> f64 {
-    values.iter().fold(0.0, |largest, value| value.abs().max(largest))
+    values.iter().fold(0.0, |largest, value| if value.is_nan() { f64::NAN } else { value.abs().max(largest) })
 }
 
 /// Runs replicates of any random vector of `len` components. `draw` adds one realisation to a vector of zeros and
@@ -195,8 +197,7 @@ impl<'a> GradientRun<'a> {
         C: Connection<Field: Send + Sync> + Sync,
     {
         let (shape, layout) = (model.shape(), Layout::new(model.shape()));
-        let mut mask = vec![0; shape.words()];
-        clamp_layers(shape, &mut mask, |layer| layer == 0);
+        let mask = visible_mask(shape);
         let data = Clamp::new(shape, &mask).expect("the mask has the shape's words");
         let phases = [(Phase::Positive, data, 1.0), (Phase::Negative, Clamp::none(), -1.0)];
         replicate(

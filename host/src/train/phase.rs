@@ -38,6 +38,7 @@ use super::{
 use crate::{
     batch::{ChainWeights, Chains, Clamping, TileWeight},
     bits::BitMatrix,
+    chain::visible_mask,
     estimator::{Estimator, Phase, PhaseReport, SecondStart, StartPolicy, TransitionPolicy},
 };
 
@@ -141,8 +142,7 @@ pub struct PhaseBuffers<W: TileWeight> {
 impl<W: TileWeight> PhaseBuffers<W> {
     /// Buffers for a shape.
     pub fn new(shape: &Shape) -> Self {
-        let mut visible_mask = vec![0; shape.words()];
-        bitboltz_core::state::clamp_layers(shape, &mut visible_mask, |layer| layer == 0);
+        let visible_mask = visible_mask(shape);
         Self {
             shape: *shape,
             visible_mask,

@@ -25,7 +25,6 @@ use bitboltz_core::{
     fixed::Scale,
     image::Geometry,
     rng::{GOLDEN, mix},
-    state::clamp_layers,
     weights::WeightKind,
 };
 
@@ -40,6 +39,7 @@ use super::{
 use crate::{
     batch::{ChainWeights, Chains, Clamping, in_blocks},
     bits::BitMatrix,
+    chain::visible_mask,
     checkpoint::{Checkpoint, TrainingState},
     estimator::Estimator,
     parameters::Parameters,
@@ -285,8 +285,7 @@ fn hidden_samples(parameters: &Parameters, factor: f32, data: &BitMatrix, seed: 
     let matrix: Vec<f32> = parameters.weights()[0].iter().map(|weight| factor * weight).collect();
     let mut weights = ChainWeights::zeros(&shape);
     weights.set(std::iter::once((matrix.as_slice(), 0)), parameters.biases(), Scale::ONE);
-    let mut mask = vec![0; shape.words()];
-    clamp_layers(&shape, &mut mask, |layer| layer == 0);
+    let mask = visible_mask(&shape);
     let blocks = in_blocks(
         data.rows(),
         || Chains::new(&shape),

@@ -12,14 +12,14 @@ use bitboltz_core::{
     rng::{Rng as _, stream},
     search::LocalModeSearch,
     shape::Shape,
-    state::{Clamp, clamp_layers},
+    state::Clamp,
 };
 
 use crate::{
     batch::{ChainWeights, Chains, Clamping, TileWeight, in_blocks},
     bench::{BenchError, ensure, subject::with_chain_model},
     bits::BitMatrix,
-    chain::PairBuffer,
+    chain::{PairBuffer, visible_mask},
     checkpoint::{Checkpoint, TrainingState},
     estimator::{Estimator, Phase, posterior_sweeps},
     parameters::Parameters,
@@ -202,10 +202,7 @@ impl Shown {
         rows: &[usize],
     ) -> Self {
         let (shape, config, step) = (*weights.shape(), &training.config, training.step);
-        let mut mask = vec![0; shape.words()];
-        if phase == Phase::Positive {
-            clamp_layers(&shape, &mut mask, |layer| layer == 0);
-        }
+        let mask = if phase == Phase::Positive { visible_mask(&shape) } else { vec![0; shape.words()] };
         let purpose = if phase == Phase::Positive { Purpose::Positive } else { Purpose::Negative };
         let streams = |chain: usize| stream_for(config.seed, purpose, step, chain as u64);
         let row = |chain: usize| data.row(rows[chain]);

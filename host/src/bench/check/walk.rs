@@ -13,7 +13,7 @@ use bitboltz_core::{
     search::LocalModeSearch,
     shape::Shape,
     start::{LocalModeStart, Start as _},
-    state::{Clamp, State, clamp_layers},
+    state::{Clamp, State},
     transition::Transition as _,
     weights::Field as _,
 };
@@ -22,7 +22,7 @@ use crate::{
     batch::{ChainWeights, Chains, Clamping, TileWeight, chains::Decide},
     bench::{BenchError, ensure},
     bits::BitMatrix,
-    chain::ChainBuffer,
+    chain::{ChainBuffer, visible_mask},
 };
 
 /// How far fields of the engine may be from the core's with float weights, for layers of up to 1,024 units; in wider ones
@@ -46,15 +46,12 @@ pub fn walk<W: TileWeight>(
     seed: u64,
 ) -> Result<Vec<Vec<u32>>, BenchError> {
     let shape = *model.shape();
-    let mut mask = vec![0; shape.words()];
+    let mask = visible_mask(&shape);
     let row = |chain: usize| data.map_or(&[][..], |data| data.row(chain % data.rows()));
-    let clamping = if data.is_some() {
-        clamp_layers(&shape, &mut mask, |layer| layer == 0);
-        Clamping::Same(&mask)
-    } else {
-        Clamping::Free
+    let (clamping, clamp) = match data {
+        Some(_) => (Clamping::Same(&mask), Clamp::new(&shape, &mask).expect("the mask has the shape's words")),
+        None => (Clamping::Free, Clamp::none()),
     };
-    let clamp = Clamp::new(&shape, &mask).expect("the mask has the shape's words");
     let new = || {
         let mut chains = Chains::new(&shape);
         let streams = (0..CHAINS).map(|chain| stream(seed, chain as u64));

@@ -7,7 +7,7 @@ use bitboltz_core::{
     model::Dbm,
     rng::stream,
     start::{LocalModeStart, Start as _},
-    state::{Clamp, State, clamp_layers},
+    state::{Clamp, State},
 };
 use rayon::prelude::*;
 use serde::Serialize;
@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::variant::Variant;
 use crate::{
     batch::{ChainWeights, TileWeight},
-    chain::{ChainBuffer, PairBuffer},
+    chain::{ChainBuffer, PairBuffer, visible_mask},
     estimator::{Estimator, Phase},
     paper::summary::{Share, Summary},
 };
@@ -83,8 +83,7 @@ pub fn run<W: TileWeight>(
 ) -> Vec<Row> {
     let model = weights.dbm().expect("the numbers of a model");
     let shape = *model.shape();
-    let mut mask = vec![0; shape.words()];
-    clamp_layers(&shape, &mut mask, |layer| layer == 0);
+    let mask = visible_mask(&shape);
     let data = Clamp::new(&shape, &mask).expect("the mask has the shape's words");
     let visible = generate(&model, plan.pairs, seed);
     let mut rows = Vec::new();

@@ -1,22 +1,13 @@
 //! Machines that can be enumerated: bias and variance of each estimator of the gradient, beside its meeting times.
 
-use bitboltz_core::{
-    coupling::Horizon,
-    rng::XorShiftRng,
-    state::{Clamp, State, clamp_layers},
-};
+use bitboltz_core::coupling::Horizon;
 use serde::Serialize;
 
 use super::variant::Variant;
-use crate::{
-    chain::PairBuffer,
-    estimator::Phase,
-    eval::{
-        exact::Oracle,
-        random::random_parameters,
-        replicates::{Failure, PhaseSummary, Replicates, Runs, largest, replicate},
-        statistics::{Statistics, Values},
-    },
+use crate::eval::{
+    exact::Oracle,
+    random::random_parameters,
+    replicates::{GradientRun, PhaseSummary, Replicates, Runs, largest},
 };
 
 /// What is run.
@@ -130,28 +121,11 @@ pub fn run(plan: &Plan, seed: u64, done: &(dyn Fn(u64) + Sync)) -> Vec<Row> {
 fn one(variant: &Variant, width: usize, plan: &Plan, seed: u64) -> (Replicates, Vec<f64>) {
     let parameters = random_parameters(&[width; 3], plan.weight_std, 0.0, seed).expect("three layers");
     let model = parameters.dbm().expect("finite weights");
-    let shape = *model.shape();
     let bits = crate::eval::random::random_bits(width, seed);
     let visible = bits.iter().enumerate().fold(0, |word, (i, &on)| word | u32::from(on) << i);
     let oracle = Oracle::new(&model).expect("few units");
-    let mut mask = vec![0; shape.words()];
-    clamp_layers(&shape, &mut mask, |layer| layer == 0);
-    let data = Clamp::new(&shape, &mask).expect("the mask has the shape's words");
-    let phases = [(Phase::Positive, data, 1.0), (Phase::Negative, Clamp::none(), -1.0)];
-    let scratch = || (PairBuffer::new(&shape), Values::new(oracle.layout()));
-    let draw = |(buffers, values): &mut (PairBuffer<f32>, Values), rng: &mut XorShiftRng, sum: &mut [f64]| {
-        let mut taus = [None; 2];
-        for (tau, (phase, clamp, sign)) in taus.iter_mut().zip(&phases) {
-            let observe = |state: &State<'_, f32>, weight: f64| {
-                Statistics::Bits.add(&model, values, state, clamp, sign * weight, sum);
-            };
-            let report = variant.estimator.run(&model, *phase, &[visible], clamp, buffers, rng, observe);
-            *tau = report.map_err(|error| Failure { phase: *phase, error })?.tau;
-        }
-        Ok(taus)
-    };
     let runs = Runs { replicates: plan.replicates, seed: seed ^ 0x74_6F_79 };
-    let found = replicate(runs, oracle.layout().len(), scratch, draw).expect("possible horizons");
+    let found = GradientRun::new(variant.estimator, &[visible]).replicate(&model, runs).expect("possible horizons");
     (found, oracle.gradient(visible))
 }
 

@@ -4,7 +4,7 @@ use bitboltz_core::{
     bits::word_mask,
     image::Geometry,
     rng::{Rng as _, stream},
-    state::{Clamp, clamp_layers},
+    state::Clamp,
 };
 
 use super::*;
@@ -39,10 +39,8 @@ fn one_by_one<W: TileWeight>(
 ) -> Expected {
     let model = weights.dbm().unwrap();
     let shape = *model.shape();
-    let (mut pair, mut records, mut mask) = (PairBuffer::new(&shape), Vec::new(), vec![0; shape.words()]);
-    if plan.phase == Phase::Positive {
-        clamp_layers(&shape, &mut mask, |layer| layer == 0);
-    }
+    let (mut pair, mut records) = (PairBuffer::new(&shape), Vec::new());
+    let mask = if plan.phase == Phase::Positive { visible_mask(&shape) } else { vec![0; shape.words()] };
     let clamp = Clamp::new(&shape, &mask).unwrap();
     let purpose = if plan.phase == Phase::Positive { Purpose::Positive } else { Purpose::Negative };
     let mut moments = Moments::new(&shape);
