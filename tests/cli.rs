@@ -112,6 +112,26 @@ fn train_writes_a_checkpoint_metrics_and_grids() {
     assert_eq!(a.parameters.geometry(), Geometry { width: 4, height: 4, channels: 1, bits: 1 });
 }
 
+/// Chains that are left out are told of at the end, not only while they are.
+#[test]
+fn chains_that_hit_their_cap_are_counted_in_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    small_data(folder.path());
+    let run = "train data.npy --hidden 4,3 --batch 12 --steps 3 --seed 1 --estimator ucd-lmi-gibbs --cap 4";
+    let hits = line(folder.path(), &format!("{run} -o a.safetensors --json")).json()["cap_hits"].as_u64().unwrap();
+    assert!(hits > 0);
+    let told = line(folder.path(), &format!("{run} -o b.safetensors"));
+    told.ok();
+    assert!(
+        told.stderr.contains(&format!("warning: {hits} chains hit their cap and were left out")),
+        "{}",
+        told.stderr
+    );
+    let none = line(folder.path(), "train data.npy --hidden 4 --steps 3 -o c.safetensors");
+    none.ok();
+    assert!(!none.stderr.contains("cap"), "{}", none.stderr);
+}
+
 #[test]
 fn train_takes_every_setting() {
     let folder = tempfile::tempdir().unwrap();
@@ -128,7 +148,7 @@ fn train_takes_every_setting() {
     let checkpoint = Checkpoint::load(&folder.path().join("o.safetensors")).unwrap();
     assert!(checkpoint.parameters.shape().widths().eq([32, 4, 4, 4]));
     let config = checkpoint.training.unwrap().config;
-    assert_eq!(config.data_set.as_deref(), Some("data.npy"));
+    assert_eq!((config.data_set.as_deref(), config.threshold), (Some("data.npy"), 9));
     assert_eq!((config.momentum, config.weight_decay, config.average), (0.5, 0.001, Some(0.2)));
     assert_eq!(config.centering_offsets, CenteringOffsets::Both);
     let horizon = Horizon { k: 1, m: 2, lag: 2, cap: 500 };

@@ -95,6 +95,49 @@ fn with_one_hidden_layer_nothing_is_a_bound() {
     assert!(bits > 0.0 && bits <= 1.0, "{bits}");
 }
 
+#[test]
+fn held_out_images_may_be_another_file() {
+    let folder = folder(&WIDTHS);
+    let pixels: Vec<u8> = (0..20 * 16).map(|at| u8::from(at % 7 < 3)).collect();
+    npy::write_u8(&folder.path().join("more.npy"), 20, 16, &pixels).unwrap();
+    let answer = line(folder.path(), &format!("eval m.safetensors data.npy --train more.npy {FAST} --json")).json();
+    assert_eq!(
+        (&answer["held_out"], &answer["train_rows"], &answer["test_rows"]),
+        (&true.into(), &20.into(), &12.into())
+    );
+    // log Z begins at other means, and is the same; generated images are no longer refused for want of others.
+    let (log_z, _) = exact(folder.path(), "m.safetensors");
+    let error = number(&answer, "/likelihood/log_z/standard_error");
+    assert!((number(&answer, "/likelihood/log_z/estimate") - log_z).abs() < 5.0 * error, "{log_z} {answer}");
+    let frechet = |rest: &str| line(folder.path(), &format!("eval m.safetensors data.npy --only frechet {rest}"));
+    frechet("").fails(&["data.npy", "the same", "--train"]);
+    frechet("--train more.npy").fails(&["features", "found 12"]);
+    frechet("--train none.npy").fails(&["none.npy"]);
+}
+
+/// A model is asked about pictures made as those were that it learnt.
+#[test]
+fn grey_values_are_cut_as_in_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let pixels: Vec<u8> = (0..24 * 16).map(|at| (at * 89 % 256) as u8).collect();
+    npy::write_u8(&folder.path().join("grey.npy"), 24, 16, &pixels).unwrap();
+    let at = |arguments: &str| line(folder.path(), arguments);
+    at("train grey.npy --threshold 60 --hidden 5 --batch 4 --steps 3 -o t.safetensors").ok();
+    let eval =
+        |rest: &str| timeless(at(&format!("eval t.safetensors grey.npy --only inpainting {rest} --json")).json());
+    let usual = eval("");
+    assert_eq!(usual, eval("--threshold 60"));
+    assert_ne!(usual, eval("--threshold 127"));
+    let inpaint = |rest: &str| {
+        let answer = timeless(at(&format!("inpaint t.safetensors grey.npy --mask half-left {rest} --json")).json());
+        answer["restored"].clone()
+    };
+    assert_eq!(inpaint(""), inpaint("--threshold 60"));
+    // Nor is it to be said again.
+    at("train grey.npy --resume --steps 5 -o t.safetensors").ok();
+    at("train grey.npy --resume --threshold 60 --steps 6 -o t.safetensors").misused(&["--threshold", "--resume"]);
+}
+
 /// Everything but the times.
 fn timeless(mut value: Value) -> Value {
     match &mut value {

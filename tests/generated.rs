@@ -42,6 +42,12 @@ fn figures_come_with_floor_and_ceiling_and_do_not_depend_on_threads() {
     for name in ["modes", "samples", "floor", "ceiling", "test_nearest", "test_classes"] {
         assert_eq!(again["coverage"][name], coverage[name]);
     }
+    // Longer chains begin at the same modes.
+    let longer = command.replace("frechet,coverage", "frechet --sample-sweeps 3 --json");
+    let longer = line(folder.path(), &longer).json();
+    assert_eq!((&longer["generated"]["sweeps"], &shared["sweeps"]), (&3.into(), &1.into()));
+    assert_eq!(longer["frechet"]["modes"], answer["frechet"]["modes"]);
+    assert_ne!(longer["frechet"]["samples"], answer["frechet"]["samples"]);
     let text = line(folder.path(), command);
     for word in ["Fréchet distance", "floor", "ceiling", "recall", "nearest training image", "classes"] {
         assert!(text.ok().contains(word), "{word}\n{}", text.stdout);

@@ -129,7 +129,8 @@ fn interrupted_runs_save_and_go_on() {
     let mut running = start(folder.path(), &format!("{settings} --steps 100000 -o parts.safetensors"));
     until(&mut running, || fs::read_to_string(&metrics).is_ok_and(|text| text.lines().count() > 5));
     assert!(!parts.exists());
-    assert!(Command::new("kill").args(["-INT", &running.id().to_string()]).status().unwrap().success());
+    // What a job scheduler sends; the others press Ctrl-C.
+    assert!(Command::new("kill").args(["-TERM", &running.id().to_string()]).status().unwrap().success());
     let outcome = running.wait();
     assert!(outcome.ok().contains("stopped; continue with --resume"), "{}", outcome.stdout);
     assert!(outcome.stderr.contains("stopping after this update"), "{}", outcome.stderr);

@@ -219,6 +219,16 @@ impl BitMatrix {
         }
     }
 
+    /// `count` rows at equal distances, or all if there are no more: data may be sorted by class.
+    #[must_use]
+    pub fn spread(&self, count: usize) -> Self {
+        if self.rows <= count {
+            return self.clone();
+        }
+        let words = (0..count).flat_map(|row| self.row(row * self.rows / count)).copied().collect();
+        Self { rows: count, words, ..*self }
+    }
+
     /// Number of different rows.
     #[must_use]
     pub fn distinct_rows(&self) -> usize {
@@ -274,6 +284,9 @@ mod tests {
             assert_eq!(BitMatrix::from_words(5, cols, bits.words().to_vec()).unwrap(), bits);
             assert_eq!(bits.subset(1..3).to_u8(), values[cols..3 * cols]);
             assert_eq!(bits.subset(4..99).rows(), 1);
+            // Rows 0 and 2 of five.
+            assert_eq!(bits.spread(2).to_u8(), [&values[..cols], &values[2 * cols..3 * cols]].concat());
+            assert_eq!(bits.spread(5), bits);
         }
     }
 

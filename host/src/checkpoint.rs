@@ -27,6 +27,7 @@ use thiserror::Error;
 
 use crate::{
     atomic,
+    dataset::THRESHOLD,
     matrix::{all_finite, transpose},
     parameters::Parameters,
     train::{config::TrainConfig, persistent::PersistentChains, rows::Fingerprint},
@@ -35,7 +36,7 @@ use crate::{
 /// The metadata key of this program's record. One key, so that equal checkpoints are equal files.
 const METADATA_KEY: &str = "bitboltz";
 /// Version of the record. A change of what a field means, a new field, or one that goes makes another version.
-const VERSION: u64 = 3;
+const VERSION: u64 = 4;
 /// The front of the names of the parameters that learn, where the model is their average.
 const RAW: &str = "raw.";
 /// The front of the names of what momentum keeps of the last step of each parameter.
@@ -248,8 +249,9 @@ impl Checkpoint {
                 // Before the rest, which another version may have changed.
                 let json = match &json["version"] {
                     version if *version == VERSION => json,
-                    version if *version == 2 => of_version_2(json),
-                    version if *version == 1 => of_version_2(of_version_1(json)),
+                    version if *version == 3 => of_version_3(json),
+                    version if *version == 2 => of_version_3(of_version_2(json)),
+                    version if *version == 1 => of_version_3(of_version_2(of_version_1(json))),
                     version => {
                         let found = if version.is_null() { "none".into() } else { version.to_string() };
                         return Err(CheckpointError::Version { path: path.to_owned(), found });
@@ -356,6 +358,19 @@ fn of_version_2(mut record: Value) -> Value {
     if let Some(training) = record.get_mut("training").and_then(Value::as_object_mut) {
         training.insert("stack".to_owned(), Value::Array(Vec::new()));
     }
+    record
+}
+
+/// A record of version 3 as one of this version: it does not say above which grey value a pixel was on. Nearly always it was
+/// the usual one.
+fn of_version_3(mut record: Value) -> Value {
+    fn add_threshold(training: &mut Value) {
+        if let Some(config) = training.get_mut("config").and_then(Value::as_object_mut) {
+            config.insert("threshold".to_owned(), THRESHOLD.into());
+        }
+        training.get_mut("stack").and_then(Value::as_array_mut).into_iter().flatten().for_each(add_threshold);
+    }
+    record.get_mut("training").map(add_threshold);
     record
 }
 

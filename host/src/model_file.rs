@@ -17,6 +17,7 @@ use crate::{
     checkpoint::{Checkpoint, CheckpointError},
     image::AlignedBytes,
     tensors::Tensors,
+    train::TrainConfig,
 };
 
 /// Why a file gives no model.
@@ -102,6 +103,14 @@ impl ModelFile {
         match self {
             Self::Checkpoint(checkpoint) => checkpoint.parameters.geometry(),
             Self::Image(bytes) | Self::Nibbles { image: bytes, .. } => checked(bytes).geometry(),
+        }
+    }
+
+    /// The settings that the model was trained with, if it is a checkpoint that has them.
+    pub fn settings(&self) -> Option<&TrainConfig> {
+        match self {
+            Self::Checkpoint(checkpoint) => checkpoint.training.as_ref().map(|training| &training.config),
+            Self::Image(_) | Self::Nibbles { .. } => None,
         }
     }
 

@@ -190,13 +190,13 @@ fn damaged_files_are_refused() {
     other[at] = b'x';
     assert!(matches!(open(&other), Err(CheckpointError::Metadata { .. })));
     // A record of another version, or of none.
-    let version = r#"\"version\":3"#;
-    for (text, found) in [(r#"\"version\":4"#, "4"), (r#"\"vErsion\":3"#, "none")] {
+    let version = r#"\"version\":4"#;
+    for (text, found) in [(r#"\"version\":5"#, "5"), (r#"\"vErsion\":4"#, "none")] {
         let at = bytes.windows(version.len()).position(|window| window == version.as_bytes()).unwrap();
         let mut other = bytes.clone();
         other[at..at + text.len()].copy_from_slice(text.as_bytes());
         let error = open(&other).unwrap_err().to_string();
-        assert_eq!(error, format!("m.safetensors: metadata `bitboltz`: expected version 3, found {found}"));
+        assert_eq!(error, format!("m.safetensors: metadata `bitboltz`: expected version 4, found {found}"));
     }
     let missing = Checkpoint::load(Path::new("/no/such/file")).unwrap_err();
     assert!(matches!(&missing, CheckpointError::Io { .. }) && missing.to_string().starts_with("/no/such/file: "));
@@ -278,8 +278,16 @@ fn the_parameters_that_learn_are_kept_beside_their_average() {
 /// Files of version 1 lack the settings that came with version 2, and go on as they would have.
 #[test]
 fn files_of_version_1_open_with_the_later_settings_off() {
-    const LATER: [&str; 7] =
-        ["average", "schedule", "momentum", "weight_decay", "centering_offsets", "clamped_estimator", "pretrain"];
+    const LATER: [&str; 8] = [
+        "average",
+        "schedule",
+        "momentum",
+        "weight_decay",
+        "centering_offsets",
+        "clamped_estimator",
+        "pretrain",
+        "threshold",
+    ];
     // A checkpoint as a file of version 1, with its record changed.
     let old = |checkpoint: &Checkpoint, change: &dyn Fn(&mut Value)| {
         let bytes = checkpoint.to_bytes(Path::new("m.safetensors")).unwrap();
@@ -303,6 +311,18 @@ fn files_of_version_1_open_with_the_later_settings_off() {
         assert!(record["training"].as_object_mut().unwrap().remove("stack").is_some());
     };
     assert_eq!(open(&old(&trained, &without_stack)).unwrap(), trained);
+    // Version 3 knew one, and no threshold, also not of the stack's machines.
+    let mut stacked = training();
+    stacked.stack = vec![Checkpoint { parameters: parameters(), training: Some(training()) }];
+    let stacked = Checkpoint { parameters: parameters(), training: Some(stacked) };
+    let without_threshold = |record: &mut Value| {
+        record["version"] = 3.into();
+        for training in ["/training", "/training/stack/0"] {
+            let config = record.pointer_mut(&format!("{training}/config")).unwrap().as_object_mut().unwrap();
+            assert!(config.remove("threshold").is_some(), "{training}");
+        }
+    };
+    assert_eq!(open(&old(&stacked, &without_threshold)).unwrap(), stacked);
     // A model without a run has no settings.
     let model = Checkpoint { parameters: parameters(), training: None };
     assert_eq!(open(&old(&model, &|_| ())).unwrap(), model);

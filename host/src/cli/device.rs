@@ -10,7 +10,11 @@ use anyhow::{Context as _, bail};
 use bitboltz_core::{bits::word_mask, fixed::Scale, session::message::Request};
 use serde_json::json;
 
-use super::{energy, inpaint, print_json, sample};
+use super::{
+    energy,
+    inpaint::{self, Restorer},
+    print_json, sample,
+};
 use crate::{
     bits::BitMatrix,
     device::{Client, Port},
@@ -103,32 +107,36 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
             }
             Ok(BitMatrix::from_words(count, visible, words)?)
         }),
-        Verb::Inpaint(options) => options.run(&args.port, visible, info.geometry, out, |images, hidden, plan| {
-            let (mut words, mut probabilities) = (Vec::new(), Vec::new());
-            for i in 0..images.rows() {
-                let known = hidden.row(i).iter().enumerate().map(|(at, hidden)| !hidden & word_mask(visible, at));
-                let known = bytes(known);
-                let image = bytes(images.row(i).iter().copied());
-                let (seed, chain, restarts) = (plan.seed, i as u64, plan.restarts);
-                match plan.mean {
-                    None => {
-                        let sweeps = plan.sweeps;
-                        let request =
-                            Request::Inpaint { seed, chain, restarts, sweeps, known: &known, visible: &image };
-                        words.extend(client.state(&request)?.visible);
-                    }
-                    Some((burn_in, samples)) => {
-                        let (known, visible) = (&known[..], &image[..]);
-                        let request = Request::Marginals { seed, chain, restarts, burn_in, samples, known, visible };
-                        probabilities.extend(client.marginals(&request)?);
+        Verb::Inpaint(options) => {
+            let restorer = Restorer { name: &args.port, visible, geometry: info.geometry, settings: None };
+            options.run(&restorer, out, |images, hidden, plan| {
+                let (mut words, mut probabilities) = (Vec::new(), Vec::new());
+                for i in 0..images.rows() {
+                    let known = hidden.row(i).iter().enumerate().map(|(at, hidden)| !hidden & word_mask(visible, at));
+                    let known = bytes(known);
+                    let image = bytes(images.row(i).iter().copied());
+                    let (seed, chain, restarts) = (plan.seed, i as u64, plan.restarts);
+                    match plan.mean {
+                        None => {
+                            let sweeps = plan.sweeps;
+                            let request =
+                                Request::Inpaint { seed, chain, restarts, sweeps, known: &known, visible: &image };
+                            words.extend(client.state(&request)?.visible);
+                        }
+                        Some((burn_in, samples)) => {
+                            let (known, visible) = (&known[..], &image[..]);
+                            let request =
+                                Request::Marginals { seed, chain, restarts, burn_in, samples, known, visible };
+                            probabilities.extend(client.marginals(&request)?);
+                        }
                     }
                 }
-            }
-            Ok(match plan.mean {
-                None => inpaint::Answer::Bits(BitMatrix::from_words(images.rows(), visible, words)?),
-                Some(_) => inpaint::Answer::Probabilities(probabilities),
+                Ok(match plan.mean {
+                    None => inpaint::Answer::Bits(BitMatrix::from_words(images.rows(), visible, words)?),
+                    Some(_) => inpaint::Answer::Probabilities(probabilities),
+                })
             })
-        }),
+        }
     }
 }
 

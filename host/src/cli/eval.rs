@@ -17,7 +17,6 @@ use std::{
     time::Instant,
 };
 
-use bitboltz_core::{image::Geometry, shape::Shape};
 use clap::ValueEnum;
 use serde::Serialize;
 
@@ -44,17 +43,18 @@ use crate::{
 /// as temperatures are added. Both gaps are near 0 where log Z can be trusted. Of the test images log p(v) is exact,
 /// given log Z, with one hidden layer; with more it is a variational lower bound, and for the first images it is
 /// estimated as well. With label units v is the picture and its label. DATA that have no splits (a file, a folder of
-/// pictures) are both training and test images.
+/// pictures) are both training and test images, unless --train names others.
 ///
 /// Generated images are compared with test images by the features of a network (--features), always beside a floor (as
 /// many training images) and a ceiling (independent pixels with the training images' means). Distances compare only for
 /// the same network, the same number of samples and the same test images. Modes are where the search from random bits
-/// ends, samples are a Gibbs sweep further.
+/// ends, samples are a Gibbs sweep further (or --sample-sweeps).
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  bitboltz eval m.safetensors mnist\n  \
                         bitboltz eval m.bbz digits --only likelihood --betas 20000 --chains 200 --json\n  \
                         bitboltz eval m.safetensors mnist --only equilibrium --sweeps 10000\n  \
                         bitboltz eval m.safetensors mnist --only frechet,coverage --samples 10000\n  \
+                        bitboltz eval m.safetensors held-out.npy --train mine.npy\n  \
                         bitboltz eval m.safetensors mnist --only inpainting,classification --mask half-top\n\n\
                         --features FILE takes any ONNX network of one input, N x channels x height x width floats from \
                         0 to 1 of just the images' size (a grey image is repeated for 3 channels), whose first output \
@@ -64,17 +64,21 @@ use crate::{
 pub(super) struct Args {
     /// Checkpoint (.safetensors) or image (.bbz), whose integers count as the real numbers that they stand for.
     model: PathBuf,
-    /// A known data set, or a path.
+    /// A known data set, or a path: its test images are what the model is judged by.
     data: String,
+    /// Training images from elsewhere: for DATA without splits, say a file of images that were held out.
+    #[arg(long, value_name = "DATA")]
+    train: Option<String>,
     /// Only these sections.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "SECTIONS")]
     only: Vec<SectionName>,
     /// How many test images, from the first on; all unless given.
     #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     count: Option<u32>,
-    /// A pixel is on if its grey value is above this (models of 1 bit a pixel).
-    #[arg(long, default_value_t = 127)]
-    threshold: u8,
+    /// A pixel is on if its grey value is above this (models of 1 bit a pixel) [default: as in the model's training; 127 where
+    /// the file does not say].
+    #[arg(long)]
+    threshold: Option<u8>,
     /// Seed of the random numbers.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -169,7 +173,7 @@ trait Section {
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let file = ModelFile::load(&args.model)?;
     let shape = file.shape();
-    let rows = |split| bits(args, split, &shape, file.geometry());
+    let rows = |split| bits(args, split, &file);
     let (train, test) = (rows(Split::Train)?, rows(Split::Test)?);
     let held_out = train != test;
     let test = test.subset(0..args.count.map_or(usize::MAX, |count| count as usize));
@@ -207,8 +211,9 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     }
     let likelihood = section!(Likelihood, wants(SectionName::Likelihood), args.likelihood.measure(&subject, &Bars));
     let equilibrium = section!(Equilibrium, wants(SectionName::Equilibrium), args.equilibrium.measure(&subject, &Bars));
-    let found = plan
-        .and_then(|plan| plan.run(&subject, &Bars).map_err(|error| failures.push((SectionName::Coverage, error))).ok());
+    let generated_by = if wants(SectionName::Frechet) { SectionName::Frechet } else { SectionName::Coverage };
+    let found =
+        plan.and_then(|plan| plan.run(&subject, &Bars).map_err(|error| failures.push((generated_by, error))).ok());
     let (generated, all) = found.unzip();
     let all = all.as_ref();
     let frechet = all.filter(|_| wants(SectionName::Frechet)).map(frechet::Section::new);
@@ -238,20 +243,23 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     } else {
         report.print(out)?;
     }
-    match failures.into_iter().next() {
-        None => Ok(()),
-        Some((name, error)) => {
-            let name = name.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
-            Err(error.context(format!("section {name}")))
-        }
-    }
+    let mut failures = failures.into_iter().map(|(name, error)| {
+        let name = name.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
+        error.context(format!("section {name}"))
+    });
+    let first = failures.next();
+    // The first one ends the program with its reason; the others are told before it.
+    failures.for_each(|error| say(one_line(&error)));
+    first.map_or(Ok(()), Err)
 }
 
 /// The images of a split as rows of visible units.
-fn bits(args: &Args, split: Split, shape: &Shape, geometry: Geometry) -> anyhow::Result<BitMatrix> {
-    let images = dataset::load(&args.data, split)?;
-    let pictures = pictures::encode(&args.model.display(), geometry, &args.data, &images, args.threshold)?;
-    let labels = label_units(shape.width(0), geometry);
+fn bits(args: &Args, split: Split, file: &ModelFile) -> anyhow::Result<BitMatrix> {
+    let (geometry, threshold) = (file.geometry(), pictures::threshold(args.threshold, file.settings()));
+    let data = args.train.as_ref().filter(|_| split == Split::Train).unwrap_or(&args.data);
+    let images = dataset::load(data, split)?;
+    let pictures = pictures::encode(&args.model.display(), geometry, data, &images, threshold)?;
+    let labels = label_units(file.shape().width(0), geometry);
     Ok(if labels.is_empty() { pictures } else { with_labels(&pictures, &images, labels.len())? })
 }
 

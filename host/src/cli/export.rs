@@ -64,18 +64,20 @@ pub(super) struct Args {
     /// Address of the model in flash, for .hex and .uf2 (0x100000, 1048576).
     #[arg(long, conflicts_with = "board", value_parser = address)]
     address: Option<u64>,
-    /// Choose the integers' steps, and correct the biases, so that the model behaves as the float one does on these data: a
-    /// known data set (its training images) or a path. Not for a model that was trained with chains of the same integer
+    /// Choose the integers' steps, and correct the biases, so that the model behaves as the float one does on 256 images from
+    /// all over these data: a known data set (its training images) or a path. Not for a model that was trained with chains of the same integer
     /// type, whose integers are those of an export without.
     #[arg(long, value_name = "DATA")]
     calibrate: Option<String>,
-    /// Data on which the error is measured: a known data set (its test images) or a path. Without it, the data that the
+    /// Data on which the error is measured, by 500 images from all over it: a known data set (its test images) or a path.
+    /// Without it, the data that the
     /// model was trained on as its checkpoint names it, where it is here and fits, else uniform random bits.
     #[arg(long)]
     data: Option<String>,
-    /// A pixel is on if its grey value is above this.
-    #[arg(long, default_value_t = 127)]
-    threshold: u8,
+    /// A pixel is on if its grey value is above this (models of 1 bit a pixel) [default: as in the model's training; 127 where
+    /// the file does not say].
+    #[arg(long)]
+    threshold: Option<u8>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -212,7 +214,7 @@ struct Found {
 impl<'c> Subject<'c> {
     fn new(args: &Args, checkpoint: &'c Checkpoint) -> anyhow::Result<Self> {
         let parameters = &checkpoint.parameters;
-        let calibration = args.calibrate.as_ref().map(|name| bits(args, name, Split::Train, parameters)).transpose()?;
+        let calibration = args.calibrate.as_ref().map(|name| bits(args, name, Split::Train, checkpoint)).transpose()?;
         let (rows, source, real) = data(args, checkpoint)?;
         let geometry = parameters.geometry();
         let puzzle = (real && geometry.units() > 0)
@@ -289,12 +291,12 @@ impl Found {
 fn data(args: &Args, checkpoint: &Checkpoint) -> anyhow::Result<(BitMatrix, String, bool)> {
     let parameters = &checkpoint.parameters;
     if let Some(name) = &args.data {
-        return Ok((bits(args, name, Split::Test, parameters)?, name.clone(), true));
+        return Ok((bits(args, name, Split::Test, checkpoint)?.spread(COMPARED), name.clone(), true));
     }
     let why = match checkpoint.training.as_ref().and_then(|training| training.config.data_set.as_ref()) {
         None => "the checkpoint names no data set".to_owned(),
-        Some(name) => match bits(args, name, Split::Test, parameters) {
-            Ok(bits) => return Ok((bits, name.clone(), true)),
+        Some(name) => match bits(args, name, Split::Test, checkpoint) {
+            Ok(bits) => return Ok((bits.spread(COMPARED), name.clone(), true)),
             Err(error) => format!("not of {name}: {}", one_line(&error)),
         },
     };
@@ -305,11 +307,13 @@ fn data(args: &Args, checkpoint: &Checkpoint) -> anyhow::Result<(BitMatrix, Stri
     Ok((BitMatrix::from_rows(visible, random)?, format!("uniform random bits ({why})"), false))
 }
 
-/// The first images of a split of a data set as rows of visible bits.
-fn bits(args: &Args, name: &str, split: Split, parameters: &Parameters) -> anyhow::Result<BitMatrix> {
-    let geometry = parameters.geometry();
-    let images = dataset::load(name, split)?.subset(0..COMPARED);
-    let pictures = pictures::encode(&args.model.display(), geometry, name, &images, args.threshold)?;
+/// Images of a split of a data set as rows of visible bits.
+fn bits(args: &Args, name: &str, split: Split, checkpoint: &Checkpoint) -> anyhow::Result<BitMatrix> {
+    let parameters = &checkpoint.parameters;
+    let settings = checkpoint.training.as_ref().map(|training| &training.config);
+    let (geometry, threshold) = (parameters.geometry(), pictures::threshold(args.threshold, settings));
+    let images = dataset::load(name, split)?;
+    let pictures = pictures::encode(&args.model.display(), geometry, name, &images, threshold)?;
     let labels = label_units(parameters.shape().width(0), geometry);
     Ok(if labels.is_empty() { pictures } else { with_labels(&pictures, &images, labels.len())? })
 }

@@ -22,7 +22,9 @@ use crate::{
     eval::classification::likeliest,
     inpainting::{self, Restored},
     model_file::ModelFile,
-    npy, with_model,
+    npy,
+    train::TrainConfig,
+    with_model,
 };
 
 /// Hide a part of images and restore it: the known pixels are clamped, and the rest is the lowest local mode that was
@@ -49,9 +51,10 @@ pub(super) struct Options {
     /// How many images, from the first on.
     #[arg(short = 'n', long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     count: u32,
-    /// A pixel is on if its grey value is above this (models of 1 bit a pixel).
-    #[arg(long, default_value_t = 127)]
-    threshold: u8,
+    /// A pixel is on if its grey value is above this (models of 1 bit a pixel) [default: as in the model's training; 127 where
+    /// the file does not say].
+    #[arg(long)]
+    threshold: Option<u8>,
     /// Searches from random bits; the lowest mode is kept, or with --mean each begins a chain.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     restarts: u16,
@@ -92,6 +95,18 @@ pub(super) struct Plan {
     pub(super) seed: u64,
 }
 
+/// What restores.
+pub(super) struct Restorer<'m> {
+    /// What it is called: a file, or a port.
+    pub(super) name: &'m dyn fmt::Display,
+    /// Visible units.
+    pub(super) visible: usize,
+    /// How they make up a picture.
+    pub(super) geometry: Geometry,
+    /// What it was trained with, where that is known.
+    pub(super) settings: Option<&'m TrainConfig>,
+}
+
 /// What came back.
 pub(super) enum Answer {
     /// The lowest modes.
@@ -103,7 +118,9 @@ pub(super) enum Answer {
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     args.options.check(&[&args.model])?;
     let file = ModelFile::load(&args.model)?;
-    args.options.run(&args.model.display(), file.shape().width(0), file.geometry(), out, |images, hidden, plan| {
+    let (name, visible, geometry) = (&args.model.display(), file.shape().width(0), file.geometry());
+    let restorer = Restorer { name, visible, geometry, settings: file.settings() };
+    args.options.run(&restorer, out, |images, hidden, plan| {
         let inpaint = Inpaint { restarts: plan.restarts.into(), sweeps: plan.sweeps.into(), ..Inpaint::default() };
         with_model!(&file, model => Ok(match plan.mean {
             None => Answer::Bits(inpainting::restore(&model, images, hidden, &inpaint, plan.seed)?),
@@ -127,16 +144,15 @@ impl Options {
         check_outputs(&inputs, self.output.iter().chain(&self.npy).map(PathBuf::as_path))
     }
 
-    /// Hides, restores by what is called `model` with `restore(images, hidden, plan)`, compares and writes what was asked for.
+    /// Hides, restores by `restore(images, hidden, plan)`, compares and writes what was asked for.
     pub(super) fn run(
         &self,
-        model: &dyn fmt::Display,
-        visible: usize,
-        geometry: Geometry,
+        restorer: &Restorer<'_>,
         out: &mut dyn Write,
         restore: impl FnOnce(&BitMatrix, &BitMatrix, &Plan) -> anyhow::Result<Answer>,
     ) -> anyhow::Result<()> {
-        let (originals, classes) = self.load(model, visible, geometry)?;
+        let (originals, classes) = self.load(restorer)?;
+        let (visible, geometry) = (restorer.visible, restorer.geometry);
         let labels = label_units(visible, geometry);
         let (pixels, hidden) = inpainting::hide(&self.mask, geometry, originals.rows(), self.seed)?;
         // The label is always to be found, and is no part of the picture.
@@ -202,16 +218,13 @@ impl Options {
     }
 
     /// The images as rows of visible units; label units are off where there is no label.
-    fn load(
-        &self,
-        model: &dyn fmt::Display,
-        visible: usize,
-        geometry: Geometry,
-    ) -> anyhow::Result<(BitMatrix, Vec<Option<usize>>)> {
-        ensure!(geometry.units() > 0, "{model}: the model does not say how its visible units make up a picture");
+    fn load(&self, restorer: &Restorer<'_>) -> anyhow::Result<(BitMatrix, Vec<Option<usize>>)> {
+        let Restorer { name, visible, geometry, settings } = *restorer;
+        ensure!(geometry.units() > 0, "{name}: the model does not say how its visible units make up a picture");
         let images = dataset::load(&self.images, Split::Test)?;
         let images = images.subset(0..self.count as usize);
-        let pictures = pictures::encode(model, geometry, &self.images, &images, self.threshold)?;
+        let pictures =
+            pictures::encode(name, geometry, &self.images, &images, pictures::threshold(self.threshold, settings))?;
         let labels = label_units(visible, geometry);
         let rows = match images.labels {
             Some(_) if !labels.is_empty() => with_labels(&pictures, &images, labels.len())?,

@@ -7,8 +7,9 @@ use bitboltz_core::image::Geometry;
 
 use crate::{
     bits::BitMatrix,
-    dataset::{Encoding, Images, labels::narrowed},
+    dataset::{Encoding, Images, THRESHOLD, labels::narrowed},
     grid::Grid,
+    train::TrainConfig,
 };
 
 /// The pictures that rows of visible units show.
@@ -40,6 +41,11 @@ pub(super) fn encode(
     );
     ensure!(!images.is_empty(), "{data}: no images");
     Ok(Encoding { bits: geometry.bits, threshold }.encode(images)?)
+}
+
+/// The grey value above which a pixel is on: what was asked for, else as in the model's training.
+pub(super) fn threshold(asked: Option<u8>, settings: Option<&TrainConfig>) -> u8 {
+    asked.or(settings.map(|settings| settings.threshold)).unwrap_or(THRESHOLD)
 }
 
 /// An empty grid of such pictures.

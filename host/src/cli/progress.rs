@@ -42,7 +42,8 @@ pub(super) struct Shown {
 /// Running means of what a line shows.
 struct Smooth {
     seconds: f64,
-    tau: f64,
+    /// Where pairs are coupled.
+    tau: Option<f64>,
     sweeps: [f64; 2],
     error: f64,
     /// Meeting times of both phases, in bins of powers of two.
@@ -119,10 +120,9 @@ fn spent(budget: &Budget, report: &UpdateReport) -> f64 {
 
 impl Progress for Shown {
     fn updated(&mut self, report: &UpdateReport, budget: &Budget) {
-        let mean_tau = |tau: Option<f64>| tau.unwrap_or(f64::NAN);
         let now = Smooth {
             seconds: report.seconds,
-            tau: f64::max(mean_tau(report.positive.mean_tau), mean_tau(report.negative.mean_tau)),
+            tau: [report.positive.mean_tau, report.negative.mean_tau].into_iter().flatten().reduce(f64::max),
             sweeps: [report.positive.search_sweeps, report.negative.search_sweeps],
             error: report.positive.visible_error,
             meeting: sum(report.positive.tau_histogram.bins(), report.negative.tau_histogram.bins()),
@@ -133,7 +133,7 @@ impl Progress for Shown {
                 let blend = |old: f64, new: f64| old + SMOOTHING * (new - old);
                 Smooth {
                     seconds: blend(old.seconds, now.seconds),
-                    tau: blend(old.tau, now.tau),
+                    tau: now.tau.map(|now| old.tau.map_or(now, |old| blend(old, now))).or(old.tau),
                     sweeps: [0, 1].map(|i| blend(old.sweeps[i], now.sweeps[i])),
                     error: blend(old.error, now.error),
                     meeting: blended(&old.meeting, &now.meeting, blend),
@@ -144,13 +144,16 @@ impl Progress for Shown {
         let unsettled = report.positive.unsettled;
         self.diagnostics = report.diagnostics.or(self.diagnostics);
         let line = format!(
-            "update {} {:.1}/s tau {:.2}{} sweeps {:.1}+{:.1} error {:.2} %{}{}{}",
+            "update {} {:.1}/s{}{} error {:.2} %{}{}{}",
             report.step,
             1.0 / smooth.seconds,
-            smooth.tau,
-            smooth.meeting_bars(),
-            smooth.sweeps[0],
-            smooth.sweeps[1],
+            smooth.tau.map_or_else(String::new, |tau| format!(" tau {tau:.2}{}", smooth.meeting_bars())),
+            // No search takes less than one.
+            if smooth.sweeps == [0.0; 2] {
+                String::new()
+            } else {
+                format!(" sweeps {:.1}+{:.1}", smooth.sweeps[0], smooth.sweeps[1])
+            },
             100.0 * smooth.error,
             self.diagnostics.as_ref().map_or_else(String::new, in_brief),
             if hits > 0 { format!(" ({hits} chains hit their cap)") } else { String::new() },

@@ -78,9 +78,6 @@ pub(super) struct Args {
     /// Minutes of training.
     #[arg(long, value_parser = positive)]
     minutes: Option<f64>,
-    /// A pixel is on if its grey value is above this (1 bit a pixel).
-    #[arg(long, default_value_t = 127)]
-    threshold: u8,
     /// Seconds between checkpoints.
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]
     checkpoint_every: u64,
@@ -109,6 +106,9 @@ struct Settings {
     /// Visible units of a pixel, of each colour: 1, or 2 to 8 bit planes [default: 1].
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=8), conflicts_with = "resume")]
     bits: Option<u8>,
+    /// A pixel is on if its grey value is above this (1 bit a pixel) [default: 127].
+    #[arg(long, conflicts_with = "resume")]
+    threshold: Option<u8>,
     /// Settings that other options still override: the recipe of a data set, its number of updates included, at whose end
     /// the learning rate falls to zero (see --schedule); those of bitboltz paper images8 and cifar10, all 8 bits of a pixel
     /// for 30 or 60 minutes (mnist8, fashion-mnist8, cifar10); or those of the paper (published: learning rate 0.01, gamma
@@ -259,6 +259,7 @@ impl Settings {
         };
         let mut config = TrainConfig {
             data_set: Some(data_set.to_owned()),
+            threshold: self.threshold.unwrap_or(base.threshold),
             hidden: self.hidden.clone().unwrap_or(base.hidden),
             estimator: base.estimator,
             clamped_estimator: base.clamped_estimator,
@@ -338,7 +339,9 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     }
     let bits = resumed.as_ref().map_or(args.settings.bits(), |checkpoint| checkpoint.parameters.geometry().bits.max(1));
     let images = dataset::load(&args.data, Split::Train)?;
-    let (pictures, geometry) = encode(&images, bits, args.threshold)?;
+    let recorded =
+        resumed.as_ref().and_then(|checkpoint| checkpoint.training.as_ref()).map(|training| &training.config);
+    let (pictures, geometry) = encode(&images, bits, recorded.unwrap_or(&config).threshold)?;
     let classes = match &resumed {
         Some(checkpoint) => label_units(checkpoint.parameters.shape().width(0), checkpoint.parameters.geometry()).len(),
         None if args.settings.labels => classes(&images)?,
@@ -398,6 +401,12 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let ended = if report.ending == Ending::Budget { "done" } else { "stopped; continue with --resume" };
     let of = layer.map_or(String::new(), |layer| format!(" of the pretraining of hidden layer {layer}"));
     writeln!(out, "{}: {} updates{of} in {:.1} s, {ended}", args.output.display(), report.step, report.seconds)?;
+    if report.cap_hits > 0 {
+        say(format_args!(
+            "warning: {} chains hit their cap and were left out, so that the gradient was that of pairs that meet early",
+            report.cap_hits
+        ));
+    }
     Ok(())
 }
 
@@ -456,7 +465,7 @@ pub(super) fn encode(images: &Images, bits: u8, threshold: u8) -> anyhow::Result
     Ok((Encoding { bits, threshold }.encode(images)?, geometry))
 }
 
-/// A flag that Ctrl-C sets; a second Ctrl-C ends the program at once.
+/// A flag that Ctrl-C sets, or SIGTERM or SIGHUP; a second one ends the program at once.
 pub(super) fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     let set = Arc::clone(&flag);

@@ -38,6 +38,9 @@ pub enum EncodeError {
     TooLarge(#[from] crate::bits::BitsError),
 }
 
+/// The grey value above which a pixel is on, unless told otherwise.
+pub const THRESHOLD: u8 = 127;
+
 /// How a pixel becomes visible units. See the [module](self).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Encoding {
@@ -48,9 +51,9 @@ pub struct Encoding {
 }
 
 impl Default for Encoding {
-    /// One bit, on above 127.
+    /// One bit, on above [`THRESHOLD`].
     fn default() -> Self {
-        Self { bits: 1, threshold: 127 }
+        Self { bits: 1, threshold: THRESHOLD }
     }
 }
 

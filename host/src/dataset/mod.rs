@@ -9,6 +9,8 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use bitboltz_core::image::CRC32;
+
 mod csv;
 mod digits;
 pub mod encode;
@@ -24,7 +26,7 @@ mod png;
 mod scale;
 
 pub use crate::bits::BitMatrix;
-pub use encode::{EncodeError, Encoding};
+pub use encode::{EncodeError, Encoding, THRESHOLD};
 pub use error::DataError;
 pub use labels::LabelError;
 pub use mask::{Mask, MaskError};
@@ -51,6 +53,15 @@ impl Images {
     #[must_use]
     pub fn len(&self) -> usize {
         self.pixels.len().checked_div(self.image_len()).unwrap_or(0)
+    }
+
+    /// CRC-32 (ISO-HDLC) of all pixels and then all labels.
+    #[must_use]
+    pub fn crc(&self) -> u32 {
+        let mut digest = CRC32.digest();
+        digest.update(&self.pixels);
+        digest.update(self.labels.as_deref().unwrap_or_default());
+        digest.finalize()
     }
 
     /// Whether there are no images.

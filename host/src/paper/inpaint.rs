@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     bits::BitMatrix,
-    dataset::Images,
+    dataset::{Images, THRESHOLD},
     eval::restoration::{ByMask, Filled, Puzzle, usual_masks},
     grid::Grid,
     inpainting::Restored,
@@ -203,24 +203,20 @@ fn measure(plan: &Plan, subjects: &[Subject], settings: &Settings<'_>) -> Result
 
 /// The images of a model from a file.
 fn of_model(name: &str, file: &ModelFile, settings: &Settings<'_>) -> Result<Subject, PaperError> {
-    let recorded = match file {
-        ModelFile::Checkpoint(checkpoint) => {
-            checkpoint.training.as_ref().and_then(|training| training.config.data_set.clone())
-        }
-        _ => None,
-    };
     let refuse = |expected: &str, found: &str| PaperError::Request {
         what: name.to_owned(),
         expected: expected.to_owned(),
         found: found.to_owned(),
     };
-    let data = settings.data.clone().or(recorded);
+    let recorded = file.settings();
+    let data = settings.data.clone().or_else(|| recorded?.data_set.clone());
     let data =
         data.ok_or_else(|| refuse("a model that says what it was trained on, or --data", "no record of a data set"))?;
     if file.geometry().units() == 0 {
         return Err(refuse("a model that says how its visible units make up a picture", "one that does not"));
     }
-    Subject::of_model(&data, file.geometry(), file.shape().width(0))
+    let threshold = recorded.map_or(THRESHOLD, |settings| settings.threshold);
+    Subject::of_model(&data, file.geometry(), threshold, file.shape().width(0))
 }
 
 impl Training {
@@ -386,7 +382,7 @@ mod tests {
         let not_run: Vec<&str> =
             outcome.results["not_run"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
         assert_eq!(not_run.len(), 4);
-        assert!(outcome.report.text().contains(&format!("was stopped: {}.", not_run.join(", "))));
+        assert!(outcome.report.text().contains(&format!("for the reason given: {}.", not_run.join(", "))));
         assert_eq!(outcome.results["trainings"][0]["updates"], 40);
     }
 }

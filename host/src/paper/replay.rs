@@ -146,7 +146,8 @@ impl Replay {
     pub fn check(&self, name: &str, course: Course<'_>) -> Result<bool, PaperError> {
         let Some(training) = self.training(name) else { return Ok(false) };
         let earlier = training.config.as_ref().unwrap_or(&self.configuration.config);
-        let differs = difference("config", &serde_json::to_value(course.config)?, earlier);
+        let differs =
+            difference("config", &trained_by(serde_json::to_value(course.config)?), &trained_by(earlier.clone()));
         match differs.or(difference("warm_up", &serde_json::to_value(course.warm_up)?, &training.warm_up)) {
             None => Ok(true),
             Some((field, expected, found)) => {
@@ -154,6 +155,14 @@ impl Replay {
             }
         }
     }
+}
+
+/// Settings without those that say what the data were, which the experiment says: no update depends on them.
+fn trained_by(mut config: Value) -> Value {
+    if let Some(settings) = config.as_object_mut() {
+        ["data_set", "threshold"].iter().for_each(|name| drop(settings.remove(*name)));
+    }
+    config
 }
 
 /// The first field in which two values differ, and what it holds in each.
@@ -229,6 +238,10 @@ mod tests {
         let course = Course { warm_up: Some("ucd-lmi".parse().unwrap()), ..Course::of(&config) };
         let error = replay(recorded.clone(), Value::Null).check("pcd", course).unwrap_err().to_string();
         assert!(error.contains("expected warm_up {") && error.contains("found null"), "{error}");
+        // What the data are called, and were made with, is the experiment's.
+        let mut before = recorded.clone();
+        assert!(before.as_object_mut().unwrap().remove("threshold").is_some());
+        assert!(replay(before, Value::Null).check("pcd", Course::of(&config)).unwrap());
         // A setting that one of the two versions does not have.
         let mut less = recorded;
         let removed = less.as_object_mut().unwrap().remove("marginalise");

@@ -43,7 +43,7 @@ impl Subject {
     ///
     /// # Errors
     /// As [`load`](Self::load); images of another size.
-    pub fn of_model(data: &str, expected: Geometry, visible: usize) -> Result<Self, PaperError> {
+    pub fn of_model(data: &str, expected: Geometry, threshold: u8, visible: usize) -> Result<Self, PaperError> {
         let [train, test] = [Split::Train, Split::Test].map(|split| dataset::load(data, split));
         let (train, test) = (train?, test?);
         let found = geometry(data, &train, expected.bits)?;
@@ -57,7 +57,7 @@ impl Subject {
         }
         let labels = label_units(visible, expected).len();
         let rows = |images: &Images| -> Result<BitMatrix, PaperError> {
-            let pictures = Encoding::new(expected.bits)?.encode(images)?;
+            let pictures = Encoding { bits: expected.bits, threshold }.encode(images)?;
             Ok(if labels > 0 { with_labels(&pictures, images, labels)? } else { pictures })
         };
         Self { data: data.to_owned(), geometry: expected, train: rows(&train)?, test: rows(&test)? }.checked()
@@ -120,7 +120,7 @@ mod tests {
         assert_eq!((digits.train.rows(), digits.test.rows(), digits.test.cols()), (4000, 1000, 784));
         let planes = Subject::load("digits", 8).unwrap();
         assert_eq!((planes.test.cols(), planes.geometry.bits), (6272, 8));
-        let labelled = Subject::of_model("digits", digits.geometry, 794).unwrap();
+        let labelled = Subject::of_model("digits", digits.geometry, 127, 794).unwrap();
         assert_eq!(labelled.test.cols(), 794);
         let settings = Settings::new(&Quiet);
         let judge = digits.judge(digits.extractor(&settings).unwrap(), &settings, 10_000).unwrap();
@@ -135,7 +135,7 @@ mod tests {
         let same = Subject::load(path.to_str().unwrap(), 1).unwrap_err().to_string();
         assert!(same.contains("same.npy") && same.contains("training images"), "{same}");
         let small = Geometry { width: 4, height: 4, channels: 1, bits: 1 };
-        let size = Subject::of_model("digits", small, 16).unwrap_err().to_string();
+        let size = Subject::of_model("digits", small, 127, 16).unwrap_err().to_string();
         assert!(size.contains("4 × 4 × 1") && size.contains("28 × 28 × 1"), "{size}");
         let settings = Settings { features: Some("none.onnx".to_owned()), ..Settings::new(&Quiet) };
         let error = Subject::load("digits", 1).unwrap().extractor(&settings).unwrap_err().to_string();

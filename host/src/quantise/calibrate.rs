@@ -18,7 +18,7 @@ use bitboltz_core::{
     search::SearchCapHit,
     shape::Shape,
     start::{LocalModeStart, Start as _},
-    state::{Clamp, clamp_layers},
+    state::Clamp,
     weights::Field as _,
 };
 use rayon::prelude::*;
@@ -28,7 +28,12 @@ use super::{
     IntegerWeight, QuantiseError, Quantised, largest, rounded,
     steps::{IN_OCTAVE, Steps, octave},
 };
-use crate::{batch::ChainWeights, bits::BitMatrix, chain::ChainBuffer, parameters::Parameters};
+use crate::{
+    batch::ChainWeights,
+    bits::BitMatrix,
+    chain::{ChainBuffer, visible_mask},
+    parameters::Parameters,
+};
 
 /// Most rows that are looked at: a few hundred states of every unit say enough of 40 steps to choose from.
 const ROWS: usize = 256;
@@ -70,7 +75,7 @@ impl<W: IntegerWeight> Quantised<W> {
         if rows.rows() == 0 {
             return Err(CalibrateError::NoRows);
         }
-        let states = States::new(parameters, &rows.subset(0..ROWS))?;
+        let states = States::new(parameters, &rows.spread(ROWS))?;
         let tried: Vec<Vec<Choice>> = parameters
             .weights()
             .iter()
@@ -133,8 +138,7 @@ impl States {
         let weights = ChainWeights::new(&dbm);
         let model = weights.dbm().expect("a model's weights");
         let shape = *model.shape();
-        let mut mask = vec![0; shape.words()];
-        clamp_layers(&shape, &mut mask, |layer| layer == 0);
+        let mask = visible_mask(&shape);
         let clamp = Clamp::new(&shape, &mask).expect("the mask has the shape's words");
         let mode = LocalModeStart { sweeps: 0, ..LocalModeStart::default() };
         let found: Vec<_> = (0..rows.rows())
@@ -300,7 +304,7 @@ mod tests {
     fn means_of_fields_are_those_of_the_floats() {
         let (parameters, train, _) = learnt();
         let quantised = Quantised::<I4>::calibrated(&parameters, &train).unwrap();
-        let states = States::new(&parameters, &train.subset(0..ROWS)).unwrap();
+        let states = States::new(&parameters, &train.spread(ROWS)).unwrap();
         let integers = quantised.dbm().unwrap();
         let shape = *integers.shape();
         let unit = f64::from(integers.scale().to_f32());

@@ -11,7 +11,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::optimiser::{Rule, Schedule};
-use crate::estimator::{Estimator, Phase};
+use crate::{
+    dataset::THRESHOLD,
+    estimator::{Estimator, Phase},
+};
 
 /// Most steps for a pair to meet in training, unless told otherwise. Chains are recorded until they have met, two states
 /// a step, with a float for each hidden unit: at 784-500-500 a thousand steps are some megabytes for each of the 64
@@ -86,6 +89,8 @@ pub struct TrainConfig {
     /// What the data set was called, for commands that want the same data again; no update depends on it.
     #[serde(deserialize_with = "Option::deserialize")]
     pub data_set: Option<String>,
+    /// The grey value above which a pixel of it was on, with 1 bit a pixel; for the same commands.
+    pub threshold: u8,
     /// Widths of the hidden layers, lowest first.
     pub hidden: Vec<usize>,
     /// The estimator of both phases, or of the free one alone.
@@ -138,6 +143,7 @@ impl Default for TrainConfig {
     fn default() -> Self {
         Self {
             data_set: None,
+            threshold: THRESHOLD,
             hidden: vec![500, 500],
             estimator: Estimator::UCD_LMI.with_horizon(Horizon { cap: CAP, ..Horizon::default() }),
             clamped_estimator: None,
@@ -385,6 +391,7 @@ mod tests {
             "hidden",
             "centering",
             "data_set",
+            "threshold",
             "minutes",
             "cap",
             "horizon",

