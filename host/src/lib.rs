@@ -29,7 +29,7 @@
 //! | [`chain`] | memory for the states of single chains |
 //! | [`sampling`] | local modes and samples of many chains |
 //! | [`inpainting`] | hidden units of many images restored, and two baselines |
-//! | [`eval`] | small machines by enumeration, and estimators over many runs |
+//! | [`eval`] | what a model is worth (likelihood, distance, coverage, classes), and an estimator, against enumeration |
 //! | [`mod@bench`] | how fast all this is here, beside what the machine can do |
 //! | [`paper`] | the paper's experiments, each with a report, plots and results |
 //! | **data and files** | |

@@ -41,7 +41,8 @@ pub(super) struct Args {
     /// works, and nothing else.
     #[arg(long)]
     quick: bool,
-    /// Seed of the random numbers.
+    /// Seed of the random numbers. An experiment takes the seeds next to it too (arms with another seed, further machines):
+    /// to average over several, take them 100 apart.
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Trained models (checkpoints or images): for toy to look at as well, for inpaint instead of training its own.

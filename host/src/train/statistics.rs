@@ -94,7 +94,7 @@ impl ChainRecord {
     }
 }
 
-/// A state of weight 1 or more, as the sums take it.
+/// A state, and its weight in an estimate: in H_{k:m} that may be a fraction, or negative.
 #[derive(Clone, Copy, Debug)]
 pub struct StateRef<'r> {
     /// Its weight.

@@ -28,9 +28,19 @@ pub(super) fn samples(arm: &Found) -> Option<f64> {
     Some(arm.last()?.judged[0].samples.frechet)
 }
 
+/// Distance of the chains after long Gibbs sampling, by the first judge.
+pub(super) fn wandered(arm: &Found) -> Option<f64> {
+    Some(arm.wandered.first()?.frechet)
+}
+
 /// Bound on the mean log p(v) of the test images, in nats.
 pub(super) fn log_p(arm: &Found) -> Option<f64> {
     Some(arm.likelihood.as_ref()?.log_p.nats)
+}
+
+/// What annealing backwards from test images bounds the mean log p(v) of annealing as a generator by, in nats.
+pub(super) fn raise(arm: &Found) -> Option<f64> {
+    Some(arm.likelihood.as_ref()?.reverse?.conservative.log_p.nats)
 }
 
 pub(super) fn write(report: &mut Report, comparison: &Comparison, found: &[&Found]) {
@@ -67,6 +77,9 @@ pub(super) fn write(report: &mut Report, comparison: &Comparison, found: &[&Foun
             ));
         }
     }
+    if let (Some((arm, distance)), 2..) = (least(found, wandered), found.len()) {
+        says.push(format!("After long Gibbs sampling the lowest distance is {}, of {}.", number(distance), arm.label));
+    }
     if let Some((arm, loss)) = least(found, |arm| log_p(arm).map(|nats| -nats)) {
         let base = arm.likelihood.as_ref().map_or(f64::NAN, |likelihood| likelihood.base_rate.nats);
         says.push(format!(
@@ -75,6 +88,13 @@ pub(super) fn write(report: &mut Report, comparison: &Comparison, found: &[&Foun
             arm.label,
             number(base)
         ));
+        if let Some((arm, loss)) = least(found, |arm| raise(arm).map(|nats| -nats)) {
+            says.push(format!(
+                "By RAISE, which errs on the side of caution, it is {}, with {} nats.",
+                arm.label,
+                number(-loss)
+            ));
+        }
         let both: Vec<&Found> =
             found.iter().copied().filter(|arm| modes(arm).is_some() && log_p(arm).is_some()).collect();
         let nearest = least(&both, modes);
@@ -194,6 +214,7 @@ mod tests {
                 restored: None,
                 likelihood: None,
             }],
+            wandered: Vec::new(),
             likelihood: nats.map(likelihood),
             learns: true,
         }
@@ -233,6 +254,14 @@ mod tests {
             assert!(text.contains("of modes is 4.00, of c") && text.contains("of samples is 6.00, of b"), "{text}");
             assert!(text.contains("is −100 nats, of b"), "{text}");
         }
+    }
+
+    #[test]
+    fn the_best_after_long_sampling_may_be_another() {
+        let (mut a, mut b) = (arm("a", 1.0, 2.0, None), arm("b", 5.0, 6.0, None));
+        assert!(!text(&[&a, &b]).contains("long Gibbs"));
+        (a.wandered, b.wandered) = (vec![quality(9.0)], vec![quality(3.0)]);
+        assert!(text(&[&a, &b]).contains("After long Gibbs sampling the lowest distance is 3.00, of b."));
     }
 
     #[test]

@@ -81,7 +81,7 @@ pub struct Results {
     pub trainings: Vec<Found>,
     /// The arms of each data set against that which the others are measured by.
     pub differences: Vec<Difference>,
-    /// Arms that were still to come when the experiment was stopped.
+    /// Arms that were still to come when the experiment was stopped, and those that could not be judged, with the reason.
     pub not_run: Vec<String>,
 }
 
@@ -126,8 +126,9 @@ fn measure(contest: &Contest, plan: &Plan, rounds: &[Round], settings: &Settings
         let (round, arm) = all[index];
         let name = run_name(&round.subject.data, arm);
         let pace = settings.pace_of(&name, plan.pace.as_ref()).filter(|_| !settings.stopped());
-        (name.clone(), pace.map(|pace| round.run(name, arm, &pace, plan.likelihood, settings)))
+        (name.clone(), pace.map(|pace| round.run(name, arm, &pace, plan, settings)))
     })?;
+    let mut error = None;
     for (name, run) in runs {
         match run {
             Some(Ok((found, pictures))) => {
@@ -135,11 +136,15 @@ fn measure(contest: &Contest, plan: &Plan, rounds: &[Round], settings: &Settings
                 seen.push(pictures);
             }
             None | Some(Err(PaperError::Stopped)) => results.not_run.push(name),
-            Some(Err(error)) => return Err(error),
+            // It does not take the others with it: hours may be in them.
+            Some(Err(failed)) => {
+                results.not_run.push(format!("{name} ({failed})"));
+                error.get_or_insert(failed);
+            }
         }
     }
     if results.trainings.is_empty() {
-        return Err(PaperError::Stopped);
+        return Err(error.unwrap_or(PaperError::Stopped));
     }
     for Comparison { data, .. } in &results.comparisons {
         let found: Vec<&Found> = results.trainings.iter().filter(|arm| arm.data == *data).collect();
@@ -266,7 +271,7 @@ mod tests {
         let stopped = quick(&at("digits: seed-1: 10 updates"), None).unwrap();
         assert_eq!((names(&stopped, "trainings"), names(&stopped, "not_run")), (of(&all[..2]), of(&all[2..])));
         let text = stopped.report.text();
-        assert!(text.contains("was stopped: digits: ucd-lmi-published, digits: ucd-lmi-clamped-gibbs"), "{text}");
+        assert!(text.contains("reason given: digits: ucd-lmi-published, digits: ucd-lmi-clamped-gibbs"), "{text}");
         assert!(
             text.contains("seed-1 was stopped after 5 updates.") && text.contains("| seed-1 | stopped |"),
             "{text}"

@@ -90,6 +90,8 @@ pub struct Effort {
     pub chains: usize,
     /// Test images, from the first on.
     pub rows: usize,
+    /// Chains that anneal backwards from either start, by as many temperatures; none leaves this out.
+    pub reverse_chains: usize,
 }
 
 /// Likelihoods that are measured.
@@ -116,6 +118,9 @@ pub struct Plan {
     pub arms: Vec<Arm>,
     /// Generated pictures of each kind that are judged; as many as there are training images where these are fewer.
     pub samples: usize,
+    /// Gibbs sweeps from the modes after which the chains are judged once more in the end: an arm need not have learnt to
+    /// generate by a single one.
+    pub sweeps: u32,
     /// Test images whose left half is restored; none with more than 1 bit a pixel.
     pub restored: usize,
     /// None with more than 1 bit a pixel.
@@ -141,18 +146,20 @@ impl Plan {
             pace: settings.pace(contest.minutes),
             arms: contest.arms.clone(),
             samples: contest.samples,
+            sweeps: if black_and_white { 1000 } else { 100 },
             restored: if black_and_white { 1000 } else { 0 },
             likelihood: black_and_white.then_some(Efforts {
-                on_the_way: Effort { betas: 1000, chains: 50, rows: 1000 },
-                at_the_end: Effort { betas: 10_000, chains: 100, rows: 10_000 },
+                on_the_way: Effort { betas: 1000, chains: 50, rows: 1000, reverse_chains: 0 },
+                at_the_end: Effort { betas: 10_000, chains: 100, rows: 10_000, reverse_chains: 20 },
             }),
         };
         if settings.quick {
             plan.samples = 250;
+            plan.sweeps = 5;
             plan.restored = plan.restored.min(100);
             plan.likelihood = plan.likelihood.map(|_| Efforts {
-                on_the_way: Effort { betas: 20, chains: 5, rows: 50 },
-                at_the_end: Effort { betas: 50, chains: 10, rows: 250 },
+                on_the_way: Effort { betas: 20, chains: 5, rows: 50, reverse_chains: 0 },
+                at_the_end: Effort { betas: 50, chains: 10, rows: 250, reverse_chains: 2 },
             });
         }
         for arm in &mut plan.arms {

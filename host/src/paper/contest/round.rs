@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     Arm,
-    plan::{Effort, Efforts},
+    plan::{Effort, Efforts, Plan},
 };
 use crate::{
     bits::BitMatrix,
@@ -95,6 +95,8 @@ pub struct Found {
     pub stopped: bool,
     /// At each mark that was judged.
     pub snapshots: Vec<Row>,
+    /// By each judge, of the chains of the last mark after the plan's Gibbs sweeps, unless it failed or was stopped.
+    pub wandered: Vec<Quality>,
     /// In the end, with the effort for that, unless it failed or was stopped.
     pub likelihood: Option<Likelihood>,
     /// Whether the distance of its modes or of its samples was below a quarter of the ceiling's at the last mark.
@@ -137,9 +139,10 @@ impl Round {
         name: String,
         arm: &Arm,
         pace: &Pace,
-        efforts: Option<Efforts>,
+        plan: &Plan,
         settings: &Settings<'_>,
     ) -> Result<(Found, Vec<Seen>), PaperError> {
+        let efforts = plan.likelihood;
         let mut look = |trainer: &Trainer, snapshot: &Snapshot| self.look(&name, trainer, snapshot, efforts, settings);
         let Subject { data, geometry, train: images, .. } = &self.subject;
         let trained = train(&name, arm.course(), images, *geometry, pace, settings, &mut look)?;
@@ -149,7 +152,11 @@ impl Round {
         let (snapshots, seen): (Vec<Row>, Vec<Seen>) = trained.looks.into_iter().map(|(_, look)| look).unzip();
         let parameters = trained.trainer.parameters();
         let mut stopped = trained.stopped || settings.replay.as_ref().is_some_and(|earlier| earlier.was_stopped(&name));
-        let effort = efforts.filter(|_| trained.failed.is_none() && !stopped).map(|efforts| efforts.at_the_end);
+        let worked = trained.failed.is_none();
+        let wandered =
+            if worked && !stopped { self.wandered(&name, parameters, plan.sweeps, settings) } else { Vec::new() };
+        stopped |= worked && settings.stopped();
+        let effort = efforts.filter(|_| worked && !stopped).map(|efforts| efforts.at_the_end);
         stopped |= effort.is_some() && settings.stopped();
         let likelihood = effort.filter(|_| !stopped).map(|effort| self.likelihood(parameters, &effort, settings));
         // Updates after the last mark of a stopped run show in nothing.
@@ -171,10 +178,34 @@ impl Round {
             failed: trained.failed,
             stopped,
             snapshots,
+            wandered,
             likelihood,
             name,
         };
         Ok((found, seen))
+    }
+
+    /// What the judges say of chains that long Gibbs sampling has brought nearer to the model's distribution; nothing if that
+    /// fails.
+    fn wandered(&self, name: &str, parameters: &Parameters, sweeps: u32, settings: &Settings<'_>) -> Vec<Quality> {
+        let judged = || -> Result<Vec<Quality>, Box<dyn std::error::Error>> {
+            let count = self.judges.iter().map(Judge::count).max().unwrap_or(0);
+            let drawn = local_modes(&parameters.dbm()?, count, sweeps, settings.seed)?.visible;
+            let quality = |judge: &Judge| Ok(judge.quality(&drawn.subset(0..judge.count()), &Quiet)?);
+            self.judges.iter().map(quality).collect()
+        };
+        match judged() {
+            Ok(found) => {
+                if let Some(Quality { frechet, .. }) = found.first() {
+                    settings.stages.note(&format!("{name}: after {sweeps} sweeps: Fréchet distance {frechet:.2}"));
+                }
+                found
+            }
+            Err(error) => {
+                settings.stages.note(&format!("{name}: after {sweeps} sweeps: {error}"));
+                Vec::new()
+            }
+        }
     }
 
     /// log Z and the bound on log p(v).
@@ -187,8 +218,7 @@ impl Round {
             clamped_rows: 0,
             clamped_betas: 1,
             clamped_chains: 2,
-            // Nor is log Z annealed backwards: it would take as long again, and entries are compared by the same estimate.
-            reverse_chains: 0,
+            reverse_chains: effort.reverse_chains,
             seed: settings.seed,
         };
         likelihood::measure(parameters, train, &test.subset(0..effort.rows), &effort_of_all, settings.stages)

@@ -2,7 +2,8 @@
 
 use super::{
     Comparison,
-    findings::{log_p, modes, samples},
+    findings::{log_p, modes, raise, samples},
+    plan::Plan,
     round::Found,
 };
 use crate::{
@@ -17,7 +18,7 @@ fn quality(label: &str, quality: &Quality) -> Vec<String> {
 }
 
 /// Figures of the last mark, beside floor, ceiling and baselines.
-pub(super) fn last(report: &mut Report, comparison: &Comparison, found: &[&Found]) {
+pub(super) fn last(report: &mut Report, plan: &Plan, comparison: &Comparison, found: &[&Found]) {
     report.add("At the last mark:");
     let head = [
         "arm",
@@ -31,6 +32,8 @@ pub(super) fn last(report: &mut Report, comparison: &Comparison, found: &[&Found
         "log Z",
         "±",
         "bound on log p(v)",
+        "gap",
+        "RAISE",
     ];
     let mut rows = Vec::new();
     for arm in found {
@@ -42,6 +45,7 @@ pub(super) fn last(report: &mut Report, comparison: &Comparison, found: &[&Found
         };
         let restored = arm.last().and_then(|row| row.restored);
         let log_z = arm.likelihood.as_ref().map(|likelihood| likelihood.log_z.mean);
+        let gap = arm.likelihood.as_ref().and_then(|likelihood| Some(likelihood.reverse?.gap));
         let figures = [
             modes(arm),
             samples(arm),
@@ -50,6 +54,8 @@ pub(super) fn last(report: &mut Report, comparison: &Comparison, found: &[&Found
             log_z.map(|mean| mean.estimate),
             log_z.map(|mean| mean.standard_error),
             log_p(arm),
+            gap,
+            raise(arm),
         ];
         let first = [arm.label.to_owned(), verdict.to_owned(), arm.updates.to_string(), number(arm.seconds)];
         rows.push(first.into_iter().chain(figures.map(maybe)).collect());
@@ -57,7 +63,7 @@ pub(super) fn last(report: &mut Report, comparison: &Comparison, found: &[&Found
     let none = String::new;
     let baseline = |label: &str, figures: [Option<f64>; 4], log_p: Option<f64>| {
         let first = [label.to_owned(), none(), none(), none()];
-        let last = [none(), none(), log_p.map_or_else(none, number)];
+        let last = [none(), none(), log_p.map_or_else(none, number), none(), none()];
         first.into_iter().chain(figures.map(|figure| figure.map_or_else(none, number))).chain(last).collect::<Vec<_>>()
     };
     let bounds = &comparison.bounds[0];
@@ -78,7 +84,9 @@ pub(super) fn last(report: &mut Report, comparison: &Comparison, found: &[&Found
     if found.iter().any(|arm| arm.likelihood.is_some()) {
         report.add(
             "log Z by annealed importance sampling, with its standard error; where it is too low, and that is the usual error, \
-             the bound is too high.",
+             the bound is too high. The gap is how much higher log Z is by annealing backwards from long Gibbs chains; RAISE \
+             anneals backwards from test images and bounds the log p(v) of the annealing as a generator from below. Where the \
+             gap is not small against the differences between bounds, these say little.",
         );
     }
     for (judge, bounds) in comparison.bounds.iter().enumerate() {
@@ -87,6 +95,8 @@ pub(super) fn last(report: &mut Report, comparison: &Comparison, found: &[&Found
         for (arm, judged) in found.iter().filter_map(|arm| Some((arm, &arm.last()?.judged[judge]))) {
             rows.push(quality(&format!("{}, modes", arm.label), &judged.modes));
             rows.push(quality(&format!("{}, samples", arm.label), &judged.samples));
+            let wandered = arm.wandered.get(judge);
+            rows.extend(wandered.map(|found| quality(&format!("{}, after {} sweeps", arm.label, plan.sweeps), found)));
         }
         rows.push(quality("floor: training images", &bounds.floor));
         rows.push(quality("ceiling: independent pixels", &bounds.ceiling));

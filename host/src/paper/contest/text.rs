@@ -49,7 +49,7 @@ pub(super) fn write(
         }
         report.section(&format!("{}: what was found", comparison.data));
         findings::write(&mut report, comparison, &found);
-        tables::last(&mut report, comparison, &found);
+        tables::last(&mut report, plan, comparison, &found);
         differences::write(&mut report, &comparison.data, &results.differences);
         report.section(&format!("{}: over the time of training", comparison.data));
         let plots = plots::of(comparison, &found, plan.pace.as_ref(), many);
@@ -80,10 +80,12 @@ fn introduction(report: &mut Report, contest: &Contest, plan: &Plan, results: &R
     let layers = results.trainings.first().map(|arm| arm.layers.iter().map(usize::to_string).collect::<Vec<_>>());
     report.add(format_args!(
         "Each model is trained {budget}, evaluation not counted, and looked at on the way; layers {}. Modes are where local mode search from uniform random bits \
-         ends, samples are those chains after one Gibbs sweep. The floor are training images, the ceiling pictures of \
+         ends, samples are those chains after one Gibbs sweep, as `ucd-lmi` trains them; arms that learn from other chains may do better \
+         by longer ones, so in the end all are judged once more after {} sweeps. The floor are training images, the ceiling pictures of \
          independent bits with the training images' means, as many as there are of each. An arm *learns* if at its last mark \
          the Fréchet distance of its modes or of its samples is below {} of the ceiling's.",
         layers.unwrap_or_default().join("-"),
+        plan.sweeps,
         plan.learnt
     ));
     for comparison in &results.comparisons {

@@ -16,7 +16,8 @@ pub(super) fn write(plan: &Plan, results: &Results) -> (Report, Vec<Plot>) {
     let title = "Which estimator meets, from 6 units to 2,000";
     let text = "One random machine of each size and scale. In the clamped phase the visible units hold what the machine's \
                 own generator shows (random bits, local mode, one Gibbs sweep). The estimate is that of the mean number of \
-                units that are on: of the visible layer in the free phase, of the first hidden one in the clamped phase.";
+                units that are on: of the visible layer in the free phase, of the first hidden one in the clamped phase. It \
+                is that of the pairs that met: where some were capped it is biased, and its standard error says nothing of that.";
     mapped(&mut report, title, text, &results.map);
     if !results.trained.is_empty() {
         let text = "The same for models from files. What the clamped phase holds is again what the model's own generator \
