@@ -27,6 +27,8 @@ const CLK_SYS_SELECTED: Register = Register::at(0x4001_0044);
 const CLK_PERI_CTRL: Register = Register::at(0x4001_0048);
 /// The crystal, as the source of the reference clock.
 const REF_XOSC: u32 = 2;
+/// The system clock comes from an auxiliary source, not from the reference clock.
+const SYS_AUX: u32 = 1;
 /// Enabled, from the crystal.
 const PERI_XOSC: u32 = 1 << 11 | 4 << 5;
 
@@ -51,8 +53,9 @@ pub fn open() -> Uart {
     while XOSC_STATUS.read() & XOSC_STABLE == 0 {}
     CLK_REF_CTRL.write(REF_XOSC);
     while CLK_REF_SELECTED.read() & 1 << REF_XOSC == 0 {}
-    // The reference clock, as after a reset.
-    CLK_SYS_CTRL.write(0);
+    // The reference clock. Only its own bit is written: the other switch, among auxiliary sources, glitches while its output is in
+    // use, as it is after a reset, and what it would choose at zero is a PLL that does not run.
+    CLK_SYS_CTRL.write(CLK_SYS_CTRL.read() & !SYS_AUX);
     while CLK_SYS_SELECTED.read() & 1 == 0 {}
     CLK_PERI_CTRL.write(PERI_XOSC);
 
