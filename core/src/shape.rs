@@ -109,10 +109,10 @@ impl Shape {
     }
 
     /// Weights of all connections.
-    pub const fn weights(&self) -> usize {
+    pub const fn weights(&self) -> u64 {
         let (mut layer, mut sum) = (1, 0);
         while layer < self.layers {
-            sum += self.width(layer - 1) * self.width(layer);
+            sum += self.width(layer - 1) as u64 * self.width(layer) as u64;
             layer += 1;
         }
         sum
@@ -159,6 +159,7 @@ mod tests {
         assert_eq!(shape.word_range(1), 2..3);
         assert_eq!(shape.word_range(2), 3..4);
         assert_eq!((shape.unit_range(usize::MAX), shape.word_range(3)), (66..66, 4..4));
+        assert_eq!(Shape::new(&[MAX_WIDTH; 2]).unwrap().weights(), 1 << 32);
     }
 
     #[test]

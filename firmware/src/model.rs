@@ -33,7 +33,7 @@ pub fn log_image(image: &Image<'_>) {
         *named = width as u32;
     }
     defmt::info!(
-        "image: layers {=[?]}, {=usize} weights of {=str}, scale {=f32}, {=usize} bytes, CRC {=u32:08x}, needs {=usize} bytes of RAM",
+        "image: layers {=[?]}, {=u64} weights of {=str}, scale {=f32}, {=usize} bytes, CRC {=u32:08x}, needs {=usize} bytes of RAM",
         widths.get(..shape.layers()).unwrap_or_default(),
         shape.weights(),
         image.kind().name(),

@@ -43,7 +43,7 @@ impl<'w, W: Weight> Dense<'w, W> {
         right.then_some(Self { weights, lower, upper, shift: shift as u8, range: W::KIND })
     }
 
-    /// The same integers, for bounds that go by the range of a narrower type. `None` if a weight is beyond it.
+    /// The same integers, for bounds that go by the range of another type. `None` if a weight is beyond it.
     ///
     /// ```
     /// use bitboltz_core::{connection::{Connection as _, Dense}, weights::WeightKind};
@@ -53,8 +53,10 @@ impl<'w, W: Weight> Dense<'w, W> {
     /// assert_eq!(matrix.within(WeightKind::I4).map(|matrix| matrix.bounds()), Some((8 << 2, 3 * 8 << 2)));
     /// ```
     pub fn within(self, range: WeightKind) -> Option<Self> {
-        let mut weights = W::unpack(self.weights);
-        let within = range == W::KIND || weights.all(|weight| weight.widen(0).magnitude() <= range.max_magnitude());
+        // Of a type's range only the lower end has the largest magnitude.
+        let fits =
+            |weight: W::Field| weight.magnitude() + u64::from(weight > W::Field::default()) <= range.max_magnitude();
+        let within = range == W::KIND || W::unpack(self.weights).all(|weight| fits(weight.widen(0)));
         within.then_some(Self { range, ..self })
     }
 
@@ -136,5 +138,20 @@ impl<W: Weight> Connection for Dense<'_, W> {
 
     fn is_finite(&self) -> bool {
         W::unpack(self.weights).all(|weight| weight.widen(0).is_finite())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_ends_at_its_types_own_numbers() {
+        let fits = |weight: i16, range| Dense::new(&[weight], 1, 1, 0).unwrap().within(range).is_some();
+        for (range, end) in [(WeightKind::I4, 8), (WeightKind::I8, 128)] {
+            assert!(fits(-end, range) && fits(0, range) && fits(end - 1, range), "{range}");
+            assert!(!fits(-end - 1, range) && !fits(end, range), "{range}");
+        }
+        assert!(fits(i16::MIN, WeightKind::I16) && fits(i16::MAX, WeightKind::I16));
     }
 }

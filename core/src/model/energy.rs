@@ -29,6 +29,9 @@ impl<C: Connection> Dbm<'_, C> {
 
     /// E(x) from the definition, weight by weight, without the fields: slow, and the oracle of the other. In real
     /// numbers.
+    ///
+    /// # Panics
+    /// If a unit is on that the model does not have.
     pub fn direct_energy(&self, state: &State<'_, C::Field>) -> f64 {
         let mut sum = 0.0;
         for (l, bias) in self.biases().iter().enumerate() {
@@ -51,6 +54,9 @@ impl<C: Connection> Dbm<'_, C> {
     /// where the sum over the hidden units does not factor.
     ///
     /// In real numbers, with libm: a device without floating point should compare [`energy`](Self::energy) instead.
+    ///
+    /// # Panics
+    /// If a visible unit is on that the model does not have.
     pub fn free_energy(&self, state: &State<'_, C::Field>) -> Option<f64> {
         if self.shape().layers() != 2 {
             return None;

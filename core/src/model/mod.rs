@@ -148,11 +148,10 @@ impl<'w, C: Connection> Dbm<'w, C> {
     /// Computes all fields from the bits: a_i = b_i + Σ_j W_ij x_j over both neighbouring layers.
     ///
     /// # Panics
-    /// If the state has fewer units than the model.
+    /// If the state has another shape than the model.
     #[inline(never)]
     pub fn refresh(&self, state: &mut State<'_, C::Field>) {
-        let enough = state.words().len() >= self.shape.words() && state.fields().len() >= self.shape.units();
-        assert!(enough, "a state of as many units as the model");
+        assert!(*state.shape() == self.shape, "a state of the model's shape");
         let on = (0..self.shape.layers())
             .map(|l| u64::from(count_ones(state.layer_words(l))) * self.shape.neighbours(l) as u64);
         let touched = on.sum();
@@ -312,13 +311,15 @@ mod tests {
         assert_eq!(state.weights_touched(), 7 * 5 + 5 * 36 + 5 + 5 * 5 + 5 * 36 + 5);
         assert_eq!(model.free_energy(&state), None);
     }
+
     #[test]
-    #[should_panic(expected = "as many units as the model")]
-    fn a_smaller_state_is_a_mistake() {
+    #[should_panic(expected = "a state of the model's shape")]
+    fn a_state_of_another_shape_is_a_mistake() {
         let weights = [1i8; 6];
         let model = Dbm::new([dense(&weights, 2, 3)], &[&[0; 2], &[0; 3]], Scale::ONE).unwrap();
-        let smaller = Shape::new(&[2, 2]).unwrap();
-        let (mut words, mut fields) = ([0; 2], [0; 4]);
-        model.refresh(&mut State::new(&smaller, &mut words, &mut fields).unwrap());
+        // As many units, and as many words.
+        let other = Shape::new(&[3, 2]).unwrap();
+        let (mut words, mut fields) = ([0; 2], [0; 5]);
+        model.refresh(&mut State::new(&other, &mut words, &mut fields).unwrap());
     }
 }
