@@ -11,7 +11,7 @@ use crate::{
     transition::Transition as _,
 };
 
-/// Restarts of local mode search, then optional Gibbs sweeps from the best mode.
+/// Restarts of local mode search, then optional Gibbs sweeps that begin at the best mode.
 ///
 /// ```
 /// use bitboltz_core::{
@@ -34,7 +34,8 @@ use crate::{
 pub struct Inpaint {
     /// Searches from random bits; the mode of lowest energy is kept. At least one is run.
     pub restarts: u32,
-    /// Gibbs sweeps from the best mode, each followed by a search; a lower mode replaces the best.
+    /// Gibbs sweeps, the first from the best mode, each followed by a search from which the next goes on; a lower mode replaces
+    /// the best.
     pub sweeps: u32,
     /// The search.
     pub search: LocalModeSearch,

@@ -8,6 +8,7 @@
 //! | uniform random bits | one word per word of state (layers start on a word) |
 //! | Gibbs sweep, alone or coupled | one word per unit, block by block, layers and units ascending |
 //! | Metropolis-Hastings, alone or coupled | the proposal's random bits, then one word |
+//! | mixture | one word, then as many as the longer of its two steps |
 //! | local mode search | none |
 
 pub use rand_core::Rng;

@@ -1,4 +1,4 @@
-//! Columns of bytes on Cortex-M, by loops in assembly: the compiler's own keep fewer sums in registers.
+//! Columns of bytes on Cortex-M, and rows on Thumb-1, by loops in assembly: the compiler's own keep fewer sums in registers.
 
 use core::{arch::asm, ops::Range};
 
@@ -64,10 +64,10 @@ pub(super) unsafe fn columns(matrix: *const i8, stride: usize, flips: &Flips, sh
 
 /// Rows that go together: two sums share a register, and eight addresses are two registers' and their multiples' sums.
 #[cfg(not(thumb1))]
-pub(super) const ROWS: usize = 8;
+const ROWS: usize = 8;
 /// Rows that go together: as many as there are low registers for their addresses.
 #[cfg(thumb1)]
-pub(super) const ROWS: usize = 4;
+const ROWS: usize = 4;
 
 /// Adds or subtracts the bytes of one unit in eight rows: sums of rows 0 and 1, 2 and 3, 4 and 5, 6 and 7.
 #[cfg(not(thumb1))]

@@ -59,7 +59,7 @@ pub enum Request<'a> {
         chain: u64,
         /// Searches from random bits.
         restarts: u16,
-        /// Gibbs sweeps from the best mode.
+        /// Gibbs sweeps, the first from the best mode, each followed by a search from which the next goes on.
         sweeps: u16,
         /// Which visible units are known.
         known: &'a [u8],

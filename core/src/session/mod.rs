@@ -78,7 +78,7 @@ impl<'a, C: Stored<'a>> Session<'a, C> {
     /// A session that answers from an image, in buffers carved out of `arena` ([`workspace_words`] words).
     ///
     /// Without a usable image, or with too little room, the session still runs: it answers every request with the
-    /// reason, so that a host can find out and send better weights. That takes 64 words; an empty arena answers nothing.
+    /// reason, so that a host can find out and send better weights. That takes 64 words; from less nothing is answered.
     pub fn new(image: Result<Image<'a>, ImageError>, arena: &'a mut [u32]) -> Self {
         let checked = image.map_err(Refusal::Image).and_then(|image| {
             C::check(image.kind()).map_err(Refusal::Image)?;

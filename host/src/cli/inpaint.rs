@@ -58,7 +58,8 @@ pub(super) struct Options {
     /// Searches from random bits; the lowest mode is kept, or with --mean each begins a chain.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     restarts: u16,
-    /// Gibbs sweeps from the best mode, each followed by a search; a lower mode replaces the best.
+    /// Gibbs sweeps, the first from the best mode, each followed by a search from which the next goes on; a lower mode replaces
+    /// the best.
     #[arg(long, default_value_t = 0, conflicts_with = "mean")]
     sweeps: u16,
     /// Average so many Gibbs samples of all chains into probabilities, instead of one lowest mode: fewer pixels come back
@@ -87,7 +88,7 @@ pub(super) struct Options {
 pub(super) struct Plan {
     /// Searches from random bits.
     pub(super) restarts: u16,
-    /// Gibbs sweeps from the best mode.
+    /// Gibbs sweeps, the first from the best mode.
     pub(super) sweeps: u16,
     /// (burn-in, samples), if probabilities are wanted.
     pub(super) mean: Option<(u16, u16)>,
