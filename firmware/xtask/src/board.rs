@@ -188,6 +188,7 @@ mod tests {
             assert!(memory.weights.address.is_multiple_of(4), "{name}");
             let mut regions = [memory.flash, memory.weights, memory.stack, memory.ram, memory.arena];
             assert!(memory.stack.address < memory.ram.address, "{name}: the stack is the lowest");
+            assert!(memory.stack.address.is_multiple_of(4096), "{name}: the guard below the stack is of that size");
             regions.sort_by_key(|region| region.address);
             for pair in regions.windows(2) {
                 assert!(pair[0].address + pair[0].length <= pair[1].address, "{name}: {pair:x?} overlap");

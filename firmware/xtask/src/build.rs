@@ -57,7 +57,7 @@ struct Target {
     kind: Vec<String>,
 }
 
-/// Programs that must fail, built for every board that QEMU runs.
+/// The program of `firmware/tests` that is built for every board.
 const FAILING: &str = "overflow";
 
 /// Builds all programs for `board`, in release: another profile's sizes are nobody's.

@@ -3,6 +3,7 @@
 use crate::board::Board;
 use crate::elf;
 use crate::setup::starts;
+use crate::tables;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::Path;
@@ -21,6 +22,7 @@ pub fn flash(board: &Board, program: &Path, image: Option<&Path>) -> Result<()> 
         let regions = elf::regions(program)?;
         let address = format!("{:#x}", regions.weights.address);
         regions.check(image)?;
+        fits_arena(image, regions.arena.length)?;
         let bytes = fs::read(image).with_context(|| image.display().to_string())?;
         let whole = program.with_file_name("weights.bin");
         fs::write(&whole, filled(bytes, regions.weights.length)?).with_context(|| whole.display().to_string())?;
@@ -28,6 +30,15 @@ pub fn flash(board: &Board, program: &Path, image: Option<&Path>) -> Result<()> 
     }
     // `run`, not `download`: semihosting needs a debugger that answers.
     probe_rs(&["run", "--chip", &probe.chip], program)
+}
+
+/// Refuses a file that is no image, or one whose session has no room, before hardware is written.
+fn fits_arena(image: &Path, room: u64) -> Result<()> {
+    let needed = tables::ram(image)?;
+    if needed > room {
+        bail!("{}: it needs {needed} bytes of RAM, and the board's arena has {room}", image.display());
+    }
+    Ok(())
 }
 
 /// `image` and, up to `length` bytes, erased flash.
@@ -62,6 +73,19 @@ mod tests {
     fn behind_the_image_the_region_is_erased() {
         assert_eq!(filled(vec![1, 2, 3], 5).unwrap(), [1, 2, 3, 0xFF, 0xFF]);
         assert_eq!(filled(vec![1, 2, 3], 3).unwrap(), [1, 2, 3]);
+    }
+
+    #[test]
+    fn only_images_whose_session_has_room_are_written() {
+        let board = Board::load("nrf52840dk").unwrap();
+        let image = tables::largest(&board).unwrap().remove(0);
+        let needed = tables::ram(&image).unwrap();
+        assert!(fits_arena(&image, needed).is_ok());
+        let error = fits_arena(&image, needed - 1).unwrap_err().to_string();
+        assert!(error.contains(&format!("needs {needed} bytes of RAM")), "{error}");
+        let none = tempfile::NamedTempFile::new().unwrap();
+        fs::write(none.path(), [0xFF; 100]).unwrap();
+        assert!(fits_arena(none.path(), u64::MAX).is_err());
     }
 
     #[test]

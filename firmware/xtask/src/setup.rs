@@ -17,6 +17,8 @@ struct Manager {
     refresh: Option<&'static [&'static str]>,
     install: &'static [&'static str],
     root: bool,
+    /// What it calls the package of an emulator, such as `qemu-system-riscv32`.
+    emulator: fn(&str) -> String,
 }
 
 const MANAGERS: [Manager; 4] = [
@@ -25,14 +27,37 @@ const MANAGERS: [Manager; 4] = [
         refresh: Some(&["update", "-qq"]),
         install: &["install", "-y", "-qq", "--no-install-recommends"],
         root: true,
+        // As the program: the package, or a name that it provides.
+        emulator: str::to_owned,
     },
-    Manager { program: "dnf", refresh: None, install: &["install", "-y"], root: true },
-    Manager { program: "pacman", refresh: None, install: &["-S", "--noconfirm", "--needed"], root: true },
-    Manager { program: "brew", refresh: None, install: &["install"], root: false },
+    Manager {
+        program: "dnf",
+        refresh: None,
+        install: &["install", "-y"],
+        root: true,
+        // Finds the package by a file of it.
+        emulator: |program| format!("/usr/bin/{program}"),
+    },
+    Manager {
+        program: "pacman",
+        refresh: None,
+        install: &["-S", "--noconfirm", "--needed"],
+        root: true,
+        // Both widths of RISC-V in one.
+        emulator: |program| program.trim_end_matches("32").to_owned(),
+    },
+    Manager {
+        program: "brew",
+        refresh: None,
+        install: &["install"],
+        root: false,
+        // All of QEMU in one.
+        emulator: |_| "qemu".into(),
+    },
 ];
 
-/// Targets that no board has, for tests that link nothing that runs: cores without a float unit, the first one also
-/// without atomic read-modify-write.
+/// Targets of tests that link what never runs: cores without a float unit, the first one also without atomic
+/// read-modify-write. No board has the second.
 pub const TEST_TARGETS: [&str; 2] = ["thumbv6m-none-eabi", "thumbv7em-none-eabi"];
 
 /// Sees to everything that `board` and the tests need, and says what there is.
@@ -84,9 +109,8 @@ pub fn qemu(board: &Board) -> Result<()> {
     if starts(system) {
         return Ok(());
     }
-    // Homebrew has all of QEMU in one package; the others call the package as the program.
-    let package = if starts("brew") { "qemu" } else { system };
-    install(&[package])?;
+    let package = manager().map_or_else(|| system.to_owned(), |manager| (manager.emulator)(system));
+    install(&[&package])?;
     if !starts(system) {
         bail!("{system} still does not start: install QEMU (https://www.qemu.org/download)");
     }
@@ -98,7 +122,7 @@ pub fn qemu(board: &Board) -> Result<()> {
 /// Root is used where this is root already, or where sudo asks nothing or has a terminal to ask on; else the error is the
 /// command to run.
 pub fn install(packages: &[&str]) -> Result<()> {
-    let Some(manager) = MANAGERS.iter().find(|manager| starts(manager.program)) else {
+    let Some(manager) = manager() else {
         bail!("no package manager that this knows: install {} by hand", packages.join(" "));
     };
     let shown = format!("{} {} {}", manager.program, manager.install.join(" "), packages.join(" "));
@@ -131,6 +155,11 @@ pub fn install(packages: &[&str]) -> Result<()> {
         bail!("`{shown}` failed");
     }
     Ok(())
+}
+
+/// The first one that is there.
+fn manager() -> Option<&'static Manager> {
+    MANAGERS.iter().find(|manager| starts(manager.program))
 }
 
 /// Whether `program` is there: it starts and ends well.

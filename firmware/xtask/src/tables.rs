@@ -183,8 +183,8 @@ pub fn largest(board: &Board) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Bytes that a session over an image takes.
-fn ram(image: &Path) -> Result<u64> {
+/// Bytes that a session over an image takes; the core's reason if the file is none.
+pub(crate) fn ram(image: &Path) -> Result<u64> {
     let name = || image.display().to_string();
     let bytes = fs::read(image).with_context(name)?;
     // It is read in place, from the address of a word on.
