@@ -84,8 +84,12 @@ fn energies<C: Stored<'static>>(image: &Image<'static>, memory: &mut [u32]) {
     let shape = image.shape();
     model::require_room(image, memory);
     let buffers = Workspace::carve(shape, memory).machine;
-    let Ok(fields) = bytemuck::try_cast_slice_mut(buffers.fields) else { return };
-    let (Ok(model), Ok(mut state)) = (image.model::<C>(), State::new(shape, buffers.words, fields)) else { return };
+    let fields = bytemuck::try_cast_slice_mut(buffers.fields).ok();
+    let state = fields.and_then(|fields| State::new(shape, buffers.words, fields).ok());
+    let (Some(mut state), Ok(model)) = (state, image.model::<C>()) else {
+        defmt::error!("selftest: the workspace is not of the image's shape");
+        exit(SELFTEST)
+    };
     let (clamp, mut rng) = (Clamp::none(), stream(SEED, 2));
     if LocalModeStart::default().start(&model, &mut state, &clamp, &mut rng).is_err() {
         defmt::error!("selftest: a search found no local mode");

@@ -11,6 +11,7 @@ use bitboltz_core::session::store::{Granularity, Store, StoreError};
 
 /// All ones: a chip that was still to be given a word to write would write nothing.
 const READ_ARRAY: u32 = both(0xFFFF);
+const READ_STATUS: u32 = both(0x70);
 const CLEAR_STATUS: u32 = both(0x50);
 const PROGRAM: u32 = both(0x40);
 const ERASE: u32 = both(0x20);
@@ -35,8 +36,8 @@ impl Flash {
     #[must_use]
     pub fn take() -> Self {
         let mut region = WeightsFlash::take();
-        // A reset in the middle of an update may have left it at its status. A region without words has none.
-        let _ = region.write(0, READ_ARRAY);
+        // A region without words has no chips.
+        let _ = recover(&mut region);
         Self(region)
     }
 
@@ -48,6 +49,17 @@ impl Flash {
         self.0.write(0, READ_ARRAY)?;
         done
     }
+}
+
+/// Shows the contents, whatever a reset in the middle of an update has left the chips at: their status, work that goes on, or a
+/// command that waits for its second half. A word of ones writes nothing, and is no confirmation.
+fn recover(region: &mut WeightsFlash) -> Result<(), StoreError> {
+    region.write(0, READ_ARRAY)?;
+    region.write(0, READ_STATUS)?;
+    // What had failed has failed before.
+    let _ = finish(region);
+    region.write(0, CLEAR_STATUS)?;
+    region.write(0, READ_ARRAY)
 }
 
 /// Waits until both chips are done, and asks how it went.
