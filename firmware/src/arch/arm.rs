@@ -146,7 +146,8 @@ fn SysTick() {
 pub struct Timer(());
 
 impl Timer {
-    /// Starts it. `None` if the core's peripherals were taken already.
+    /// Starts it. `None` where there is none, as on the nRF51, whose registers of it are zero whatever is written, or if the core's
+    /// peripherals were taken already.
     pub fn start() -> Option<Self> {
         let mut timer = cortex_m::Peripherals::take()?.SYST;
         timer.set_clock_source(SystClkSource::Core);
@@ -155,8 +156,7 @@ impl Timer {
         timer.enable_interrupt();
         timer.enable_counter();
         // It stands at zero until its first tick loads it.
-        while SYST::get_current() == 0 {}
-        Some(Self(()))
+        (0..1000).any(|_| SYST::get_current() != 0).then_some(Self(()))
     }
 
     /// Ticks since the start.
