@@ -3,8 +3,9 @@
 //! It has a region of its own, `STACK`, at the bottom of the RAM: it grows downwards, away from the variables and from the arena.
 //! What overflows it leaves the RAM, which the processor notices at once as a fault (exit code 102), instead of overwriting
 //! data. No linker wrapper is needed for that: `_stack_start` and `_stack_end` in memory.x are enough for cortex-m-rt, the
-//! alias `REGION_STACK` for riscv-rt. Where the processor has a memory protection unit, it guards the 4 KiB below the stack
-//! (`arch/`): on RISC-V the program may lie below, and some buses ignore what goes nowhere.
+//! alias `REGION_STACK` for riscv-rt. On RISC-V the program may lie below, and some buses ignore what goes nowhere: so on RISC-V and
+//! on an Armv7-M with a memory protection unit the 4 KiB below the stack are guarded, and on Armv8-M the stack pointer has a
+//! limit (`arch/`).
 #![allow(unsafe_code)]
 
 use crate::arch::stack_pointer;

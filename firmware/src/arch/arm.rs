@@ -1,4 +1,5 @@
-//! Cortex-M: a guard below the stack, hard faults, and SysTick as the timer.
+//! Cortex-M: a guard below the stack (on Armv8-M cortex-m-rt sets the stack pointer's limit instead), hard faults, and SysTick as
+//! the timer.
 #![allow(unsafe_code)]
 
 use super::systick::{self, PERIOD};
@@ -12,7 +13,7 @@ pub use cortex_m_rt::entry;
 /// Runs before `main`: makes the processor refuse every access to the 4 KiB below the stack. The stack is the lowest of the RAM, so
 /// that a chip finds nothing there anyway; not all do so loudly, and of QEMU's machines some ignore such accesses.
 ///
-/// A processor without a memory protection unit is left as it is: the guard is then what the bus refuses.
+/// An Armv7-M without a memory protection unit is left as it is, and so is every Armv6-M: the guard is then what the bus refuses.
 #[cfg(pmsav7)]
 // SAFETY: the name is what cortex-m-rt calls before it sets up the RAM. No Rust runs here, no memory is touched, and these registers
 // are nobody else's; r0 to r3 are the caller's to save. Below the stack memory.x puts nothing, and the stack's end is a multiple
@@ -44,10 +45,13 @@ unsafe extern "C" fn __pre_init() {
     )
 }
 
-/// Entered by the processor at a hard fault: gives the handler a stack of its own, since the fault may be that there was none
-/// left, and passes on where the stack was.
+/// What the handler may take of the stack, in bytes, with room to spare.
+const HANDLER: usize = 512;
+
+/// Entered by the processor at a hard fault: passes on where the stack was, and begins it anew where it has no room for the handler,
+/// since that may be the fault. Else the handler goes on below the registers that the processor has put there.
 ///
-/// In the place of cortex-m-rt's trampoline, which goes on with the stack that it finds: a push in the handler would then be a
+/// In the place of cortex-m-rt's trampoline, which goes on with any stack that it finds: a push in the handler would then be a
 /// second fault, which locks the processor up.
 // SAFETY: the name is the vector table's; the function is reached as a hard fault handler only, and does not return.
 #[unsafe(naked)]
@@ -57,8 +61,16 @@ unsafe extern "C" fn HardFault() {
     naked_asm!(
         "mov r0, sp",
         "ldr r1, =_stack_start",
+        "ldr r2, =_stack_end + {room}",
+        "cmp r0, r2",
+        "blo 2f",
+        "cmp r0, r1",
+        "blo 3f",
+        "2:",
         "mov sp, r1",
+        "3:",
         "bl {handler}",
+        room = const HANDLER,
         handler = sym hard_fault,
     )
 }
@@ -66,7 +78,7 @@ unsafe extern "C" fn HardFault() {
 /// `frame` is the stack pointer after the processor has put the registers there: r0-r3, r12, lr, pc, xPSR.
 extern "C" fn hard_fault(frame: usize) -> ! {
     die(HARD_FAULT, || {
-        if !stack::contains(frame, 32) {
+        if !stack::contains(frame, 32) || limit_met() {
             defmt::error!(
                 "STACK OVERFLOW: the stack pointer was {=usize:#x}, and the stack begins at {=usize:#x}",
                 frame,
@@ -82,6 +94,15 @@ extern "C" fn hard_fault(frame: usize) -> ! {
         };
         defmt::error!("HARD FAULT at {=u32:#x}, called from {=u32:#x}", register(6), register(5));
     })
+}
+
+/// Whether the stack pointer would have passed its limit (Armv8-M Architecture Reference Manual, CFSR.STKOF; a zero on Armv7-M):
+/// what it points to is then no frame.
+fn limit_met() -> bool {
+    const STKOF: u32 = 1 << 20;
+    let cfsr = core::ptr::with_exposed_provenance::<u32>(0xE000_ED28);
+    // SAFETY: a register of the core, which reading does not change.
+    cfg!(not(armv6m)) && unsafe { cfsr.read_volatile() } & STKOF != 0
 }
 
 /// An instruction that is defined to be undefined.

@@ -16,7 +16,8 @@ unsafe fn guard(_hart: usize) {
     let end = stack::bounds().0;
     // A naturally aligned power of two, in units of four bytes; locked, so that it holds in machine mode; no access.
     let address = (end - GUARD) >> 2 | ((GUARD >> 3) - 1);
-    // SAFETY: the entry covers the 4 KiB below the stack, where memory.x puts nothing; all else stays as it was.
+    // SAFETY: the entry covers the 4 KiB below the stack, which ends on a multiple of that and below which memory.x puts nothing.
+    // Entries 1 to 3, of the same register, stay off, as they are after a reset.
     unsafe { asm!("csrw pmpaddr0, {}", "csrw pmpcfg0, {}", in(reg) address, in(reg) 0b1001_1000, options(nostack)) };
 }
 
