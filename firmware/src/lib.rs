@@ -11,7 +11,8 @@
 //! the cargo feature of the same name chooses it.
 //!
 //! In QEMU the log goes out over semihosting's standard output as defmt frames: print nothing else there, it would break
-//! them. On real boards it lies in a ring in RAM (RTT) that a probe empties; without a probe what does not fit is dropped.
+//! them. On real boards it lies in a ring in RAM (RTT) that a probe empties; without a probe what does not fit
+//! overwrites what was logged before.
 
 // The logger is linked by being named; so is what it locks with.
 #[cfg(target_arch = "arm")]
