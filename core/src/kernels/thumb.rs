@@ -1,4 +1,4 @@
-//! Columns of bytes on Cortex-M, and rows on Thumb-1, by loops in assembly: the compiler's own keep fewer sums in registers.
+//! Columns of bytes on Cortex-M, by loops in assembly: the compiler's own keep fewer sums in registers.
 
 use core::{arch::asm, ops::Range};
 
