@@ -12,48 +12,35 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bitboltz::{
-    device::{Client, DeviceError, Sampled},
-    image::AlignedBytes,
-};
+use bitboltz::image::AlignedBytes;
 use bitboltz_core::{
     image::ImageError,
     rng::{Rng as _, XorShiftRng, stream},
     session::{
-        message::{Failure, Refusal, Request, Response, UpdateError},
+        message::{Failure, Refusal, UpdateError},
         slots,
         store::Granularity,
     },
 };
 use bitboltz_tests::{
+    device::{Powered, crc, refusal},
     firmware, images,
-    wire::{self, frame},
 };
 use tempfile::TempDir;
 use xtask::board::Board;
 use xtask::build::build;
-use xtask::qemu::{Run, Running};
+use xtask::qemu::Run;
 
-/// The region in the file, and how it is erased (`firmware/src/flash/cfi.rs`).
+/// The region in the file, and how it is erased (`firmware/boards/riscv-virt/memory.x`).
 const REGION: usize = 4 << 20;
 const SLOT: usize = REGION / 2;
 const GRANULARITY: Granularity = Granularity { erase: 256 << 10, write: 4 };
 const RECORD: usize = slots::RECORD_BYTES;
 
-fn crc(image: &[u8]) -> u32 {
-    u32::from_le_bytes(*image.last_chunk().unwrap())
-}
-
 /// A board without power: its program, and the folder with the file that is its flash.
 struct Device {
     serve: Run,
     folder: TempDir,
-}
-
-/// A board with power, and a client of it.
-struct Powered {
-    running: Running,
-    client: Client,
 }
 
 impl Device {
@@ -80,9 +67,7 @@ impl Device {
     }
 
     fn start(&self, run: Run) -> Powered {
-        let (running, port) = wire::reachable(run.flash(self.flash()));
-        let client = Client::connect(&port, 115_200, Duration::from_secs(60)).unwrap();
-        Powered { running, client }
+        Powered::start(run.flash(self.flash()))
     }
 
     /// The weights region, as it lies in the file.
@@ -95,31 +80,6 @@ impl Device {
         let region = self.region();
         let bytes = &region.bytes()[slot * SLOT..(slot + 1) * SLOT];
         (bytes[..image.len()].to_vec(), bytes[SLOT - RECORD..].to_vec())
-    }
-}
-
-impl Powered {
-    /// CRC of the image that answers.
-    fn crc(&mut self) -> u32 {
-        self.client.info().unwrap().0.crc
-    }
-
-    /// It answers from this image, and as this process does.
-    fn answers_from(&mut self, image: &[u8]) {
-        assert_eq!(self.crc(), crc(image));
-        let image = AlignedBytes::new(image);
-        let bytes = 4 * image.image().unwrap().shape().layer_words(0);
-        let (known, visible) = (vec![0x0F; bytes], vec![0x5A; bytes]);
-        let request = Request::Inpaint { seed: 3, chain: 1, restarts: 2, sweeps: 1, known: &known, visible: &visible };
-        let here = &wire::native(image.image(), 1 << 20, &[frame(1, request)])[0];
-        let here = wire::answer(here, |answer| match answer.response {
-            Response::State { energy, sweeps, hash, visible } => {
-                let words = visible.chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().unwrap()));
-                Sampled { energy, sweeps, hash, visible: words.collect() }
-            }
-            other => panic!("{other:?}"),
-        });
-        assert_eq!(self.client.state(&request).unwrap(), here);
     }
 }
 
@@ -342,15 +302,6 @@ fn updates_take_the_slots_in_turn_and_stay_when_the_power_goes() {
         assert_eq!((&record[..4], &record[4..8]), (&b"BZR1"[..], &(number as u32).to_le_bytes()[..]));
         powered = device.power();
         powered.answers_from(new);
-    }
-}
-
-/// Why a device refuses.
-fn refusal<T>(result: Result<T, DeviceError>) -> Failure {
-    match result {
-        Err(DeviceError::Refused { failure, .. }) => failure,
-        Err(other) => panic!("{other}"),
-        Ok(_) => panic!("no refusal"),
     }
 }
 

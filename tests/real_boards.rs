@@ -9,11 +9,10 @@ use bitboltz_core::session::message::Request;
 use bitboltz_tests::{
     firmware::TIMEOUT,
     images,
+    monitor::{self, Monitor},
     wire::{self, Served, frame},
 };
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -253,22 +252,20 @@ impl Sibling {
     fn log(&self, program: &str, image: Option<&Path>) -> Vec<Line> {
         let elf = self.firmware.elf(program).unwrap();
         let ring = elf::find(elf, |name| name == "_SEGGER_RTT").unwrap()[0].address;
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut board = self.board.clone();
-        let monitor = format!("tcp:{}", listener.local_addr().unwrap());
-        board.qemu.as_mut().unwrap().arguments.extend(["-qmp".into(), monitor]);
+        let monitor = monitor::called_by(&mut board);
         let mut run = Run::new(&board, elf).timeout(None);
         if let Some(image) = image {
             run = run.image(image);
         }
         let _running = run.start().unwrap();
-        let mut probe = Probe::new(listener.accept().unwrap().0);
+        let mut monitor = monitor();
 
         let decoder = Decoder::new(elf).unwrap();
         let deadline = Instant::now() + TIMEOUT;
         loop {
             let mut lines = Vec::new();
-            decoder.run(&*probe.log(ring), |line| lines.push(line)).unwrap();
+            decoder.run(&*logged(&mut monitor, ring), |line| lines.push(line)).unwrap();
             if lines.last().is_some_and(|line| line.text.starts_with("ended with ")) {
                 return lines;
             }
@@ -308,57 +305,21 @@ impl Sibling {
     }
 }
 
-/// Reads a board's memory while it runs, as a probe does: through QEMU's monitor.
-struct Probe {
-    line: BufReader<TcpStream>,
-    folder: tempfile::TempDir,
-}
-
-impl Probe {
-    fn new(stream: TcpStream) -> Self {
-        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
-        let mut probe = Self { line: BufReader::new(stream), folder: tempfile::tempdir().unwrap() };
-        probe.ask(&serde_json::json!({ "execute": "qmp_capabilities" }));
-        probe
+/// What was logged so far, as a probe reads it from RAM. Nobody has said that it was read, so it is at most what the ring holds,
+/// from its start.
+fn logged(monitor: &mut Monitor, ring: u64) -> Vec<u8> {
+    let header = monitor.memory(ring, 48);
+    if !header.starts_with(b"SEGGER RTT\0") {
+        // Its variables have not been laid out yet.
+        return Vec::new();
     }
-
-    /// Sends a command and waits until it is done.
-    fn ask(&mut self, command: &serde_json::Value) {
-        writeln!(self.line.get_mut(), "{command}").unwrap();
-        loop {
-            let mut answer = String::new();
-            assert!(self.line.read_line(&mut answer).unwrap() > 0, "QEMU has ended");
-            let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
-            assert!(answer.get("error").is_none(), "{answer}");
-            // A greeting and events come in between.
-            if answer.get("return").is_some() {
-                return;
-            }
-        }
+    let word = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().unwrap());
+    let (buffer, written, read) = (word(28), word(36), word(40));
+    assert_eq!(read, 0);
+    if written == 0 {
+        return Vec::new();
     }
-
-    fn memory(&mut self, address: u64, bytes: u64) -> Vec<u8> {
-        let path = self.folder.path().join("memory");
-        let arguments = serde_json::json!({ "val": address, "size": bytes, "filename": path });
-        self.ask(&serde_json::json!({ "execute": "memsave", "arguments": arguments }));
-        fs::read(path).unwrap()
-    }
-
-    /// What was logged so far. Nobody has said that it was read, so it is at most what the ring holds, from its start.
-    fn log(&mut self, ring: u64) -> Vec<u8> {
-        let header = self.memory(ring, 48);
-        if !header.starts_with(b"SEGGER RTT\0") {
-            // Its variables have not been laid out yet.
-            return Vec::new();
-        }
-        let word = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().unwrap());
-        let (buffer, written, read) = (word(28), word(36), word(40));
-        assert_eq!(read, 0);
-        if written == 0 {
-            return Vec::new();
-        }
-        self.memory(buffer.into(), written.into())
-    }
+    monitor.memory(buffer.into(), written.into())
 }
 
 #[test]

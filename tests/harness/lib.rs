@@ -2,7 +2,8 @@
 //!
 //! - [`command`] builds the `bitboltz` program and runs it;
 //! - [`firmware`] builds the board's programs and runs them in QEMU;
-//! - [`wire`] asks a session in this process, and one in QEMU;
+//! - [`wire`] asks a session in this process, and one in QEMU; [`device`] is a client of the latter, and [`monitor`] resets it
+//!   and reads its memory;
 //! - [`models`] makes small machines of every weight type, and units to hold; [`images`] makes images of them, and damages
 //!   these;
 //! - [`fuzz`] holds what the fuzz targets do with bytes;
@@ -10,9 +11,11 @@
 //! - [`significance`], [`tolerance`] say when a difference is one.
 
 pub mod command;
+pub mod device;
 pub mod firmware;
 pub mod images;
 pub mod models;
+pub mod monitor;
 pub mod phases;
 pub mod rngs;
 pub mod significance;
