@@ -15,7 +15,7 @@ fn main() {
     if env::var("TARGET").is_ok_and(|target| target.starts_with("thumbv6m")) {
         println!("cargo::rustc-cfg=armv6m");
     }
-    weights(&memory);
+    let page = weights(&memory);
 
     // The drivers of src/uart that the board names; no other is compiled.
     let drivers = ["cmsdk", "nrf", "ns16550", "pl011", "rp2350", "stm32"];
@@ -27,7 +27,9 @@ fn main() {
 
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     fs::copy(&memory, out.join("memory.x")).unwrap_or_else(|error| panic!("{}: {error}", memory.display()));
-    fs::write(out.join("board.rs"), format!("#[path = {glue:?}]\npub mod board;\n")).expect("OUT_DIR is writable");
+    let page = page.map_or(String::new(), |bytes| format!("pub(crate) const WEIGHTS_PAGE: usize = {bytes};\n"));
+    fs::write(out.join("board.rs"), format!("#[path = {glue:?}]\npub mod board;\n{page}"))
+        .expect("OUT_DIR is writable");
 
     println!("cargo::rustc-link-search={}", out.display());
     // cortex-m-rt's link.x includes memory.x from the search path, riscv-rt's does not.
@@ -46,21 +48,27 @@ fn main() {
     println!("cargo::rustc-link-arg=--nmagic");
 }
 
-/// How new weights are written, as memory.x says it: `__weights_ram = 1;` or one of the drivers of src/flash; else not at all.
-fn weights(memory: &Path) {
+/// How new weights are written, as memory.x says it: `__weights_ram = 1;`, or one of the drivers of src/flash and the bytes that
+/// it erases together, which are returned; else not at all.
+fn weights(memory: &Path) -> Option<usize> {
     println!("cargo::rustc-check-cfg=cfg(weights, values(\"ram\", \"cfi\", \"nvmc\"))");
     println!("cargo::rustc-check-cfg=cfg(weights_writable)");
     println!("cargo::rustc-check-cfg=cfg(weights_flash)");
     let script = fs::read_to_string(memory).unwrap_or_default();
-    for kind in ["ram", "cfi", "nvmc"] {
-        if script.lines().any(|line| line.trim() == format!("__weights_{kind} = 1;")) {
-            println!("cargo::rustc-cfg=weights={kind:?}");
-            println!("cargo::rustc-cfg=weights_writable");
-            if kind != "ram" {
-                println!("cargo::rustc-cfg=weights_flash");
-            }
-        }
+    let value = |kind: &str| {
+        let after =
+            |line: &str| Some(line.trim().strip_prefix(&format!("__weights_{kind} = "))?.strip_suffix(';')?.to_owned());
+        script.lines().find_map(after)
+    };
+    let (kind, value) = ["ram", "cfi", "nvmc"].into_iter().find_map(|kind| Some((kind, value(kind)?)))?;
+    println!("cargo::rustc-cfg=weights={kind:?}");
+    println!("cargo::rustc-cfg=weights_writable");
+    if kind == "ram" {
+        return None;
     }
+    println!("cargo::rustc-cfg=weights_flash");
+    let kib = value.strip_suffix('K').and_then(|kib| kib.parse::<usize>().ok());
+    Some(1024 * kib.unwrap_or_else(|| panic!("{}: a page of {value} is no number of K", memory.display())))
 }
 
 /// The folder whose feature is on.

@@ -6,7 +6,7 @@
 //! function here ends with that, whatever came of the rest: between them the region is weights.
 
 use super::{POLLS, words};
-use crate::mmio::WeightsFlash;
+use crate::{WEIGHTS_PAGE, mmio::WeightsFlash};
 use bitboltz_core::session::store::{Granularity, Store, StoreError};
 
 /// All ones: a chip that was still to be given a word to write would write nothing.
@@ -29,8 +29,8 @@ const fn both(chip: u32) -> u32 {
 pub struct Flash(WeightsFlash);
 
 impl Flash {
-    /// Blocks of 128 KiB of each chip.
-    pub const GRANULARITY: Granularity = Granularity { erase: 256 << 10, write: 4 };
+    /// A block of each chip, and a word of both.
+    pub const GRANULARITY: Granularity = Granularity { erase: WEIGHTS_PAGE, write: 4 };
 
     /// The region: to be had once, and empty after that.
     #[must_use]

@@ -1,6 +1,7 @@
 //! Flash that the program itself erases and writes: a driver for each kind, for all boards that have it.
 //!
-//! A board names the driver of its weights region in its memory.x (`__weights_cfi = 1;`), and `build.rs` makes the cfg of it.
+//! A board names the driver of its weights region in its memory.x, and what is erased together there (`__weights_nvmc = 4K;`);
+//! `build.rs` makes a cfg and the constant `WEIGHTS_PAGE` of it.
 //! Every driver is a type `Flash` with `take`, the whole region, and `GRANULARITY`; the core's [`Store`] is all else of its face.
 //! The core reads everything back that it has written, so that a driver passes on only what the flash itself says.
 //!

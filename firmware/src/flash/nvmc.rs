@@ -1,8 +1,12 @@
-//! The flash of Nordic's nRF52840, written through its controller (nRF52840 Product Specification, NVMC). The
-//! processor stands still while the flash is at work.
+//! The flash of Nordic's nRF51 and nRF52, written through its controller (nRF51 Series Reference Manual, section 6; nRF52840
+//! Product Specification, NVMC): the registers are the same, the pages are not. The processor stands still while the flash is at
+//! work.
 
 use super::{POLLS, words};
-use crate::mmio::{Register, WeightsFlash};
+use crate::{
+    WEIGHTS_PAGE,
+    mmio::{Register, WeightsFlash},
+};
 use bitboltz_core::session::store::{Granularity, Store, StoreError};
 
 const READY: Register = Register::at(0x4001_E400);
@@ -18,8 +22,8 @@ const ERASE: u32 = 2;
 pub struct Flash(WeightsFlash);
 
 impl Flash {
-    /// Pages of 4 KiB.
-    pub const GRANULARITY: Granularity = Granularity { erase: 4 << 10, write: 4 };
+    /// A page, and a word.
+    pub const GRANULARITY: Granularity = Granularity { erase: WEIGHTS_PAGE, write: 4 };
 
     /// The region: to be had once, and empty after that.
     #[must_use]
