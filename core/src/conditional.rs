@@ -11,7 +11,7 @@ use crate::{
     bits::{WORD_BITS, word_mask},
     connection::Connection,
     fixed::{sigmoid, to_unit},
-    kernels::Flips,
+    kernels::{self, Flips},
     model::Dbm,
     state::{Clamp, State},
     weights::Field,
@@ -66,7 +66,7 @@ pub fn mode_block<C: Connection>(
     block: Block,
     clamp: &Clamp<'_>,
 ) -> u32 {
-    update_block(model, state, block, clamp, modes)
+    update_block(model, state, block, clamp, kernels::modes)
 }
 
 /// Writes the conditional means σ(a_i) of one layer, by the same table as [`sample_block`] and rounded to the 24 bits of
@@ -78,17 +78,6 @@ pub fn mean_layer<C: Connection>(model: &Dbm<'_, C>, state: &State<'_, C::Field>
     for (mean, field) in means.iter_mut().zip(state.layer_fields(layer)) {
         *mean = to_unit(sigmoid(field.to_q16(scale)));
     }
-}
-
-/// The bits of a word of units: which of them are on where the energy is lowest.
-fn modes<F: Field>(fields: &[F]) -> u32 {
-    let (rest, eights) = fields.as_rchunks::<8>();
-    // From the last unit on, so that every bit comes in at the lowest place; off as 1, which is the sign of an integer.
-    let off = |word: u32, field: F| word << 1 | u32::from(!field.is_on());
-    let word = eights.iter().rev().fold(0, |word, &[a, b, c, d, e, f, g, h]| {
-        off(off(off(off(off(off(off(off(word, h), g), f), e), d), c), b), a)
-    });
-    !rest.iter().rev().fold(word, |word, &field| off(word, field))
 }
 
 /// Sets the free units of a block, a word of them at a time as `decide` says by their fields.

@@ -1,6 +1,6 @@
 //! Compares the kernels that were built with the portable ones, where they run.
 
-use super::{Flips, MOST, Matrix, move_lower, move_upper, portable};
+use super::{Flips, MOST, Matrix, modes, move_lower, move_upper, portable};
 use crate::weights::{I4, Weight, WeightKind};
 
 /// A kernel gave other fields than the portable one.
@@ -72,5 +72,6 @@ fn compare<W: Weight<Field = i32>>(words: &[u32; 64], lower: usize, upper: usize
     let same = found == expected;
     move_lower::<W>(matrix, &above, &mut found[..lower]);
     portable::move_lower::<W>(matrix, &above, &mut expected[..lower]);
+    let same = same && modes(&found[..lower.max(upper)]) == portable::modes(&expected[..lower.max(upper)]);
     if same && found == expected { Ok(()) } else { Err(mismatch) }
 }

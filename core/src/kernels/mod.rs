@@ -26,7 +26,9 @@ pub use check::{Mismatch, check};
 pub use flips::{Flips, MOST};
 pub use portable::{add_column, add_row, masked_sum};
 
-use crate::weights::{Weight, WeightKind};
+use crate::weights::{Field, Weight, WeightKind};
+#[cfg(cortex_m)]
+use core::any::TypeId;
 
 /// A matrix as it is stored: its items, the number of items from one row to the next, and the shift of its integers.
 #[derive(Clone, Copy, Debug)]
@@ -107,6 +109,15 @@ pub fn move_lower<W: Weight>(matrix: Matrix<'_, W::Packed>, flips: &Flips, field
             WeightKind::I16 => columns::plain::<i16>(items.as_ptr().cast(), stride, flips, shift, fields),
         }
     }
+}
+
+/// The bits of up to a word of units: which of them are on where the energy is lowest. Bits beyond the units are on.
+pub fn modes<F: Field>(fields: &[F]) -> u32 {
+    #[cfg(cortex_m)]
+    if TypeId::of::<F>() == TypeId::of::<i32>() {
+        return thumb::modes(bytemuck::try_cast_slice(fields).unwrap_or_default());
+    }
+    portable::modes(fields)
 }
 
 /// The fields as integers, if that is what weights of this type add up to.

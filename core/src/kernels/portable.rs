@@ -3,7 +3,7 @@
 use super::{Flips, Matrix};
 use crate::{
     bits::ones,
-    weights::{Field as _, Weight},
+    weights::{Field, Weight},
 };
 
 /// Adds (`on`) or subtracts a row of weights to the fields above it: `fields[j] ± row[j]`.
@@ -66,6 +66,17 @@ pub fn move_lower<W: Weight>(matrix: Matrix<'_, W::Packed>, flips: &Flips, field
     for (unit, on) in flips.ascending() {
         add_column::<W>(fields, items, stride.max(1), unit, shift, on);
     }
+}
+
+/// The bits of up to a word of units: which of them are on where the energy is lowest. Bits beyond the units are on.
+pub fn modes<F: Field>(fields: &[F]) -> u32 {
+    // From the last unit on, so that every bit comes in at the lowest place; off as 1, which is the sign of an integer.
+    let off = |word: u32, field: F| word << 1 | u32::from(!field.is_on());
+    let (rest, eights) = fields.as_rchunks::<8>();
+    let word = eights.iter().rev().fold(0, |word, &[a, b, c, d, e, f, g, h]| {
+        off(off(off(off(off(off(off(off(word, h), g), f), e), d), c), b), a)
+    });
+    !rest.iter().rev().fold(word, |word, &field| off(word, field))
 }
 
 #[cfg(test)]

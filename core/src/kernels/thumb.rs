@@ -1,4 +1,5 @@
-//! Columns of bytes on Cortex-M, by loops in assembly: the compiler's own keep fewer sums in registers.
+//! Columns of bytes on Cortex-M, by loops in assembly: the compiler's own keep fewer sums in registers. And signs, which an
+//! addition with carry gathers: the compiler does not know that.
 
 use core::{arch::asm, ops::Range};
 
@@ -346,4 +347,62 @@ unsafe fn lanes(at: *const u32, lists: &Lists) -> [u32; 2] {
         );
     }
     [sum, odd]
+}
+
+/// Puts four fields' signs into a word, that of the first in the lowest place.
+#[cfg(thumb1)]
+macro_rules! signs {
+    () => {
+        "subs {p}, #16
+        ldmia {p}!, {{r0, r1, r2, r3}}
+        subs {p}, #16
+        lsls r3, r3, #1
+        adcs {word}, {word}
+        lsls r2, r2, #1
+        adcs {word}, {word}
+        lsls r1, r1, #1
+        adcs {word}, {word}
+        lsls r0, r0, #1
+        adcs {word}, {word}"
+    };
+}
+/// Puts four fields' signs into a word, that of the first in the lowest place.
+#[cfg(not(thumb1))]
+macro_rules! signs {
+    () => {
+        "ldmdb {p}!, {{r0, r1, r2, r3}}
+        lsls r3, r3, #1
+        adcs {word}, {word}
+        lsls r2, r2, #1
+        adcs {word}, {word}
+        lsls r1, r1, #1
+        adcs {word}, {word}
+        lsls r0, r0, #1
+        adcs {word}, {word}"
+    };
+}
+
+/// As [`portable::modes`](super::portable::modes), of integers.
+pub(super) fn modes(fields: &[i32]) -> u32 {
+    let (rest, eights) = fields.as_rchunks::<8>();
+    let Range { start, end } = eights.as_ptr_range();
+    let mut word = 0u32;
+    if start != end {
+        // SAFETY: the loop reads whole blocks of eight fields, from the last to the first.
+        unsafe {
+            asm!(
+                "2:",
+                signs!(),
+                signs!(),
+                "cmp {p}, {start}",
+                "bne 2b",
+                start = in(reg) start,
+                p = inout(reg) end => _,
+                word = inout(reg) word,
+                out("r0") _, out("r1") _, out("r2") _, out("r3") _,
+                options(readonly, nostack),
+            );
+        }
+    }
+    !rest.iter().rev().fold(word, |word, &field| word << 1 | field as u32 >> 31)
 }
