@@ -20,18 +20,7 @@ pub(super) unsafe fn bytes(matrix: *const i8, stride: usize, flips: &Flips, shif
     // SAFETY: the caller's: columns end with the fields.
     unsafe {
         for eight in eights {
-            let [a, b, c, d] = minus_sums(at, stride, &lists);
-            let [i, j, k, l, m, n, o, p] = *eight;
-            *eight = [
-                add_low(i, a, factor),
-                add_low(j, b, factor),
-                add_high(k, a, factor),
-                add_high(l, b, factor),
-                add_low(m, c, factor),
-                add_low(n, d, factor),
-                add_high(o, c, factor),
-                add_high(p, d, factor),
-            ];
+            settle_columns(eight, minus_sums(at, stride, &lists), factor);
             at = at.add(8);
         }
         if !rest.is_empty() {
@@ -97,27 +86,65 @@ unsafe fn minus_sums(at: *const i8, stride: usize, lists: &Lists) -> [u32; 4] {
     [a, b, c, d]
 }
 
-/// A field, and a factor (a power of two: a shift) times the lower sum.
-#[inline(always)]
-pub(super) fn add_low(field: i32, sums: u32, factor: i32) -> i32 {
-    let result: i32;
-    // SAFETY: one instruction on registers; `arm_dsp` is set only where it exists. A sum beyond 32 bits wraps, and sets a
-    // flag that is none of the condition codes.
-    unsafe {
-        asm!("smlabb {r}, {s}, {k}, {f}", r = lateout(reg) result, s = in(reg) sums, k = in(reg) factor, f = in(reg) field,
-             options(pure, nomem, nostack));
-    }
-    result
+/// Adds a factor times two sums, halves of registers, to the next two fields: by `smlabb` a lower half, by `smlatb` an upper one,
+/// which what is done in between may round.
+#[rustfmt::skip]
+macro_rules! settle {
+    ($first:literal, $a:literal, $between:literal, $second:literal, $b:literal) => {
+        concat!(
+            "ldrd {x}, {y}, [{f}]\n",
+            $first, " {x}, ", $a, ", {k}, {x}\n",
+            $between, "\n",
+            $second, " {y}, ", $b, ", {k}, {y}\n",
+            "strd {x}, {y}, [{f}], #8",
+        )
+    };
 }
 
-/// A field, and a factor times the upper sum.
+/// Adds a factor (a power of two: a shift) times the sums of eight columns to their fields.
 #[inline(always)]
-pub(super) fn add_high(field: i32, sums: u32, factor: i32) -> i32 {
-    let result: i32;
-    // SAFETY: as in `add_low`.
+fn settle_columns(fields: &mut [i32; 8], [a, b, c, d]: [u32; 4], factor: i32) {
+    // SAFETY: the eight fields are read and written. A sum beyond 32 bits wraps, and sets a flag that is none of the condition
+    // codes.
     unsafe {
-        asm!("smlatb {r}, {s}, {k}, {f}", r = lateout(reg) result, s = in(reg) sums, k = in(reg) factor, f = in(reg) field,
-             options(pure, nomem, nostack));
+        asm!(
+            settle!("smlabb", "{a}", "", "smlabb", "{b}"),
+            settle!("smlatb", "{a}", "", "smlatb", "{b}"),
+            settle!("smlabb", "{c}", "", "smlabb", "{d}"),
+            settle!("smlatb", "{c}", "", "smlatb", "{d}"),
+            f = inout(reg) fields => _,
+            k = in(reg) factor,
+            a = in(reg) a,
+            b = in(reg) b,
+            c = in(reg) c,
+            d = in(reg) d,
+            x = out(reg) _,
+            y = out(reg) _,
+            options(nostack, preserves_flags),
+        );
     }
-    result
+}
+
+/// Adds a factor (a power of two: a shift) times the sums of eight rows to their fields, two after each other in a register: what
+/// a negative lower one borrowed of the upper one comes back by the rounding.
+#[inline(always)]
+pub(super) fn settle_rows(fields: &mut [i32; 8], [a, b, c, d]: [u32; 4], factor: i32) {
+    // SAFETY: as in `settle_columns`.
+    unsafe {
+        asm!(
+            settle!("smlabb", "{a}", "add {a}, #0x8000", "smlatb", "{a}"),
+            settle!("smlabb", "{b}", "add {b}, #0x8000", "smlatb", "{b}"),
+            settle!("smlabb", "{c}", "add {c}, #0x8000", "smlatb", "{c}"),
+            settle!("smlabb", "{d}", "add {d}, #0x8000", "smlatb", "{d}"),
+            f = inout(reg) fields => _,
+            k = in(reg) factor,
+            a = inout(reg) a => _,
+            b = inout(reg) b => _,
+            c = inout(reg) c => _,
+            d = inout(reg) d => _,
+            x = out(reg) _,
+            y = out(reg) _,
+            options(nostack, preserves_flags),
+        );
+    }
 }

@@ -159,21 +159,16 @@ unsafe fn add_columns(row: *const i8, stride: usize, lists: &Lists, shift: u32, 
             options(readonly, nostack),
         );
     }
-    // What a negative lower sum borrowed of the upper one comes back by the rounding.
-    let upper = |sums: u32| sums.wrapping_add(0x8000);
     #[cfg(arm_dsp)]
-    let (low, high) = {
-        let factor = (-1i32) << shift;
-        let low = move |field, sums| super::dsp::add_low(field, sums, factor);
-        (low, move |field, sums| super::dsp::add_high(field, upper(sums), factor))
-    };
+    super::dsp::settle_rows(fields, [a, b, c, d], (-1i32) << shift);
     #[cfg(not(arm_dsp))]
-    let (low, high) = {
-        let low = move |field: i32, sums: u32| field.minus(i32::from(sums as i16) << shift);
-        (low, move |field: i32, sums: u32| field.minus((upper(sums) as i32 >> 16) << shift))
-    };
-    let [i, j, k, l, m, n, o, p] = *fields;
-    *fields = [low(i, a), high(j, a), low(k, b), high(l, b), low(m, c), high(n, c), low(o, d), high(p, d)];
+    {
+        let low = |field: i32, sums: u32| field.minus(i32::from(sums as i16) << shift);
+        // What a negative lower sum borrowed of the upper one comes back by the rounding.
+        let high = |field: i32, sums: u32| field.minus((sums.wrapping_add(0x8000) as i32 >> 16) << shift);
+        let [i, j, k, l, m, n, o, p] = *fields;
+        *fields = [low(i, a), high(j, a), low(k, b), high(l, b), low(m, c), high(n, c), low(o, d), high(p, d)];
+    }
 }
 
 /// Adds the flipped columns of some rows to as many fields: the sums are in high registers, which can be added to and no
