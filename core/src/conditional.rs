@@ -99,7 +99,7 @@ fn update_block<C: Connection>(
             let free = !clamp.word(at) & word_mask(end - begin, 0);
             let flip = state.words().get(at).map_or(0, |&old| (old ^ new) & free);
             if flip != 0 {
-                model.flip_word(state, layer, index, flip, &mut flips);
+                model.flip_word(state, layer, [at, index], flip, &mut flips);
                 flipped += flip.count_ones();
             }
         }

@@ -176,23 +176,23 @@ impl<'w, C: Connection> Dbm<'w, C> {
     pub fn set_word(&self, state: &mut State<'_, C::Field>, layer: usize, index: usize, new: u32) -> u32 {
         let Some(&old) = state.layer_words(layer).get(index) else { return 0 };
         let (flip, mut flips) = ((old ^ new) & word_mask(self.shape.width(layer), index), Flips::default());
-        self.flip_word(state, layer, index, flip, &mut flips);
+        self.flip_word(state, layer, [self.shape.word_range(layer).start + index, index], flip, &mut flips);
         self.settle(state, layer, &mut flips);
         flip.count_ones()
     }
 
-    /// Flips units of word `index` of a layer, which exist, but leaves the last of them in `flips`, for
+    /// Flips units of a word, by its place in the state and in its layer, which exist, but leaves the last of them in `flips`, for
     /// [`settle`](Self::settle): whoever changes a whole layer moves its neighbours' fields by many flips at a time. Until
     /// then only fields of the layer itself are right.
     pub(crate) fn flip_word(
         &self,
         state: &mut State<'_, C::Field>,
         layer: usize,
-        index: usize,
+        [at, index]: [usize; 2],
         flip: u32,
         flips: &mut Flips,
     ) {
-        let Some(word) = state.words_mut().get_mut(self.shape.word_range(layer).start + index) else { return };
+        let Some(word) = state.words_mut().get_mut(at) else { return };
         *word ^= flip;
         let new = *word;
         for bit in ones_of_word(flip) {
