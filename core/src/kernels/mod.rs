@@ -102,6 +102,11 @@ pub fn move_lower<W: Weight>(matrix: Matrix<'_, W::Packed>, flips: &Flips, field
         match W::KIND {
             WeightKind::F32 => {}
             WeightKind::I4 => columns::nibbles(items.as_ptr().cast(), stride, flips, shift, fields),
+            // A block of rows by itself costs as much as eight flips in it.
+            #[cfg(thumb1)]
+            WeightKind::I8 if flips.len() == 1 => {
+                portable::move_lower::<i8>(Matrix { items: cast(items), stride, shift }, flips, fields);
+            }
             #[cfg(cortex_m)]
             WeightKind::I8 => thumb::columns(items.as_ptr().cast(), stride, flips, shift, fields),
             #[cfg(not(cortex_m))]
