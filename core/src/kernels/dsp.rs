@@ -104,8 +104,7 @@ macro_rules! settle {
 /// Adds a factor (a power of two: a shift) times the sums of eight columns to their fields.
 #[inline(always)]
 fn settle_columns(fields: &mut [i32; 8], [a, b, c, d]: [u32; 4], factor: i32) {
-    // SAFETY: the eight fields are read and written. A sum beyond 32 bits wraps, and sets a flag that is none of the condition
-    // codes.
+    // SAFETY: the eight fields are read and written. A sum beyond 32 bits wraps, and sets the flag of saturation.
     unsafe {
         asm!(
             settle!("smlabb", "{a}", "", "smlabb", "{b}"),
@@ -120,7 +119,7 @@ fn settle_columns(fields: &mut [i32; 8], [a, b, c, d]: [u32; 4], factor: i32) {
             d = in(reg) d,
             x = out(reg) _,
             y = out(reg) _,
-            options(nostack, preserves_flags),
+            options(nostack),
         );
     }
 }
@@ -144,7 +143,7 @@ pub(super) fn settle_rows(fields: &mut [i32; 8], [a, b, c, d]: [u32; 4], factor:
             d = inout(reg) d => _,
             x = out(reg) _,
             y = out(reg) _,
-            options(nostack, preserves_flags),
+            options(nostack),
         );
     }
 }

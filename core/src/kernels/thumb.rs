@@ -1,5 +1,5 @@
-//! Columns of bytes on Cortex-M, by loops in assembly: the compiler's own keep fewer sums in registers. And signs, which an
-//! addition with carry gathers: the compiler does not know that.
+//! Bytes on Cortex-M by loops in assembly, since the compiler's own keep fewer sums in registers: columns, and rows on Thumb-1.
+//! And signs, which an addition with carry gathers: the compiler does not know that.
 
 use core::{arch::asm, ops::Range};
 

@@ -88,15 +88,7 @@ fn have<T, E>(what: &str, result: Result<T, E>) -> T {
     })
 }
 
-fn log(rate: Option<Rate>, what: &str, sweeps: u32, ticks: Option<u64>, weights: u64) {
-    let Some(ticks) = ticks else {
-        return defmt::info!(
-            "bench: {=str}: {=u32} sweeps, {=u64} weights touched, and no timer to count by",
-            what,
-            sweeps,
-            weights
-        );
-    };
+fn log(rate: Option<Rate>, what: &str, sweeps: u32, ticks: u64, weights: u64) {
     match rate.map(|rate| rate.instructions(ticks)) {
         Some(instructions) => defmt::info!(
             "bench: {=str}: {=u32} sweeps, {=u64} instructions, {=u64} weights touched",
