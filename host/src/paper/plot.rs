@@ -20,7 +20,7 @@ use plotters::{
 const SIZE: (u32, u32) = (1000, 680);
 const FONT: &str = "DejaVu Sans";
 /// Okabe and Ito's colours, without the yellow that white paper swallows.
-const COLOURS: [RGBColor; 7] = [
+const COLOURS: [RGBColor; 8] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
@@ -28,6 +28,7 @@ const COLOURS: [RGBColor; 7] = [
     RGBColor(86, 180, 233),
     RGBColor(230, 159, 0),
     RGBColor(0, 0, 0),
+    RGBColor(140, 86, 75),
 ];
 
 /// Of lines that everything is compared with.
