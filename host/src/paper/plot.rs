@@ -19,7 +19,7 @@ use plotters::{
 /// Width and height in pixels.
 const SIZE: (u32, u32) = (1000, 680);
 const FONT: &str = "DejaVu Sans";
-/// Okabe and Ito's colours, without the yellow that white paper swallows.
+/// Okabe and Ito's colours, with a brown for the yellow that white paper swallows.
 const COLOURS: [RGBColor; 8] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
