@@ -133,7 +133,8 @@ impl super::Section for Section {
             "{} pictures each, against {} test images; {} features of {}; {:.1} s",
             self.count, self.test_count, self.dims, self.network, self.seconds
         )?;
-        let further = if self.sweeps == 1 { "a Gibbs sweep".to_owned() } else { format!("{} Gibbs sweeps", self.sweeps) };
+        let further =
+            if self.sweeps == 1 { "a Gibbs sweep".to_owned() } else { format!("{} Gibbs sweeps", self.sweeps) };
         writeln!(out, "modes: from random bits by search; samples: {further} further")?;
         writeln!(out, "floor: training images; ceiling: independent pixels with their means")
     }
