@@ -218,7 +218,7 @@ impl<'c> Subject<'c> {
         let (rows, source, real) = data(args, checkpoint)?;
         let geometry = parameters.geometry();
         let puzzle = (real && geometry.units() > 0)
-            .then(|| Puzzle::new(&Mask::HalfLeft, geometry, rows.subset(0..RESTORED), 0))
+            .then(|| Puzzle::new(&Mask::HalfLeft, geometry, rows.spread(RESTORED), 0))
             .transpose()?;
         Ok(Self { parameters, rows, source, calibration, puzzle })
     }

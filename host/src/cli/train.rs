@@ -106,8 +106,8 @@ struct Settings {
     /// Visible units of a pixel, of each colour: 1, or 2 to 8 bit planes [default: 1].
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=8), conflicts_with = "resume")]
     bits: Option<u8>,
-    /// A pixel is on if its grey value is above this (1 bit a pixel) [default: 127].
-    #[arg(long, conflicts_with = "resume")]
+    /// A pixel is on if its grey value is above this (1 bit a pixel) [default: 127; of a run that is resumed as before].
+    #[arg(long)]
     threshold: Option<u8>,
     /// Settings that other options still override: the recipe of a data set, its number of updates included, at whose end
     /// the learning rate falls to zero (see --schedule); those of bitboltz paper images8 and cifar10, all 8 bits of a pixel
@@ -330,6 +330,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut resumed = args.resume.then(|| Checkpoint::load(&args.output)).transpose()?;
     if let Some(TrainingState { config, .. }) = resumed.as_mut().and_then(|checkpoint| checkpoint.training.as_mut()) {
         args.settings.estimator.apply(config)?;
+        config.threshold = args.settings.threshold.unwrap_or(config.threshold);
         if given != Budget::default() {
             // A rate that falls to zero ends the run there: minutes may end it earlier, and no later.
             let end = if config.schedule == Schedule::Sqrt { None } else { config.budget.steps };
@@ -403,7 +404,8 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     writeln!(out, "{}: {} updates{of} in {:.1} s, {ended}", args.output.display(), report.step, report.seconds)?;
     if report.cap_hits > 0 {
         say(format_args!(
-            "warning: {} chains hit their cap and were left out, so that the gradient was that of pairs that meet early",
+            "warning: {} chains hit their cap and were left out; if that is more than a few, the gradient leans to pairs that meet \
+             early",
             report.cap_hits
         ));
     }

@@ -382,7 +382,7 @@ mod tests {
         let not_run: Vec<&str> =
             outcome.results["not_run"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
         assert_eq!(not_run.len(), 4);
-        assert!(outcome.report.text().contains(&format!("for the reason given: {}.", not_run.join(", "))));
+        assert!(outcome.report.text().contains(&format!("was stopped: {}.", not_run.join(", "))));
         assert_eq!(outcome.results["trainings"][0]["updates"], 40);
     }
 }

@@ -54,7 +54,7 @@ impl Report {
     pub fn not_run(&mut self, names: &[String]) {
         if !names.is_empty() {
             self.add(format_args!(
-                "**Not here, since this experiment, or the one that it replays, was stopped, or for the reason given: {}.**",
+                "**Not run, since this experiment, or the one that it replays, was stopped: {}.**",
                 names.join(", ")
             ));
         }

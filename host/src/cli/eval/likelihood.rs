@@ -128,7 +128,8 @@ impl super::Section for Likelihood {
             let found = &back.conservative;
             writeln!(
                 out,
-                "RAISE is the cautious figure: a lower bound for the generator that annealing is, {:.3} ± {:.3} below log Z's",
+                "RAISE bounds the generator that annealing is from below: {:.3} ± {:.3} below what log Z gives the same images \
+                 (less than 0 where that generator is the better one)",
                 found.gap, found.gap_error
             )?;
         }

@@ -20,8 +20,8 @@ pub(super) struct EstimatorSettings {
     #[arg(long)]
     estimator: Option<Estimator>,
     /// Another estimator for the clamped phase; --estimator is then the free phase's alone. In models that have learnt,
-    /// large ones too, ucd-lmi-gibbs couples within a few sweeps there; on fresh weights it does not, so begin with
-    /// ucd-lmi and name it with --resume. --k, --m, --lag, --y0 and --cap are for both. To go back to one for both
+    /// large ones too, ucd-lmi-gibbs couples within a few sweeps there; on fresh weights it may not, and then the
+    /// run ends: begin with ucd-lmi and name it with --resume. --k, --m, --lag, --y0 and --cap are for both. To go back to one for both
     /// phases in a run that is resumed, name the free phase's here too [default: as --estimator].
     #[arg(long, value_name = "ESTIMATOR")]
     clamped_estimator: Option<Estimator>,

@@ -38,11 +38,6 @@ pub(super) fn log_p(arm: &Found) -> Option<f64> {
     Some(arm.likelihood.as_ref()?.log_p.nats)
 }
 
-/// What annealing backwards from test images bounds the mean log p(v) of annealing as a generator by, in nats.
-pub(super) fn raise(arm: &Found) -> Option<f64> {
-    Some(arm.likelihood.as_ref()?.reverse?.conservative.log_p.nats)
-}
-
 pub(super) fn write(report: &mut Report, comparison: &Comparison, found: &[&Found]) {
     let mut says = Vec::new();
     let names = |of: &dyn Fn(&Found) -> bool| -> Vec<&str> {
@@ -88,13 +83,6 @@ pub(super) fn write(report: &mut Report, comparison: &Comparison, found: &[&Foun
             arm.label,
             number(base)
         ));
-        if let Some((arm, loss)) = least(found, |arm| raise(arm).map(|nats| -nats)) {
-            says.push(format!(
-                "By RAISE, which errs on the side of caution, it is {}, with {} nats.",
-                arm.label,
-                number(-loss)
-            ));
-        }
         let both: Vec<&Found> =
             found.iter().copied().filter(|arm| modes(arm).is_some() && log_p(arm).is_some()).collect();
         let nearest = least(&both, modes);
@@ -215,6 +203,7 @@ mod tests {
                 likelihood: None,
             }],
             wandered: Vec::new(),
+            not_wandered: None,
             likelihood: nats.map(likelihood),
             learns: true,
         }

@@ -81,8 +81,10 @@ pub struct Results {
     pub trainings: Vec<Found>,
     /// The arms of each data set against that which the others are measured by.
     pub differences: Vec<Difference>,
-    /// Arms that were still to come when the experiment was stopped, and those that could not be judged, with the reason.
+    /// Arms that were still to come when the experiment was stopped.
     pub not_run: Vec<String>,
+    /// Arms that could not be trained or judged, with the reason.
+    pub not_judged: Vec<String>,
 }
 
 /// Finds out whether one of the comparisons can be run.
@@ -118,8 +120,8 @@ fn run_name(data: &str, arm: &Arm) -> String {
 
 fn measure(contest: &Contest, plan: &Plan, rounds: &[Round], settings: &Settings<'_>) -> Result<Outcome, PaperError> {
     let comparisons = rounds.iter().map(compare).collect();
-    let mut results = Results { comparisons, trainings: Vec::new(), differences: Vec::new(), not_run: Vec::new() };
-    let mut seen: Vec<Vec<Seen>> = Vec::new();
+    let (trainings, differences, not_run, not_judged) = Default::default();
+    let mut results = Results { comparisons, trainings, differences, not_run, not_judged };
     let all: Vec<(&Round, &Arm)> =
         rounds.iter().flat_map(|round| plan.arms.iter().map(move |arm| (round, arm))).collect();
     let runs = side_by_side(all.len(), settings.jobs, |index| {
@@ -128,24 +130,8 @@ fn measure(contest: &Contest, plan: &Plan, rounds: &[Round], settings: &Settings
         let pace = settings.pace_of(&name, plan.pace.as_ref()).filter(|_| !settings.stopped());
         (name.clone(), pace.map(|pace| round.run(name, arm, &pace, plan, settings)))
     })?;
-    let mut error = None;
-    for (name, run) in runs {
-        match run {
-            Some(Ok((found, pictures))) => {
-                results.trainings.push(found);
-                seen.push(pictures);
-            }
-            None | Some(Err(PaperError::Stopped)) => results.not_run.push(name),
-            // It does not take the others with it: hours may be in them.
-            Some(Err(failed)) => {
-                results.not_run.push(format!("{name} ({failed})"));
-                error.get_or_insert(failed);
-            }
-        }
-    }
-    if results.trainings.is_empty() {
-        return Err(error.unwrap_or(PaperError::Stopped));
-    }
+    let seen = sort(runs, &mut results)?;
+    results.not_judged.iter().for_each(|told| settings.stages.note(told));
     for Comparison { data, .. } in &results.comparisons {
         let found: Vec<&Found> = results.trainings.iter().filter(|arm| arm.data == *data).collect();
         results.differences.extend(differences::of(&found, contest.reference));
@@ -159,6 +145,29 @@ fn measure(contest: &Contest, plan: &Plan, rounds: &[Round], settings: &Settings
         results: serde_json::to_value(&results)?,
         repeat: Repeat::of(plan.pace.as_ref()),
     })
+}
+
+/// What became of an arm; `None` if it was not run.
+type Run = Option<Result<(Found, Vec<Seen>), PaperError>>;
+
+/// Puts arms where they belong in the results, and returns the pictures of those that were judged. One that failed does not
+/// take the others with it: hours may be in them.
+fn sort(runs: Vec<(String, Run)>, results: &mut Results) -> Result<Vec<Vec<Seen>>, PaperError> {
+    let (mut seen, mut error) = (Vec::new(), None);
+    for (name, run) in runs {
+        match run {
+            Some(Ok((found, pictures))) => {
+                results.trainings.push(found);
+                seen.push(pictures);
+            }
+            None | Some(Err(PaperError::Stopped)) => results.not_run.push(name),
+            Some(Err(failed)) => {
+                results.not_judged.push(format!("{name}: {failed}"));
+                error.get_or_insert(failed);
+            }
+        }
+    }
+    if seen.is_empty() { Err(error.unwrap_or(PaperError::Stopped)) } else { Ok(seen) }
 }
 
 fn open(subject: Subject, first: Extractor, plan: &Plan, settings: &Settings<'_>) -> Result<Round, PaperError> {
@@ -223,6 +232,25 @@ mod tests {
         }
     }
 
+    #[test]
+    fn arms_that_fail_are_told_with_the_reason() {
+        let (comparisons, trainings, differences, not_run, not_judged) = Default::default();
+        let mut results = Results { comparisons, trainings, differences, not_run, not_judged };
+        let failed =
+            || PaperError::Request { what: "pcd".to_owned(), expected: "more".to_owned(), found: "less".to_owned() };
+        let runs = vec![
+            ("a".to_owned(), None),
+            ("b".to_owned(), Some(Err(failed()))),
+            ("c".to_owned(), Some(Err(PaperError::Stopped))),
+        ];
+        // Nothing is left, and why is the failure, not the stop.
+        let error = sort(runs, &mut results).unwrap_err();
+        assert_eq!(error.to_string(), failed().to_string());
+        assert_eq!(results.not_run, ["a", "c"]);
+        assert_eq!(results.not_judged, [format!("b: {}", failed())]);
+        assert!(matches!(sort(vec![("a".to_owned(), None)], &mut results), Err(PaperError::Stopped)));
+    }
+
     fn quick(stop_at: &StopAt, replay: Option<Replay>) -> Result<Outcome, PaperError> {
         let data = Some("digits".to_owned());
         let settings = Settings { quick: true, data, replay, stop: &stop_at.stop, ..Settings::new(stop_at) };
@@ -271,7 +299,7 @@ mod tests {
         let stopped = quick(&at("digits: seed-1: 10 updates"), None).unwrap();
         assert_eq!((names(&stopped, "trainings"), names(&stopped, "not_run")), (of(&all[..2]), of(&all[2..])));
         let text = stopped.report.text();
-        assert!(text.contains("reason given: digits: ucd-lmi-published, digits: ucd-lmi-clamped-gibbs"), "{text}");
+        assert!(text.contains("was stopped: digits: ucd-lmi-published, digits: ucd-lmi-clamped-gibbs"), "{text}");
         assert!(
             text.contains("seed-1 was stopped after 5 updates.") && text.contains("| seed-1 | stopped |"),
             "{text}"

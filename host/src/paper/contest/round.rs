@@ -97,6 +97,8 @@ pub struct Found {
     pub snapshots: Vec<Row>,
     /// By each judge, of the chains of the last mark after the plan's Gibbs sweeps, unless it failed or was stopped.
     pub wandered: Vec<Quality>,
+    /// Why these could not be judged.
+    pub not_wandered: Option<String>,
     /// In the end, with the effort for that, unless it failed or was stopped.
     pub likelihood: Option<Likelihood>,
     /// Whether the distance of its modes or of its samples was below a quarter of the ceiling's at the last mark.
@@ -153,9 +155,13 @@ impl Round {
         let parameters = trained.trainer.parameters();
         let mut stopped = trained.stopped || settings.replay.as_ref().is_some_and(|earlier| earlier.was_stopped(&name));
         let worked = trained.failed.is_none();
-        let wandered =
-            if worked && !stopped { self.wandered(&name, parameters, plan.sweeps, settings) } else { Vec::new() };
+        let wandered = (worked && !stopped).then(|| self.wandered(&name, parameters, plan.sweeps, settings));
         stopped |= worked && settings.stopped();
+        let (wandered, not_wandered) = match wandered.filter(|_| !stopped) {
+            None => (Vec::new(), None),
+            Some(Ok(found)) => (found, None),
+            Some(Err(reason)) => (Vec::new(), Some(reason)),
+        };
         let effort = efforts.filter(|_| worked && !stopped).map(|efforts| efforts.at_the_end);
         stopped |= effort.is_some() && settings.stopped();
         let likelihood = effort.filter(|_| !stopped).map(|effort| self.likelihood(parameters, &effort, settings));
@@ -179,33 +185,32 @@ impl Round {
             stopped,
             snapshots,
             wandered,
+            not_wandered,
             likelihood,
             name,
         };
         Ok((found, seen))
     }
 
-    /// What the judges say of chains that long Gibbs sampling has brought nearer to the model's distribution; nothing if that
-    /// fails.
-    fn wandered(&self, name: &str, parameters: &Parameters, sweeps: u32, settings: &Settings<'_>) -> Vec<Quality> {
-        let judged = || -> Result<Vec<Quality>, Box<dyn std::error::Error>> {
-            let count = self.judges.iter().map(Judge::count).max().unwrap_or(0);
-            let drawn = local_modes(&parameters.dbm()?, count, sweeps, settings.seed)?.visible;
-            let quality = |judge: &Judge| Ok(judge.quality(&drawn.subset(0..judge.count()), &Quiet)?);
-            self.judges.iter().map(quality).collect()
-        };
-        match judged() {
-            Ok(found) => {
-                if let Some(Quality { frechet, .. }) = found.first() {
-                    settings.stages.note(&format!("{name}: after {sweeps} sweeps: Fréchet distance {frechet:.2}"));
-                }
-                found
-            }
-            Err(error) => {
-                settings.stages.note(&format!("{name}: after {sweeps} sweeps: {error}"));
-                Vec::new()
-            }
+    /// What the judges say of chains that long Gibbs sampling has brought nearer to the model's distribution.
+    fn wandered(
+        &self,
+        name: &str,
+        parameters: &Parameters,
+        sweeps: u32,
+        settings: &Settings<'_>,
+    ) -> Result<Vec<Quality>, String> {
+        let text = |error: &dyn std::fmt::Display| error.to_string();
+        let model = parameters.dbm().map_err(|error| text(&error))?;
+        let count = self.judges.iter().map(Judge::count).max().unwrap_or(0);
+        let drawn = local_modes(&model, count, sweeps, settings.seed).map_err(|error| text(&error))?.visible;
+        let quality =
+            |judge: &Judge| judge.quality(&drawn.subset(0..judge.count()), &Quiet).map_err(|error| text(&error));
+        let found: Vec<Quality> = self.judges.iter().map(quality).collect::<Result<_, _>>()?;
+        if let Some(Quality { frechet, .. }) = found.first() {
+            settings.stages.note(&format!("{name}: after {sweeps} sweeps: Fréchet distance {frechet:.2}"));
         }
+        Ok(found)
     }
 
     /// log Z and the bound on log p(v).

@@ -2,7 +2,7 @@
 
 use super::{
     Comparison,
-    findings::{log_p, modes, raise, samples},
+    findings::{log_p, modes, samples},
     plan::Plan,
     round::Found,
 };
@@ -32,8 +32,9 @@ pub(super) fn last(report: &mut Report, plan: &Plan, comparison: &Comparison, fo
         "log Z",
         "±",
         "bound on log p(v)",
-        "gap",
-        "RAISE",
+        "gap of log Z",
+        "gap of RAISE",
+        "±",
     ];
     let mut rows = Vec::new();
     for arm in found {
@@ -45,7 +46,7 @@ pub(super) fn last(report: &mut Report, plan: &Plan, comparison: &Comparison, fo
         };
         let restored = arm.last().and_then(|row| row.restored);
         let log_z = arm.likelihood.as_ref().map(|likelihood| likelihood.log_z.mean);
-        let gap = arm.likelihood.as_ref().and_then(|likelihood| Some(likelihood.reverse?.gap));
+        let reverse = arm.likelihood.as_ref().and_then(|likelihood| likelihood.reverse);
         let figures = [
             modes(arm),
             samples(arm),
@@ -54,8 +55,9 @@ pub(super) fn last(report: &mut Report, plan: &Plan, comparison: &Comparison, fo
             log_z.map(|mean| mean.estimate),
             log_z.map(|mean| mean.standard_error),
             log_p(arm),
-            gap,
-            raise(arm),
+            reverse.map(|reverse| reverse.gap),
+            reverse.map(|reverse| reverse.conservative.gap),
+            reverse.map(|reverse| reverse.conservative.gap_error),
         ];
         let first = [arm.label.to_owned(), verdict.to_owned(), arm.updates.to_string(), number(arm.seconds)];
         rows.push(first.into_iter().chain(figures.map(maybe)).collect());
@@ -63,7 +65,7 @@ pub(super) fn last(report: &mut Report, plan: &Plan, comparison: &Comparison, fo
     let none = String::new;
     let baseline = |label: &str, figures: [Option<f64>; 4], log_p: Option<f64>| {
         let first = [label.to_owned(), none(), none(), none()];
-        let last = [none(), none(), log_p.map_or_else(none, number), none(), none()];
+        let last = [none(), none(), log_p.map_or_else(none, number), none(), none(), none()];
         first.into_iter().chain(figures.map(|figure| figure.map_or_else(none, number))).chain(last).collect::<Vec<_>>()
     };
     let bounds = &comparison.bounds[0];
@@ -84,10 +86,21 @@ pub(super) fn last(report: &mut Report, plan: &Plan, comparison: &Comparison, fo
     if found.iter().any(|arm| arm.likelihood.is_some()) {
         report.add(
             "log Z by annealed importance sampling, with its standard error; where it is too low, and that is the usual error, \
-             the bound is too high. The gap is how much higher log Z is by annealing backwards from long Gibbs chains; RAISE \
-             anneals backwards from test images and bounds the log p(v) of the annealing as a generator from below. Where the \
-             gap is not small against the differences between bounds, these say little.",
+             the bound is too high.",
         );
+    }
+    let reverse = found.iter().find_map(|arm| arm.likelihood.as_ref()?.reverse);
+    if let Some(reverse) = reverse {
+        report.add(format_args!(
+            "The gap of log Z is by how much it is higher by annealing backwards, from chains {} Gibbs sweeps from training images; \
+             that of RAISE, with its standard error, how far its bound on the log p(v) of the annealing as a generator is below the \
+             bound by log Z, on the same {} test images. Both are near 0 where log Z can be trusted. A negative one says that what \
+             the backward chains began at is not the model's distribution.",
+            reverse.sweeps, reverse.conservative.rows
+        ));
+    }
+    for (arm, reason) in found.iter().filter_map(|arm| Some((arm, arm.not_wandered.as_ref()?))) {
+        report.add(format_args!("{}, after {} sweeps: {reason}.", arm.label, plan.sweeps));
     }
     for (judge, bounds) in comparison.bounds.iter().enumerate() {
         report.add(format_args!("By {}:", bounds.features));

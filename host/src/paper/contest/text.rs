@@ -116,6 +116,9 @@ fn introduction(report: &mut Report, contest: &Contest, plan: &Plan, results: &R
         );
     }
     report.not_run(&results.not_run);
+    if !results.not_judged.is_empty() {
+        report.add(format_args!("**Not judged: {}.**", results.not_judged.join("; ")));
+    }
 }
 
 /// What the arms are, and whom they were tuned for.
