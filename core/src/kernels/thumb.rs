@@ -344,28 +344,29 @@ unsafe fn lanes(at: *const u32, lists: &Lists) -> [u32; 2] {
     [sum, odd]
 }
 
-/// Puts four fields' signs into a word, that of the first in the lowest place.
+/// Reads the four fields before `{p}`, and goes back to the first of them.
 #[cfg(thumb1)]
-macro_rules! signs {
+macro_rules! four_before {
     () => {
         "subs {p}, #16
         ldmia {p}!, {{r0, r1, r2, r3}}
-        subs {p}, #16
-        lsls r3, r3, #1
-        adcs {word}, {word}
-        lsls r2, r2, #1
-        adcs {word}, {word}
-        lsls r1, r1, #1
-        adcs {word}, {word}
-        lsls r0, r0, #1
-        adcs {word}, {word}"
+        subs {p}, #16"
     };
 }
-/// Puts four fields' signs into a word, that of the first in the lowest place.
+/// Reads the four fields before `{p}`, and goes back to the first of them.
 #[cfg(not(thumb1))]
+macro_rules! four_before {
+    () => {
+        "ldmdb {p}!, {{r0, r1, r2, r3}}"
+    };
+}
+
+/// Puts four fields' signs into a word, that of the first in the lowest place.
 macro_rules! signs {
     () => {
-        "ldmdb {p}!, {{r0, r1, r2, r3}}
+        concat!(
+            four_before!(),
+            "
         lsls r3, r3, #1
         adcs {word}, {word}
         lsls r2, r2, #1
@@ -374,6 +375,7 @@ macro_rules! signs {
         adcs {word}, {word}
         lsls r0, r0, #1
         adcs {word}, {word}"
+        )
     };
 }
 

@@ -73,7 +73,7 @@ pub struct Comparison {
 }
 
 /// Everything that was measured.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Results {
     /// The data sets.
     pub comparisons: Vec<Comparison>,
@@ -120,8 +120,7 @@ fn run_name(data: &str, arm: &Arm) -> String {
 
 fn measure(contest: &Contest, plan: &Plan, rounds: &[Round], settings: &Settings<'_>) -> Result<Outcome, PaperError> {
     let comparisons = rounds.iter().map(compare).collect();
-    let (trainings, differences, not_run, not_judged) = Default::default();
-    let mut results = Results { comparisons, trainings, differences, not_run, not_judged };
+    let mut results = Results { comparisons, ..Results::default() };
     let all: Vec<(&Round, &Arm)> =
         rounds.iter().flat_map(|round| plan.arms.iter().map(move |arm| (round, arm))).collect();
     let runs = side_by_side(all.len(), settings.jobs, |index| {
@@ -234,8 +233,7 @@ mod tests {
 
     #[test]
     fn arms_that_fail_are_told_with_the_reason() {
-        let (comparisons, trainings, differences, not_run, not_judged) = Default::default();
-        let mut results = Results { comparisons, trainings, differences, not_run, not_judged };
+        let mut results = Results::default();
         let failed =
             || PaperError::Request { what: "pcd".to_owned(), expected: "more".to_owned(), found: "less".to_owned() };
         let runs = vec![

@@ -200,12 +200,11 @@ impl Round {
         sweeps: u32,
         settings: &Settings<'_>,
     ) -> Result<Vec<Quality>, String> {
-        let text = |error: &dyn std::fmt::Display| error.to_string();
-        let model = parameters.dbm().map_err(|error| text(&error))?;
+        let model = parameters.dbm().map_err(|error| error.to_string())?;
         let count = self.judges.iter().map(Judge::count).max().unwrap_or(0);
-        let drawn = local_modes(&model, count, sweeps, settings.seed).map_err(|error| text(&error))?.visible;
+        let drawn = local_modes(&model, count, sweeps, settings.seed).map_err(|error| error.to_string())?.visible;
         let quality =
-            |judge: &Judge| judge.quality(&drawn.subset(0..judge.count()), &Quiet).map_err(|error| text(&error));
+            |judge: &Judge| judge.quality(&drawn.subset(0..judge.count()), &Quiet).map_err(|error| error.to_string());
         let found: Vec<Quality> = self.judges.iter().map(quality).collect::<Result<_, _>>()?;
         if let Some(Quality { frechet, .. }) = found.first() {
             settings.stages.note(&format!("{name}: after {sweeps} sweeps: Fréchet distance {frechet:.2}"));
