@@ -137,6 +137,7 @@ fn train() {
         ("--weight-decay=-1", "--weight-decay"),
         ("--centering 2", "--centering"),
         ("--centering-offsets none", "--centering-offsets"),
+        ("--centering 0 --centering-offsets model", "--centering above 0"),
         ("--average 0.6", "--average"),
         ("--init normal:-1", "--init"),
         ("--k 3 --m 2", "--k, --m, --lag"),

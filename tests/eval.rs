@@ -228,3 +228,33 @@ fn mistakes_are_refused_before_any_work() {
     }
     line(folder.path(), "eval m.safetensors").misused(&["<DATA>"]);
 }
+
+/// What any generator made is judged as a model's pictures are: here images of the data set, which are at the floor.
+#[test]
+fn pictures_from_elsewhere_are_judged() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = dataset::load("digits", Split::Train).unwrap().subset(0..300);
+    npy::write_u8(&folder.path().join("real.npy"), 300, 784, &images.pixels).unwrap();
+    let noise: Vec<u8> = (0..300 * 784_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    npy::write_u8(&folder.path().join("noise.npy"), 300, 784, &noise).unwrap();
+    let judge = |file: &str| line(folder.path(), &format!("judge {file} digits --json")).json();
+    let (real, noise) = (judge("real.npy"), judge("noise.npy"));
+    let floor = number(&real, "/floor/frechet");
+    assert!(number(&real, "/pictures/frechet") < 2.0 * floor, "{real}");
+    assert!(number(&real, "/nearest/copies") == 1.0 && number(&real, "/pictures/distinct") == 300.0, "{real}");
+    assert!(number(&noise, "/pictures/frechet") > 10.0 * floor && number(&noise, "/nearest/copies") == 0.0, "{noise}");
+    assert!(number(&noise, "/pictures/coverage") < 0.1 && number(&real, "/pictures/coverage") > 0.3);
+    let text = line(folder.path(), "judge real.npy digits");
+    assert!(
+        ["300 pictures beside 1000 test images of digits", "copies 100.00 %"].iter().all(|w| text.ok().contains(w))
+    );
+    let small = ["small.npy", "expected pictures of 28 × 28 × 1", "found 14 × 14 × 1"];
+    for (file, rows, cols, words) in
+        [("small.npy", 300, 196, small), ("few.npy", 20, 784, ["samples", "more than", "found 20"])]
+    {
+        npy::write_u8(&folder.path().join(file), rows, cols, &images.pixels[..rows * cols]).unwrap();
+        line(folder.path(), &format!("judge {file} digits")).fails(&words);
+    }
+    line(folder.path(), "judge none.npy digits").fails(&["none.npy"]);
+    line(folder.path(), "judge real.npy real.npy").fails(&["training and test images are the same"]);
+}

@@ -201,6 +201,7 @@ fn ablation_says_what_each_technique_is_worth() {
         "clamped-gibbs",
         "gibbs",
         "average",
+        "centering-model",
         "centering-both",
         "i8-chains",
     ];
@@ -296,7 +297,7 @@ fn mistakes_are_refused_before_any_training() {
     full("toy --minutes 1").misused(&["--minutes", "toy"]);
     full("mnist --model m.safetensors").misused(&["--model", "mnist"]);
     full("inpaint --features mnist").misused(&["--features", "inpaint"]);
-    full("inpaint --jobs 2").misused(&["--jobs", "inpaint"]);
+    full("inpaint --jobs 2 --threads 2").misused(&["--jobs", "inpaint"]);
     full("mnist --jobs 2 --threads 1").misused(&["--jobs", "at most 1", "found 2"]);
     full("mnist --minutes 0").misused(&["--minutes", "positive"]);
     full("mnist --minutes 1 --quick").misused(&["--minutes", "--quick"]);

@@ -233,6 +233,41 @@ impl Restored {
     }
 }
 
+/// How far one restoration is ahead of another on the same images.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Lead {
+    /// Share of the hidden units that the one restores right, minus the other's.
+    pub share: f64,
+    /// Its standard error, were the images a sample; of one image it is no number.
+    pub standard_error: f64,
+}
+
+impl Lead {
+    /// Of `one` over `other` where `hidden` is on. What is compared are images, since the pixels of one are not independent:
+    /// the share is a ratio of sums over them, and so is its error.
+    ///
+    /// # Panics
+    /// If the matrices are not of the same size.
+    pub fn new(originals: &BitMatrix, one: &BitMatrix, other: &BitMatrix, hidden: &BitMatrix) -> Self {
+        let of_image = |i: usize| {
+            let words = originals.row(i).iter().zip(hidden.row(i)).zip(one.row(i).iter().zip(other.row(i)));
+            let counts = words.map(|((original, hidden), (one, other))| {
+                let wrong = |restored: &u32| i64::from(((original ^ restored) & hidden).count_ones());
+                (wrong(other) - wrong(one), i64::from(hidden.count_ones()))
+            });
+            let (ahead, total) = counts.fold((0, 0), |(a, b), (x, y)| (a + x, b + y));
+            (ahead as f64, total as f64)
+        };
+        let images: Vec<(f64, f64)> = (0..originals.rows()).map(of_image).collect();
+        let (ahead, total) = images.iter().fold((0.0, 0.0), |(a, b), (x, y)| (a + x, b + y));
+        let share = ahead / total;
+        let squares: f64 = images.iter().map(|(ahead, total)| (ahead - share * total).powi(2)).sum();
+        let count = images.len() as f64;
+        // Of one image 0 / 0.
+        Self { share, standard_error: (squares * count / (count - 1.0)).sqrt() / total }
+    }
+}
+
 /// Baseline: every hidden unit takes the value that most training images have there (ties go to 1).
 pub fn majority(train: &BitMatrix, images: &BitMatrix, hidden: &BitMatrix) -> BitMatrix {
     let mut counts = vec![0; train.cols()];
@@ -291,6 +326,22 @@ mod tests {
         let share = Restored::new(&originals, &restored, &hidden);
         assert_eq!(share, Restored { all: 2.0 / 3.0, on: 1.0 });
         assert_eq!(hidden_units(&hidden), 3);
+    }
+
+    #[test]
+    fn a_lead_is_over_images() {
+        let originals = matrix(&[&[1, 1, 0, 0], &[0, 0, 1, 1], &[1, 0, 1, 0]]);
+        let hidden = matrix(&[&[0, 1, 1, 1], &[0, 1, 1, 1], &[0, 1, 1, 1]]);
+        let one = matrix(&[&[0, 1, 0, 0], &[1, 1, 1, 1], &[1, 0, 1, 0]]);
+        let other = matrix(&[&[1, 0, 1, 0], &[0, 0, 1, 1], &[1, 1, 1, 0]]);
+        // Wrong where hidden: 0, 1, 0 and 2, 0, 1. Ahead by 2, −1 and 1 of three units each.
+        let Lead { share, standard_error } = Lead::new(&originals, &one, &other, &hidden);
+        assert!((share - 2.0 / 9.0).abs() < 1e-12);
+        // The standard error of the mean of 2/3, −1/3 and 1/3.
+        let spread = [2.0, -1.0, 1.0].map(|x: f64| (x / 3.0 - share).powi(2)).iter().sum::<f64>();
+        assert!((standard_error - (spread / 2.0 / 3.0).sqrt()).abs() < 1e-12);
+        let alone = Lead::new(&originals.subset(0..1), &one.subset(0..1), &other.subset(0..1), &hidden.subset(0..1));
+        assert!((alone.share - 2.0 / 3.0).abs() < 1e-12 && alone.standard_error.is_nan());
     }
 
     #[test]

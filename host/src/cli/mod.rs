@@ -13,6 +13,7 @@ mod exact;
 mod export;
 mod inpaint;
 mod inspect;
+mod judge;
 mod paper;
 mod pictures;
 mod progress;
@@ -57,6 +58,7 @@ enum Command {
     Inpaint(inpaint::Args),
     Energy(energy::Args),
     Eval(eval::Args),
+    Judge(judge::Args),
     Exact(exact::ExactArgs),
     Export(export::Args),
     Paper(paper::Args),
@@ -89,6 +91,11 @@ impl From<Y0> for SecondStart {
 #[error("{0}")]
 struct Usage(String);
 
+/// A number with so many digits behind the point; a dash where there is none, such as an error from one image.
+fn decimals(x: f64, digits: usize) -> String {
+    if x.is_nan() { "–".to_owned() } else { format!("{x:.digits$}") }
+}
+
 /// Runs the command that the program's arguments name.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -116,6 +123,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Inpaint(args) => inpaint::run(&args, out),
         Command::Energy(args) => energy::run(&args, out),
         Command::Eval(args) => eval::run(&args, out),
+        Command::Judge(args) => judge::run(&args, out),
         Command::Exact(args) => exact::run(&args, out),
         Command::Export(args) => export::run(&args, out),
         Command::Paper(args) => paper::run(&args, out),

@@ -280,6 +280,9 @@ impl Settings {
             seed: self.seed,
             budget,
         };
+        if self.centering_offsets.is_some() && config.centering.is_none() {
+            return Err(Usage("--centering-offsets: expected centering too: --centering above 0".to_owned()));
+        }
         self.estimator.apply(&mut config)?;
         Ok(config)
     }

@@ -36,7 +36,7 @@ const LOGITS: &str = "logits";
 #[non_exhaustive]
 pub enum FeaturesError {
     /// The file is missing, is no ONNX, or holds operators that are not known here.
-    #[error("{network}: {why}")]
+    #[error("{network}: expected a network as ONNX: {why}")]
     Open {
         /// Which network.
         network: String,

@@ -13,7 +13,7 @@ use crate::{
         Mask, MaskError,
         labels::{label_units, widened},
     },
-    inpainting::{Restored, hidden_units, hide, majority, marginals, nearest, restore, rounded},
+    inpainting::{Lead, Restored, hidden_units, hide, majority, marginals, nearest, restore, rounded},
 };
 
 /// Why nothing was restored.
@@ -74,6 +74,8 @@ pub struct ByMask {
     pub majority: Restored,
     /// Of [`Filled::nearest`].
     pub nearest: Restored,
+    /// The means over the nearest training image.
+    pub lead: Lead,
 }
 
 /// The halves, a box of half the sides in the middle, and half of the pixels.
@@ -156,13 +158,15 @@ impl Puzzle {
     /// The shares of everything.
     #[must_use]
     pub fn shares(&self, filled: &Filled) -> ByMask {
+        let means = filled.rounded();
         ByMask {
             mask: self.mask.clone(),
             hidden_units: hidden_units(&self.hidden),
             modes: self.share(&filled.modes),
-            means: self.share(&filled.rounded()),
+            means: self.share(&means),
             majority: self.share(&filled.majority),
             nearest: self.share(&filled.nearest),
+            lead: Lead::new(&self.images, &means, &filled.nearest, &self.hidden),
         }
     }
 }
@@ -193,6 +197,7 @@ mod tests {
         assert_eq!(found.means, found.modes);
         assert_eq!(found.nearest, Restored { all: 0.5, on: 1.0 / 3.0 });
         assert_eq!(found.majority, found.nearest);
+        assert!(found.lead.share == 0.25 && found.lead.standard_error.is_nan());
     }
 
     #[test]

@@ -329,13 +329,15 @@ fn table(report: &mut Report, found: &Found) {
         found.modes_beat_nearest,
         found.means_beat_nearest
     ));
-    report.add("Share of the hidden units restored right, % of all / of those that are on:");
+    report.add("Share of the hidden units restored right, % of all / of those that are on; by how much of all the means are ahead of the \
+         nearest training image, with the standard error over images:");
     let row = |by: &ByMask| {
         let share = |Restored { all, on }: Restored| format!("{} / {}", number(100.0 * all), number(100.0 * on));
         let shares = [by.modes, by.means, by.majority, by.nearest].map(share);
-        [by.mask.clone(), by.hidden_units.to_string()].into_iter().chain(shares).collect()
+        let [ahead, error] = [by.lead.share, by.lead.standard_error].map(|share| number(100.0 * share));
+        [by.mask.clone(), by.hidden_units.to_string()].into_iter().chain(shares).chain([ahead, error]).collect()
     };
-    let head = ["hidden", "units", "modes", "means", "majority", "nearest"];
+    let head = ["hidden", "units", "modes", "means", "majority", "nearest", "means ahead of nearest, points", "±"];
     report.table(&head, &found.masks.iter().map(row).collect::<Vec<_>>());
 }
 

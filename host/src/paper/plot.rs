@@ -245,13 +245,18 @@ impl Plot {
             let bars = points.iter().filter(|p| p.bar.0 < p.bar.1);
             let bars = bars.map(|p| ErrorBar::new_vertical(p.x, low(p), p.y, p.bar.1, style.filled(), 8));
             chart.draw_series(bars).map_err(other)?;
-            let marks = points.iter().map(|p| Circle::new((p.x, p.y), 4, fill(colour)));
-            let drawn = chart.draw_series(marks).map_err(other)?;
-            drawn.label(&series.name).legend(move |at| {
-                EmptyElement::at(at)
-                    + PathElement::new(vec![(0, 0), (26, 0)], style.stroke_width(2))
-                    + Circle::new((13, 0), 4, fill(colour))
-            });
+            let line = move || PathElement::new(vec![(0, 0), (26, 0)], style.stroke_width(2));
+            // The second time that a colour comes, its marks are triangles.
+            let drawn = if colour < COLOURS.len() {
+                let marks = points.iter().map(|p| Circle::new((p.x, p.y), 4, fill(colour)));
+                let drawn = chart.draw_series(marks).map_err(other)?;
+                drawn.legend(move |at| EmptyElement::at(at) + line() + Circle::new((13, 0), 4, fill(colour)))
+            } else {
+                let marks = points.iter().map(|p| TriangleMarker::new((p.x, p.y), 7, style.filled()));
+                let drawn = chart.draw_series(marks).map_err(other)?;
+                drawn.legend(move |at| EmptyElement::at(at) + line() + TriangleMarker::new((13, 0), 7, style.filled()))
+            };
+            drawn.label(&series.name);
         }
         if self.series.len() > 1 {
             let labels = &mut chart.configure_series_labels();
@@ -280,7 +285,7 @@ impl Plot {
     }
 }
 
-/// Marks of every other series are hollow: a second difference beside the colour.
+/// Circles of every other series are hollow: a second difference beside the colour.
 fn fill(series: usize) -> ShapeStyle {
     let colour = COLOURS[series % COLOURS.len()];
     if series.is_multiple_of(2) { colour.filled() } else { colour.stroke_width(2) }

@@ -33,6 +33,12 @@ pub struct Replay {
 /// What was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 struct Configuration {
+    /// When models were looked at.
+    #[serde(default)]
+    pace: Value,
+    /// Whether budgets were minutes; a replay says it in place of its pace.
+    #[serde(default)]
+    by_clock: bool,
     /// The settings of all training runs, where they have none of their own.
     #[serde(default)]
     config: Value,
@@ -44,12 +50,24 @@ struct Training {
     name: String,
     marks: Vec<u64>,
     config: Option<Value>,
+    /// Wall time of all updates.
+    #[serde(default)]
+    seconds: f64,
+    /// What was found at each mark.
+    #[serde(default)]
+    snapshots: Vec<Timed>,
     /// The estimator that it began with, if another.
     #[serde(default)]
     warm_up: Value,
     /// Whether it was stopped after its last mark.
     #[serde(default)]
     stopped: bool,
+}
+
+/// A mark of it.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+struct Timed {
+    seconds: f64,
 }
 
 /// Why a file cannot be replayed.
@@ -132,6 +150,18 @@ impl Replay {
     /// The marks of a training run; `None` if the earlier experiment did not come to it.
     pub fn marks(&self, name: &str) -> Option<&[u64]> {
         self.training(name).map(|training| &training.marks[..])
+    }
+
+    /// Whether models were trained for minutes.
+    pub fn by_clock(&self) -> bool {
+        self.configuration.by_clock || self.configuration.pace.get("minutes").is_some()
+    }
+
+    /// The wall time of a training run up to each mark that was judged, and of all of it; `None` if it is not known.
+    pub fn seconds(&self, name: &str) -> Option<(impl Iterator<Item = f64>, f64)> {
+        let training = self.training(name)?;
+        let seconds = training.snapshots.iter().map(|mark| mark.seconds);
+        (!training.snapshots.is_empty()).then_some((seconds, training.seconds))
     }
 
     /// Whether the earlier experiment was stopped between the marks of this training run and its end.

@@ -9,7 +9,7 @@ pub struct Summary {
     pub count: usize,
     /// Mean.
     pub mean: f64,
-    /// Standard deviation, from n − 1; 0 for fewer than two numbers.
+    /// Standard deviation, from n − 1; not a number for fewer than two.
     pub sd: f64,
     /// Standard error of the mean, of independent numbers.
     pub standard_error: f64,
@@ -40,7 +40,8 @@ impl Summary {
         let n = count as f64;
         let mean = sorted.iter().sum::<f64>() / n;
         let squares: f64 = sorted.iter().map(|x| (x - mean) * (x - mean)).sum();
-        let sd = if count < 2 { 0.0 } else { (squares / (n - 1.0)).sqrt() };
+        // Of one number 0 / 0: it says nothing about the spread.
+        let sd = (squares / (n - 1.0)).sqrt();
         let quantile = |q: f64| sorted[((q * n).ceil() as usize).clamp(1, count) - 1];
         Some(Self {
             count,
@@ -99,7 +100,7 @@ mod tests {
         assert_eq!((found.q25, found.median, found.q75, found.q99), (1.0, 2.0, 3.0, 4.0));
         assert!((found.sd - (5.0f64 / 3.0).sqrt()).abs() < 1e-12);
         assert!((found.standard_error - found.sd / 2.0).abs() < 1e-12);
-        assert_eq!(Summary::of([7.0]).unwrap().sd, 0.0);
+        assert!(Summary::of([7.0]).unwrap().sd.is_nan());
         assert_eq!((Summary::of([]), Summary::of([1.0, f64::NAN])), (None, None));
     }
 

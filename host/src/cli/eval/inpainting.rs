@@ -8,7 +8,7 @@ use std::{
 use bitboltz_core::{inpaint::Inpaint, posterior::PosteriorMean};
 use serde::Serialize;
 
-use super::Subject;
+use super::{super::decimals, Subject};
 use crate::{
     eval::restoration::{ByMask, Puzzle, usual_masks},
     inpainting::Restored,
@@ -64,21 +64,23 @@ impl super::Section for Section {
         )?;
         writeln!(
             out,
-            "{:<20}{:>10}{:>18}{:>18}{:>18}{:>18}",
-            "hidden", "units", "modes", "means", "majority", "nearest"
+            "{:<20}{:>10}{:>18}{:>18}{:>18}{:>18}{:>16}",
+            "hidden", "units", "modes", "means", "majority", "nearest", "means ahead"
         )?;
-        for ByMask { mask, hidden_units, modes, means, majority, nearest } in &self.masks {
+        for ByMask { mask, hidden_units, modes, means, majority, nearest, lead } in &self.masks {
             write!(out, "{mask:<20}{hidden_units:>10}")?;
             for Restored { all, on } in [modes, means, majority, nearest] {
-                write!(out, "{:>10.2}{:>6.2} %", 100.0 * all, 100.0 * on)?;
+                let [all, on] = [all, on].map(|share| decimals(100.0 * share, 2));
+                write!(out, "{all:>10}{on:>6} %")?;
             }
-            writeln!(out)?;
+            let [ahead, error] = [lead.share, lead.standard_error].map(|share| decimals(100.0 * share, 2));
+            writeln!(out, "{ahead:>9} ± {error}")?;
         }
         let PosteriorMean { restarts, samples, .. } = PosteriorMean::default();
         writeln!(
             out,
             "modes: the lowest of {}; means: of {samples} Gibbs samples of {restarts} chains from modes, rounded; nearest: of \
-             the training images",
+             the training images; ahead: of nearest, of all, in points, with the standard error over images",
             Inpaint::default().restarts
         )
     }

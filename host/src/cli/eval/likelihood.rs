@@ -11,7 +11,7 @@ use crate::{
     with_model,
 };
 
-use super::Subject;
+use super::{super::decimals, Subject};
 
 /// Temperatures from the mean field of an image to its hidden distribution: it begins close.
 const CLAMPED_BETAS: usize = 500;
@@ -104,7 +104,8 @@ impl super::Section for Likelihood {
         writeln!(out, "{:<34}{:>10}{:>12}{:>12}{:>12}", "mean log p(v)", "images", "nats", "± images", "bits/unit")?;
         let mut line = |what: &str, rows: usize, log_p: &MeanLogP| {
             let MeanLogP { nats, bits_per_unit, standard_error } = log_p;
-            writeln!(out, "{what:<34}{rows:>10}{nats:>12.3}{standard_error:>12.3}{bits_per_unit:>12.5}")
+            let error = decimals(*standard_error, 3);
+            writeln!(out, "{what:<34}{rows:>10}{nats:>12.3}{error:>12}{bits_per_unit:>12.5}")
         };
         line(if self.exact { "exact, given log Z" } else { "variational lower bound" }, self.rows, &self.log_p)?;
         if let Some(clamped) = &self.clamped {
@@ -128,9 +129,10 @@ impl super::Section for Likelihood {
             let found = &back.conservative;
             writeln!(
                 out,
-                "RAISE bounds the generator that annealing is from below: {:.3} ± {:.3} below what log Z gives the same images \
+                "RAISE bounds the generator that annealing is from below: {:.3} ± {} below what log Z gives the same images \
                  (less than 0 where that generator is the better one)",
-                found.gap, found.gap_error
+                found.gap,
+                decimals(found.gap_error, 3)
             )?;
         }
         if self.unsettled > 0 {

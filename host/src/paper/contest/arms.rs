@@ -164,6 +164,11 @@ pub fn techniques() -> Vec<Arm> {
             TrainConfig { average: Some(0.05), ..ours() },
         ),
         arm(
+            "centering-model",
+            "on: centered by the means of the free phase",
+            TrainConfig { centering_offsets: CenteringOffsets::Model, ..ours() },
+        ),
+        arm(
             "centering-both",
             "on: centered by the means of both phases",
             TrainConfig { centering_offsets: CenteringOffsets::Both, ..ours() },

@@ -114,6 +114,8 @@ pub struct Plan {
     pub bits: u8,
     /// When the models are looked at; `None` where an earlier run says it.
     pub pace: Option<Pace>,
+    /// Whether budgets are minutes, here or in the earlier run.
+    pub by_clock: bool,
     /// What is compared.
     pub arms: Vec<Arm>,
     /// Generated pictures of each kind that are judged; as many as there are training images where these are fewer.
@@ -134,8 +136,13 @@ pub struct Plan {
 impl Plan {
     pub(super) fn new(contest: &Contest, settings: &Settings<'_>) -> Self {
         let black_and_white = contest.bits == 1;
+        let pace = settings.pace(contest.minutes);
         let mut plan = Self {
             quick: settings.quick,
+            by_clock: match (&pace, &settings.replay) {
+                (None, Some(replay)) => replay.by_clock(),
+                (pace, _) => matches!(pace, Some(Pace::Minutes(_))),
+            },
             own_network: settings.features.as_deref().is_none_or(|source| Embedded::of_name(source).is_some()),
             learnt: LEARNT,
             data: settings
@@ -143,7 +150,7 @@ impl Plan {
                 .as_ref()
                 .map_or_else(|| contest.data.iter().map(|&data| data.to_owned()).collect(), |data| vec![data.clone()]),
             bits: contest.bits,
-            pace: settings.pace(contest.minutes),
+            pace,
             arms: contest.arms.clone(),
             samples: contest.samples,
             sweeps: if black_and_white { 1000 } else { 100 },

@@ -7,11 +7,16 @@ use super::{
 };
 use crate::paper::{
     plot::{Axis, Plot, Point, Series},
-    training::{Pace, PhaseMeans},
+    report::number,
+    training::PhaseMeans,
 };
 
 /// A figure of a model at a mark; not a number where there is none.
 type Figure<'a> = &'a dyn Fn(&Row) -> f64;
+
+/// How far below independent pixels the axis of likelihoods reaches, in what the best model is above them: some arms are
+/// tens of thousands of nats away, and beside these all others would be one line.
+const BELOW: f64 = 0.5;
 
 /// The plots of a data set.
 pub(super) struct Plots {
@@ -22,8 +27,7 @@ pub(super) struct Plots {
 }
 
 /// All plots of a data set.
-pub(super) fn of(comparison: &Comparison, found: &[&Found], pace: Option<&Pace>, many: bool) -> Plots {
-    let by_clock = matches!(pace, Some(Pace::Minutes(_))) && found.iter().all(|arm| arm.seconds > 0.0);
+pub(super) fn of(comparison: &Comparison, found: &[&Found], by_clock: bool, many: bool) -> Plots {
     let x = |row: &Row| if by_clock { row.snapshot.seconds / 60.0 } else { row.snapshot.updates as f64 };
     let axis = Axis::log(if by_clock { "training (minutes)" } else { "training (updates)" });
     let series = |name: String, arm: &Found, figure: Figure<'_>| {
@@ -77,17 +81,26 @@ pub(super) fn of(comparison: &Comparison, found: &[&Found], pace: Option<&Pace>,
         vec![("floor: training images".to_owned(), comparison.bounds[0].floor.coverage.recall)],
         "Share of the test images that lie in the neighbourhood of a mode".to_owned(),
     );
-    let log_p = |row: &Row| row.likelihood.as_ref().map_or(f64::NAN, |found| found.log_p.nats);
     let first = found.iter().flat_map(|arm| &arm.snapshots).find_map(|row| row.likelihood.as_ref());
     if let Some(first) = first {
+        let base = first.base_rate.nats;
+        let mut curves = each(&|row| row.likelihood.as_ref().map_or(f64::NAN, |found| found.log_p.nats));
+        for (series, arm) in curves.iter_mut().zip(found) {
+            for (point, row) in series.points.iter_mut().zip(&arm.snapshots) {
+                let error = row.likelihood.as_ref().map_or(0.0, |found| found.log_z.mean.standard_error);
+                point.bar = (point.y - error, point.y + error);
+            }
+        }
+        let below = cut(&mut curves, base);
         plot(
             "likelihood".to_owned(),
             format!("{}: bound on the likelihood of test images", comparison.data),
             Axis::linear("bound on mean log p(v) (nats)"),
-            each(&log_p),
-            vec![("independent pixels".to_owned(), first.base_rate.nats)],
+            curves,
+            vec![("independent pixels".to_owned(), base)],
             format!(
-                "Bound on the mean log p(v) of {} test images; log Z by {} chains of {} temperatures, fewer than in the table",
+                "Bound on the mean log p(v) of {} test images, with the standard error of log Z; log Z by {} chains of {} \
+                 temperatures, fewer than in the table.{below}",
                 first.rows, first.log_z.chains, first.log_z.betas
             ),
         );
@@ -128,6 +141,30 @@ pub(super) fn of(comparison: &Comparison, found: &[&Found], pace: Option<&Pace>,
     Plots { shown: plots, flat }
 }
 
+/// Takes away the points that are too far [below](BELOW) `base`, and says which.
+fn cut(curves: &mut [Series], base: f64) -> String {
+    let numbers = || curves.iter().flat_map(|series| &series.points).map(|point| point.y).filter(|y| y.is_finite());
+    let best = numbers().fold(base, f64::max);
+    let lowest = base - BELOW * (best - base);
+    if best <= base {
+        return String::new();
+    }
+    let mut told = Vec::new();
+    for Series { name, points, .. } in curves {
+        let low: Vec<&mut Point> = points.iter_mut().filter(|point| point.y < lowest).collect();
+        if !low.is_empty() {
+            let least = low.iter().map(|point| point.y).fold(f64::INFINITY, f64::min);
+            told.push(format!("{name} ({}, down to {})", low.len(), number(least)));
+            low.into_iter().for_each(|point| (point.y, point.bar) = (f64::NAN, (f64::NAN, f64::NAN)));
+        }
+        // What is left of a bar ends with the axis.
+        for point in points.iter_mut().filter(|point| point.y.is_finite()) {
+            point.bar.0 = point.bar.0.max(lowest);
+        }
+    }
+    if told.is_empty() { String::new() } else { format!(" Marks below the axis: {}", told.join(", ")) }
+}
+
 /// Whether there are numbers, and all of them are 1.
 fn is_flat_at_1(series: &[Series]) -> bool {
     let mut numbers = series.iter().flat_map(|series| &series.points).map(|point| point.y).filter(|y| y.is_finite());
@@ -137,6 +174,26 @@ fn is_flat_at_1(series: &[Series]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_far_below_the_others_is_told_and_not_drawn() {
+        let series = |name: &str, numbers: &[f64]| Series {
+            name: name.to_owned(),
+            points: numbers.iter().map(|&y| Point { x: 1.0, y, bar: (y - 90.0, y + 1.0) }).collect(),
+            fit: false,
+        };
+        let mut curves = [series("a", &[-300.0, -120.0]), series("b", &[-67000.0, -500.0])];
+        // The best is 80 above independent pixels: the axis goes down to −240.
+        assert_eq!(cut(&mut curves, -200.0), " Marks below the axis: a (1, down to −300), b (2, down to −67000)");
+        let shown: Vec<bool> = curves.iter().flat_map(|c| &c.points).map(|point| point.y.is_finite()).collect();
+        assert_eq!(shown, [false, true, false, false]);
+        assert_eq!(curves[0].points[1].bar, (-210.0, -119.0));
+        // Where none is better than independent pixels, all are shown.
+        let mut bad = [series("a", &[-300.0, -900.0])];
+        assert_eq!(cut(&mut bad, -200.0), "");
+        assert!(bad[0].points.iter().all(|point| point.y.is_finite()));
+        assert!(curves[1].points.iter().all(|point| point.bar.0.is_nan() && point.bar.1.is_nan()));
+    }
 
     #[test]
     fn lines_at_1_are_flat_whatever_is_missing() {

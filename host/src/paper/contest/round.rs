@@ -30,7 +30,7 @@ use crate::{
 /// Pictures of each kind that are kept of a mark.
 const SHOWN: usize = 100;
 /// A generator learns if its distance is below this share of the ceiling's.
-pub(super) const LEARNT: f64 = 0.25;
+pub(super) const LEARNT: f64 = 0.2;
 
 /// A data set, and how it is judged.
 pub(super) struct Round {
@@ -101,7 +101,7 @@ pub struct Found {
     pub not_wandered: Option<String>,
     /// In the end, with the effort for that, unless it failed or was stopped.
     pub likelihood: Option<Likelihood>,
-    /// Whether the distance of its modes or of its samples was below a quarter of the ceiling's at the last mark.
+    /// Whether the distance of its modes or of its samples was below the plan's share of the ceiling's at the last mark.
     pub learns: bool,
 }
 
@@ -119,6 +119,15 @@ impl Found {
 
 /// Pictures of a model at a mark, as rows of bits: modes, from the same random bits each time, and samples.
 pub(super) type Seen = [BitMatrix; 2];
+
+/// Pictures of an arm.
+#[derive(Debug)]
+pub(super) struct Shown {
+    /// At each mark that was judged.
+    pub(super) marks: Vec<Seen>,
+    /// The chains of the last mark after the plan's Gibbs sweeps, if these were judged.
+    pub(super) wandered: Option<BitMatrix>,
+}
 
 impl Round {
     /// Judges the real images and the noise; refuses what cannot be judged.
@@ -143,7 +152,7 @@ impl Round {
         pace: &Pace,
         plan: &Plan,
         settings: &Settings<'_>,
-    ) -> Result<(Found, Vec<Seen>), PaperError> {
+    ) -> Result<(Found, Shown), PaperError> {
         let efforts = plan.likelihood;
         let mut look = |trainer: &Trainer, snapshot: &Snapshot| self.look(&name, trainer, snapshot, efforts, settings);
         let Subject { data, geometry, train: images, .. } = &self.subject;
@@ -151,23 +160,30 @@ impl Round {
         if let Some(failed) = &trained.failed {
             settings.stages.note(&format!("{name}: failed: {failed}"));
         }
-        let (snapshots, seen): (Vec<Row>, Vec<Seen>) = trained.looks.into_iter().map(|(_, look)| look).unzip();
+        let (mut snapshots, seen): (Vec<Row>, Vec<Seen>) = trained.looks.into_iter().map(|(_, look)| look).unzip();
+        // The clock is that of the run that is repeated: on this machine the same updates take another time.
+        let earlier = settings.replay.as_ref().and_then(|replay| replay.seconds(&name));
+        let earlier = earlier.map(|(marks, all)| {
+            snapshots.iter_mut().zip(marks).for_each(|(row, seconds)| row.snapshot.seconds = seconds);
+            all
+        });
         let parameters = trained.trainer.parameters();
         let mut stopped = trained.stopped || settings.replay.as_ref().is_some_and(|earlier| earlier.was_stopped(&name));
         let worked = trained.failed.is_none();
         let wandered = (worked && !stopped).then(|| self.wandered(&name, parameters, plan.sweeps, settings));
         stopped |= worked && settings.stopped();
-        let (wandered, not_wandered) = match wandered.filter(|_| !stopped) {
-            None => (Vec::new(), None),
-            Some(Ok(found)) => (found, None),
-            Some(Err(reason)) => (Vec::new(), Some(reason)),
+        let (wandered, far, not_wandered) = match wandered.filter(|_| !stopped) {
+            None => (Vec::new(), None, None),
+            Some(Ok((found, far))) => (found, Some(far), None),
+            Some(Err(reason)) => (Vec::new(), None, Some(reason)),
         };
         let effort = efforts.filter(|_| worked && !stopped).map(|efforts| efforts.at_the_end);
         stopped |= effort.is_some() && settings.stopped();
         let likelihood = effort.filter(|_| !stopped).map(|effort| self.likelihood(parameters, &effort, settings));
         // Updates after the last mark of a stopped run show in nothing.
         let end = snapshots.last().filter(|_| stopped).map(|row: &Row| (row.snapshot.updates, row.snapshot.seconds));
-        let (updates, seconds) = end.unwrap_or((trained.trainer.step(), trained.trainer.seconds()));
+        let seconds = earlier.unwrap_or_else(|| trained.trainer.seconds());
+        let (updates, seconds) = end.unwrap_or((trained.trainer.step(), seconds));
         let ceiling = self.judges[0].ceiling.frechet;
         let near = |row: &Row| row.judged[0].modes.frechet.min(row.judged[0].samples.frechet) < LEARNT * ceiling;
         let found = Found {
@@ -189,7 +205,7 @@ impl Round {
             likelihood,
             name,
         };
-        Ok((found, seen))
+        Ok((found, Shown { marks: seen, wandered: far }))
     }
 
     /// What the judges say of chains that long Gibbs sampling has brought nearer to the model's distribution.
@@ -199,9 +215,9 @@ impl Round {
         parameters: &Parameters,
         sweeps: u32,
         settings: &Settings<'_>,
-    ) -> Result<Vec<Quality>, String> {
+    ) -> Result<(Vec<Quality>, BitMatrix), String> {
         let model = parameters.dbm().map_err(|error| error.to_string())?;
-        let count = self.judges.iter().map(Judge::count).max().unwrap_or(0);
+        let count = self.count();
         let drawn = local_modes(&model, count, sweeps, settings.seed).map_err(|error| error.to_string())?.visible;
         let quality =
             |judge: &Judge| judge.quality(&drawn.subset(0..judge.count()), &Quiet).map_err(|error| error.to_string());
@@ -209,7 +225,12 @@ impl Round {
         if let Some(Quality { frechet, .. }) = found.first() {
             settings.stages.note(&format!("{name}: after {sweeps} sweeps: Fréchet distance {frechet:.2}"));
         }
-        Ok(found)
+        Ok((found, drawn.subset(0..SHOWN)))
+    }
+
+    /// How many pictures are made at once: for every judge, and to be shown.
+    fn count(&self) -> usize {
+        self.judges.iter().map(Judge::count).max().unwrap_or(0).max(SHOWN)
     }
 
     /// log Z and the bound on log p(v).
@@ -239,8 +260,7 @@ impl Round {
     ) -> Look<(Row, Seen)> {
         let text = |error: &dyn std::fmt::Display| format!("update {}: {error}", snapshot.updates);
         let model = trainer.parameters().dbm().map_err(|error| text(&error))?;
-        let count = self.judges.iter().map(Judge::count).max().unwrap_or(0).max(SHOWN);
-        let drawn = local_modes(&model, count, 1, settings.seed).map_err(|error| text(&error))?;
+        let drawn = local_modes(&model, self.count(), 1, settings.seed).map_err(|error| text(&error))?;
         let mut judged = Vec::new();
         for judge in &self.judges {
             if settings.stopped() {

@@ -31,6 +31,7 @@ pub(super) fn last(report: &mut Report, plan: &Plan, comparison: &Comparison, fo
         "of on, %",
         "log Z",
         "±",
+        "chains it is worth",
         "bound on log p(v)",
         "gap of log Z",
         "gap of RAISE",
@@ -54,6 +55,7 @@ pub(super) fn last(report: &mut Report, plan: &Plan, comparison: &Comparison, fo
             restored.map(|share| 100.0 * share.on),
             log_z.map(|mean| mean.estimate),
             log_z.map(|mean| mean.standard_error),
+            log_z.map(|mean| mean.effective_sample_size),
             log_p(arm),
             reverse.map(|reverse| reverse.gap),
             reverse.map(|reverse| reverse.conservative.gap),
@@ -65,7 +67,7 @@ pub(super) fn last(report: &mut Report, plan: &Plan, comparison: &Comparison, fo
     let none = String::new;
     let baseline = |label: &str, figures: [Option<f64>; 4], log_p: Option<f64>| {
         let first = [label.to_owned(), none(), none(), none()];
-        let last = [none(), none(), log_p.map_or_else(none, number), none(), none(), none()];
+        let last = [none(), none(), none(), log_p.map_or_else(none, number), none(), none(), none()];
         first.into_iter().chain(figures.map(|figure| figure.map_or_else(none, number))).chain(last).collect::<Vec<_>>()
     };
     let bounds = &comparison.bounds[0];
@@ -83,11 +85,13 @@ pub(super) fn last(report: &mut Report, plan: &Plan, comparison: &Comparison, fo
         }
     }
     report.table(&head, &rows);
-    if found.iter().any(|arm| arm.likelihood.is_some()) {
-        report.add(
-            "log Z by annealed importance sampling, with its standard error; where it is too low, and that is the usual error, \
-             the bound is too high.",
-        );
+    if let Some(likelihood) = found.iter().find_map(|arm| arm.likelihood.as_ref()) {
+        report.add(format_args!(
+            "log Z by annealed importance sampling of {} chains, with its standard error and the number of equally weighted \
+             chains that the estimate is worth. Where that is near 1, a single chain decides, and the standard error means nothing. Where \
+             log Z is too low, and that is the usual error, the bound is too high.",
+            likelihood.log_z.chains
+        ));
     }
     let reverse = found.iter().find_map(|arm| arm.likelihood.as_ref()?.reverse);
     if let Some(reverse) = reverse {
@@ -116,8 +120,10 @@ pub(super) fn last(report: &mut Report, plan: &Plan, comparison: &Comparison, fo
         let head = ["pictures", "Fréchet distance", "precision", "recall", "coverage", "distinct"];
         report.table(&head, &rows);
         report.add(format_args!(
-            "{} pictures each. Precision counts the smaller half of the balls around test images: no share reaches 1, not even \
-             of real images.",
+            "{} pictures each. Precision counts the smaller half of the balls around test images, so that real images have \
+             about half; a generator that repeats a few clear pictures can have more. Recall counts balls around the generated \
+             pictures, which are wide where these are strange. Neither says much without coverage, the share of test images \
+             with a picture in their own ball, and without the distance.",
             bounds.samples
         ));
     }
@@ -139,8 +145,8 @@ pub(super) fn marks(report: &mut Report, found: &[&Found]) {
         "τ free",
         "T clamped",
         "T free",
-        "capped, of",
-        "chains",
+        "left out, of",
+        "chains of both phases",
     ];
     let mut rows = Vec::new();
     for (arm, row) in found.iter().flat_map(|arm| arm.snapshots.iter().map(move |row| (arm, row))) {
@@ -154,12 +160,14 @@ pub(super) fn marks(report: &mut Report, found: &[&Found]) {
         cells.push(maybe(row.restored.map(|share| 100.0 * share.all)));
         cells.push(maybe(row.likelihood.as_ref().map(|found| found.log_p.nats)));
         cells.extend(phases.map(|phase| maybe(phase.mean_tau)));
-        cells.extend(phases.map(|phase| number(phase.mean_t)));
+        // There is no search without sweeps.
+        cells.extend(phases.map(|phase| maybe(Some(phase.mean_t).filter(|&sweeps| sweeps > 0.0))));
         cells.extend([hits.to_string(), chains.to_string()]);
         rows.push(cells);
     }
     report.add(
-        "Every mark. τ, T and the chains that were left out because their pair had not met at its cap, or their \
+        "Every mark. τ, the sweeps T of searches (with `mean-field`, in the clamped phase, of mean fields) and the chains that \
+         were left out because their pair had not met at its cap, or their \
          search had found no mode at its own, are of the updates since \
          the mark before; where many were left out, the mean of τ is of those that met soon.",
     );

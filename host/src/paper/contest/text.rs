@@ -2,7 +2,7 @@
 
 use super::{
     Contest, Plan, Results, differences, findings, plots,
-    round::{Found, Round, Seen},
+    round::{Found, Round, Shown},
     tables,
 };
 use crate::{
@@ -33,7 +33,7 @@ pub(super) fn write(
     plan: &Plan,
     results: &Results,
     rounds: &[Round],
-    seen: &[Vec<Seen>],
+    seen: &[Shown],
 ) -> Result<(Report, Vec<Plot>, Vec<Picture>), PaperError> {
     let many = results.comparisons.len() > 1;
     let data = results.comparisons.iter().map(|comparison| comparison.data.as_str()).collect::<Vec<_>>().join(", ");
@@ -43,7 +43,7 @@ pub(super) fn write(
     let (mut all_plots, mut pictures) = (Vec::new(), Vec::new());
     for (comparison, round) in results.comparisons.iter().zip(rounds) {
         let both = results.trainings.iter().zip(seen).filter(|(arm, _)| arm.data == comparison.data);
-        let (found, seen): (Vec<&Found>, Vec<&Vec<Seen>>) = both.unzip();
+        let (found, seen): (Vec<&Found>, Vec<&Shown>) = both.unzip();
         if found.is_empty() {
             continue;
         }
@@ -52,7 +52,7 @@ pub(super) fn write(
         tables::last(&mut report, plan, comparison, &found);
         differences::write(&mut report, &comparison.data, &results.differences);
         report.section(&format!("{}: over the time of training", comparison.data));
-        let plots = plots::of(comparison, &found, plan.pace.as_ref(), many);
+        let plots = plots::of(comparison, &found, plan.by_clock, many);
         for (plot, caption) in plots.shown {
             report.plot(&plot.name, &caption);
             all_plots.push(plot);
@@ -62,7 +62,7 @@ pub(super) fn write(
         report.section(&format!("{}: what the models show", comparison.data));
         tables::classes(&mut report, comparison, &found);
         for (arm, seen) in found.iter().zip(seen) {
-            pictures.extend(grids(&mut report, arm, seen, round, &prefix(&comparison.data, many))?);
+            pictures.extend(grids(&mut report, arm, seen, plan, round, &prefix(&comparison.data, many))?);
         }
     }
     Ok((report, all_plots, pictures))
@@ -174,22 +174,27 @@ fn arms_table(report: &mut Report, contest: &Contest, plan: &Plan, results: &Res
 fn grids(
     report: &mut Report,
     arm: &Found,
-    seen: &[Seen],
+    seen: &Shown,
+    plan: &Plan,
     round: &Round,
     prefix: &str,
 ) -> Result<Vec<Picture>, PaperError> {
     let geometry = round.subject.geometry;
-    let Some(last) = seen.last() else { return Ok(Vec::new()) };
+    let Some(last) = seen.marks.last() else { return Ok(Vec::new()) };
     let updates: Vec<String> = arm.snapshots.iter().map(|row| row.snapshot.updates.to_string()).collect();
-    let strips: Vec<BitMatrix> = seen.iter().map(|[modes, _]| modes.subset(0..STRIP)).collect();
+    let strips: Vec<BitMatrix> = seen.marks.iter().map(|[modes, _]| modes.subset(0..STRIP)).collect();
     let time = of_rows(format!("{prefix}{}-time", arm.label), &strips, geometry, STRIP)?;
     report.picture(
         &time.name,
         &format!("{}: the same {STRIP} starts at each mark, after {} updates", arm.label, updates.join(", ")),
     );
     let mut pictures = vec![time];
-    for (rows, what) in last.iter().zip(["modes", "samples"]) {
-        let picture = of_rows(format!("{prefix}{}-{what}", arm.label), [rows], geometry, COLUMNS)?;
+    let [modes, samples] = last;
+    let long = format!("the same chains after {} Gibbs sweeps", plan.sweeps);
+    let last = [("modes", "modes", Some(modes)), ("samples", "samples", Some(samples))];
+    for (name, what, rows) in last.into_iter().chain([("long", long.as_str(), seen.wandered.as_ref())]) {
+        let Some(rows) = rows else { continue };
+        let picture = of_rows(format!("{prefix}{}-{name}", arm.label), [rows], geometry, COLUMNS)?;
         report.picture(&picture.name, &format!("{}: {what} at the last mark", arm.label));
         pictures.push(picture);
     }

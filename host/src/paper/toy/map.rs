@@ -6,7 +6,7 @@ use bitboltz_core::{
     coupling::Horizon,
     model::Dbm,
     rng::stream,
-    start::{LocalModeStart, Start as _},
+    start::{LocalModeStart, RandomStart, Start as _},
     state::{Clamp, State},
 };
 use rayon::prelude::*;
@@ -55,6 +55,88 @@ pub struct Row {
     pub estimate: Option<Summary>,
     /// Steps of both chains, mean over the pairs; those of the search are not in it.
     pub mean_steps: f64,
+}
+
+/// The estimator that a machine is best estimated by, in one phase.
+#[derive(Clone, Debug, Serialize)]
+pub struct Choice {
+    /// The machine.
+    pub machine: String,
+    /// Units of all layers.
+    pub units: usize,
+    /// `clamped` or `free`.
+    pub phase: &'static str,
+    /// The estimator of the least cost whose pairs all met; `None` if there is none.
+    pub best: Option<Cost>,
+    /// Coupled Gibbs from a local mode, y₀ = x₀, without burn-in: the least that a pair can take.
+    pub plain: Option<Cost>,
+    /// Its pairs that had not met.
+    pub plain_cap_hits: usize,
+    /// Its pairs.
+    pub pairs: usize,
+}
+
+/// What a mean of estimates takes.
+#[derive(Clone, Debug, Serialize)]
+pub struct Cost {
+    /// The estimator.
+    pub estimator: String,
+    /// Mean τ.
+    pub mean_tau: f64,
+    /// Variance of one estimate times its steps: as many steps bring the mean's standard error down to one unit.
+    pub steps: f64,
+}
+
+/// At most this share of pairs may meet at once: where nearly no proposal is accepted, the rare long couplings that carry
+/// the correction were not seen, and estimates look better than they are.
+const MEETS_AT_ONCE: f64 = 0.95;
+
+/// The best estimator of every machine in each phase.
+pub fn choices(rows: &[Row]) -> Vec<Choice> {
+    let cost = |row: &Row| {
+        let sd = row.estimate.filter(|_| row.cap_hits == 0 && row.p_tau_1.share <= MEETS_AT_ONCE)?.sd;
+        let steps = sd * sd * row.mean_steps;
+        (steps > 0.0).then(|| Cost { estimator: row.estimator.clone(), mean_tau: row.tau.mean, steps })
+    };
+    let plain = Variant::new("ucd-lmi-gibbs").to_string();
+    let of = |rows: &[Row]| {
+        let base = rows.iter().find(|row| row.estimator == plain).unwrap_or(&rows[0]);
+        Choice {
+            machine: base.machine.clone(),
+            units: base.units,
+            phase: base.phase,
+            best: rows.iter().filter_map(cost).min_by(|a, b| a.steps.total_cmp(&b.steps)),
+            plain: cost(base),
+            plain_cap_hits: base.cap_hits,
+            pairs: base.pairs,
+        }
+    };
+    rows.chunk_by(|a, b| (&a.machine, a.phase) == (&b.machine, b.phase)).map(of).collect()
+}
+
+/// Uniform proposals from the paper's start on one machine.
+#[derive(Clone, Debug, Serialize)]
+pub struct Proposals {
+    /// The machine.
+    pub machine: String,
+    /// log acceptance ratios, in the free phase.
+    pub log_ratio: Summary,
+}
+
+/// Measures the acceptance ratios of so many proposals.
+pub fn proposals<W: TileWeight>(machine: &str, weights: &ChainWeights<W>, count: usize, seed: u64) -> Proposals {
+    let model = weights.dbm().expect("the numbers of a model");
+    let shape = *model.shape();
+    let ratio = |number: u64| {
+        let (mut start, mut proposal) = (ChainBuffer::new(&shape), ChainBuffer::new(&shape));
+        let (mut x, mut y) = (start.state(&shape), proposal.state(&shape));
+        let mut rng = stream(seed, number);
+        let _ = LocalModeStart::default().start(&model, &mut x, &Clamp::none(), &mut rng);
+        let _ = RandomStart.start(&model, &mut y, &Clamp::none(), &mut rng);
+        model.real_energy(&x) - model.real_energy(&y)
+    };
+    let ratios: Vec<f64> = (0..count as u64).into_par_iter().map(ratio).collect();
+    Proposals { machine: machine.to_owned(), log_ratio: Summary::of(ratios).expect("at least one proposal") }
 }
 
 /// The estimators and horizons that are compared.
@@ -158,4 +240,44 @@ where
         state.layer_words(0).to_vec()
     };
     (0..count).into_par_iter().map_init(|| ChainBuffer::new(shape), one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_estimator_is_one_whose_pairs_meet_and_move() {
+        let row = |estimator: &str, estimates: &[f64], met_at_once: usize, cap_hits: usize, steps: f64| Row {
+            machine: "m".to_owned(),
+            units: 6,
+            phase: "free",
+            estimator: estimator.to_owned(),
+            pairs: 100,
+            p_tau_1: Share::of(met_at_once, 100).unwrap(),
+            tau: Summary::of([2.0, 4.0]).unwrap(),
+            cap: 9,
+            cap_hits,
+            estimate: Summary::of(estimates.iter().copied()),
+            mean_steps: steps,
+        };
+        // Variances of 2, 0.5, 8 and 0.02.
+        let plain = row("ucd-lmi-gibbs", &[1.0, 3.0], 40, 0, 5.0);
+        let short = row("ucd-mh", &[1.0, 2.0], 95, 0, 30.0);
+        let still = row("ucd-lmi", &[1.0, 1.2], 96, 0, 1.0);
+        let lost = row("ucd-gibbs", &[1.0, 1.2], 0, 1, 1.0);
+        let found = choices(&[still.clone(), short.clone(), plain.clone(), lost.clone()]);
+        let [Choice { best: Some(best), plain: Some(base), plain_cap_hits: 0, .. }] = &found[..] else {
+            panic!("{found:?}")
+        };
+        assert_eq!((best.estimator.as_str(), base.estimator.as_str()), ("ucd-lmi-gibbs", "ucd-lmi-gibbs"));
+        assert!((best.steps - 10.0).abs() < 1e-12 && best.mean_tau == 3.0);
+        // Other machines and phases are told apart.
+        let other = Row { phase: "clamped", ..plain.clone() };
+        let none = Row { machine: "n".to_owned(), ..lost };
+        let found = choices(&[plain, other, none]);
+        let phases: Vec<_> = found.iter().map(|choice| (choice.machine.as_str(), choice.phase)).collect();
+        assert_eq!(phases, [("m", "free"), ("m", "clamped"), ("n", "free")]);
+        assert!(found[2].best.is_none());
+    }
 }

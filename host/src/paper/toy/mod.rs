@@ -131,6 +131,10 @@ pub struct Results {
     pub map: Vec<map::Row>,
     /// Trained machines.
     pub trained: Vec<map::Row>,
+    /// The best estimator of each of all these machines.
+    pub choices: Vec<map::Choice>,
+    /// Uniform proposals on the trained ones.
+    pub proposals: Vec<map::Proposals>,
 }
 
 /// Runs the experiment.
@@ -183,13 +187,15 @@ pub fn measure(plan: &Plan, settings: &Settings<'_>) -> Results {
             }
         }
     }
-    let mut trained = Vec::new();
+    let (mut trained, mut proposals) = (Vec::new(), Vec::new());
     {
         let done = settings.stages.begin("trained models", map::rows() * settings.models.len() as u64);
         for (name, file) in &settings.models {
-            trained.extend(
-                with_model!(file, model => map::run(name, &ChainWeights::new(&model), &plan.trained, seed, &done)),
-            );
+            with_model!(file, model => {
+                let weights = ChainWeights::new(&model);
+                trained.extend(map::run(name, &weights, &plan.trained, seed, &done));
+                proposals.push(map::proposals(name, &weights, plan.trained.pairs, !seed));
+            });
         }
     }
     let slopes = slopes(&rows);
@@ -201,8 +207,10 @@ pub fn measure(plan: &Plan, settings: &Settings<'_>) -> Results {
         slopes,
         widths: rows,
         enumerated,
+        choices: [&map, &trained].into_iter().flat_map(|rows| map::choices(rows)).collect(),
         map,
         trained,
+        proposals,
     }
 }
 
@@ -280,6 +288,7 @@ mod tests {
             assert!(row.z_largest < 5.0, "{row:?}");
         }
         assert_eq!(found.map.len() as u64, 2 * map::rows());
+        assert_eq!(found.choices.len(), 4);
     }
 
     #[test]
