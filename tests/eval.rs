@@ -250,7 +250,7 @@ fn pictures_from_elsewhere_are_judged() {
     );
     let small = ["small.npy", "expected pictures of 28 × 28 × 1", "found 14 × 14 × 1"];
     for (file, rows, cols, words) in
-        [("small.npy", 300, 196, small), ("few.npy", 20, 784, ["samples", "more than", "found 20"])]
+        [("small.npy", 300, 196, small), ("few.npy", 20, 784, ["few.npy", "more than 64", "found 20"])]
     {
         npy::write_u8(&folder.path().join(file), rows, cols, &images.pixels[..rows * cols]).unwrap();
         line(folder.path(), &format!("judge {file} digits")).fails(&words);

@@ -140,12 +140,13 @@ fn mnist_compares_estimators_and_a_replay_gives_the_same_figures() {
     check_arms(&found, &labels);
     let bounds = &found["comparisons"][0]["bounds"][0];
     let (floor, ceiling) = (number(bounds, "/floor/frechet"), number(bounds, "/ceiling/frechet"));
+    let learnt = number(&found, "/configuration/learnt");
     assert!(floor < 100.0 && ceiling > 300.0, "{bounds}");
     for arm in found["trainings"].as_array().unwrap().iter().filter(|arm| arm["failed"].is_null()) {
         assert!(number(arm, "/likelihood/log_p/nats") < 0.0, "{arm}");
         let last = &arm["snapshots"][4];
-        let near =
-            ["modes", "samples"].iter().any(|kind| number(last, &format!("/judged/0/{kind}/frechet")) < 0.25 * ceiling);
+        let distance = |kind: &str| number(last, &format!("/judged/0/{kind}/frechet"));
+        let near = ["modes", "samples"].into_iter().any(|kind| distance(kind) < learnt * ceiling);
         assert_eq!(arm["learns"], near);
     }
     // The left halves of a hundred digits.

@@ -46,10 +46,10 @@ class Vae:
         x = next(batches)[:100]
         mean, log_variance = self.encoder(x).chunk(2, 1)
         z = mean + torch.randn_like(mean) * torch.exp(0.5 * log_variance)
-        lost = functional.binary_cross_entropy_with_logits(self.decoder(z), x.flatten(1), reduction="sum")
-        divergence = -0.5 * torch.sum(1 + log_variance - mean**2 - log_variance.exp())
+        reconstruction = functional.binary_cross_entropy_with_logits(self.decoder(z), x.flatten(1), reduction="sum")
+        kl = -0.5 * torch.sum(1 + log_variance - mean**2 - log_variance.exp())
         self.optimiser.zero_grad()
-        ((lost + divergence) / len(x)).backward()
+        ((reconstruction + kl) / len(x)).backward()
         self.optimiser.step()
 
     def pictures(self, count):
@@ -112,7 +112,10 @@ def main():
     parser.add_argument("--bitboltz", default="target/release/bitboltz", help="the program that judges")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    marks = [float(minutes) for minutes in args.minutes.split(",")]
+    marks = sorted(float(minutes) for minutes in args.minutes.split(","))
+    if marks[0] <= 0 or args.count < 1:
+        parser.error("expected --minutes and --count above 0")
+    subprocess.run([args.bitboltz, "--version"], check=True, stdout=subprocess.DEVNULL)
     args.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     data = images(args.images, args.threshold)

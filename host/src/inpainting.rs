@@ -249,6 +249,9 @@ impl Lead {
     /// # Panics
     /// If the matrices are not of the same size.
     pub fn new(originals: &BitMatrix, one: &BitMatrix, other: &BitMatrix, hidden: &BitMatrix) -> Self {
+        for rows in [one, other, hidden] {
+            assert_eq!((rows.rows(), rows.cols()), (originals.rows(), originals.cols()), "matrices of the same size");
+        }
         let of_image = |i: usize| {
             let words = originals.row(i).iter().zip(hidden.row(i)).zip(one.row(i).iter().zip(other.row(i)));
             let counts = words.map(|((original, hidden), (one, other))| {
@@ -263,8 +266,8 @@ impl Lead {
         let share = ahead / total;
         let squares: f64 = images.iter().map(|(ahead, total)| (ahead - share * total).powi(2)).sum();
         let count = images.len() as f64;
-        // Of one image 0 / 0.
-        Self { share, standard_error: (squares * count / (count - 1.0)).sqrt() / total }
+        let error = (squares * count / (count - 1.0)).sqrt() / total;
+        Self { share, standard_error: if images.len() < 2 { f64::NAN } else { error } }
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
 };
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use serde::Serialize;
 
 use super::{print_json, progress::Bars, train};
@@ -27,8 +27,8 @@ use crate::{
                         bitboltz judge folder-of-pictures fashion-mnist --json"
 )]
 pub(super) struct Args {
-    /// The pictures: .npy (N x height x width, u8), IDX, CSV, a folder of PNG files, as for DATA. No more than there are training
-    /// images; more than there are features.
+    /// The pictures: .npy, IDX, CSV, PNG or a folder of these, as for DATA; more than there are features, and no more than
+    /// training images.
     pictures: PathBuf,
     /// A known data set, or a path, with training and test images.
     data: String,
@@ -65,6 +65,8 @@ struct Report {
     ceiling: Quality,
     /// Of the pictures, to the nearest training images.
     nearest: Nearest,
+    /// The same of the test images: what is no copy.
+    test_nearest: Nearest,
     test_classes: Option<Vec<f64>>,
 }
 
@@ -81,22 +83,23 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         args.data,
         size(&pictures).map(|n| n.to_string()).join(" × ")
     );
-    let (train, geometry) = train::encode(&train, args.bits, args.threshold)?;
-    let rows =
-        |images: &Images| -> anyhow::Result<BitMatrix> { Ok(train::encode(images, args.bits, args.threshold)?.0) };
-    let (test, pictures) = (rows(&test)?, rows(&pictures)?);
+    // What cannot be judged is refused before all images are encoded.
+    let rows = |images: Images| train::encode(&images, args.bits, args.threshold);
+    let (_, geometry) = rows(test.subset(0..1))?;
+    let extractor = match &args.features {
+        Some(source) => Extractor::open(source, geometry)?,
+        None => Extractor::of_data(&args.data, geometry)?,
+    };
+    let count = pictures.len();
+    check(extractor.dims(), count, train.len(), test.len()).with_context(|| format!("judging {source}"))?;
+    let [(train, _), (test, _), (pictures, _)] = [rows(train)?, rows(test)?, rows(pictures)?];
     ensure!(
         train != test,
         "{}: training and test images are the same; they have to differ, to say how near real images come",
         args.data
     );
-    let extractor = match &args.features {
-        Some(source) => Extractor::open(source, geometry)?,
-        None => Extractor::of_data(&args.data, geometry)?,
-    };
-    let count = pictures.rows();
-    check(extractor.dims(), count, train.rows(), test.rows())?;
     let judge = Judge::new(extractor, geometry, &train, &test, count, args.seed, &Bars)?;
+    let nearest = |rows: &BitMatrix| Nearest::new(&nearest::distances(rows, &train));
     let report = Report {
         source,
         data: args.data.clone(),
@@ -105,7 +108,8 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         network: judge.extractor().name(),
         dims: judge.extractor().dims(),
         pictures: judge.quality(&pictures, &Bars)?,
-        nearest: Nearest::new(&nearest::distances(&pictures, &train)),
+        nearest: nearest(&pictures),
+        test_nearest: nearest(&test),
         floor: judge.floor.clone(),
         ceiling: judge.ceiling.clone(),
         test_classes: judge.test_classes.clone(),
@@ -133,12 +137,13 @@ impl Report {
                 coverage.precision, coverage.recall, coverage.coverage
             )?;
         }
-        let [.., median, _, _, _] = self.nearest.quantiles;
         writeln!(
             out,
-            "nearest training image: {:.1} bits away in the mean, {median} in the median; copies {:.2} %",
+            "nearest training image: {:.1} bits away in the mean, copies {:.2} %; of test images {:.1} bits, {:.2} %",
             self.nearest.mean,
-            100.0 * self.nearest.copies
+            100.0 * self.nearest.copies,
+            self.test_nearest.mean,
+            100.0 * self.test_nearest.copies
         )?;
         if self.test_classes.is_some() {
             writeln!(out, "classes that the network sees, %")?;

@@ -93,7 +93,7 @@ struct Usage(String);
 
 /// A number with so many digits behind the point; a dash where there is none, such as an error from one image.
 fn decimals(x: f64, digits: usize) -> String {
-    if x.is_nan() { "–".to_owned() } else { format!("{x:.digits$}") }
+    if x.is_finite() { format!("{x:.digits$}") } else { "–".to_owned() }
 }
 
 /// Runs the command that the program's arguments name.

@@ -90,7 +90,7 @@ pub struct Plot {
     pub x: Axis,
     /// Vertical axis.
     pub y: Axis,
-    /// What it shows.
+    /// What it shows. A series without points takes its colour and is not in the legend.
     pub series: Vec<Series>,
     /// Named numbers of the vertical axis that everything is compared with: dashed lines across the plot.
     pub levels: Vec<(String, f64)>,
@@ -229,8 +229,11 @@ impl Plot {
             first = false;
             let style = COLOURS[colour % COLOURS.len()];
             let points: Vec<Point> = series.points.iter().copied().filter(shown).collect();
-            let line = points.iter().map(|p| (p.x, p.y));
+            if points.is_empty() {
+                continue;
+            }
             if series.fit {
+                let line = points.iter().map(|p| (p.x, p.y));
                 let dashed = DashedLineSeries::new(line, 7, 5, style.stroke_width(1));
                 let drawn = chart.draw_series(dashed).map_err(other)?;
                 drawn.label(&series.name).legend(move |at| {
@@ -239,7 +242,11 @@ impl Plot {
                 });
                 continue;
             }
-            chart.draw_series(LineSeries::new(line, style.stroke_width(2))).map_err(other)?;
+            // No line leads past a point that is missing.
+            for run in series.points.split(|p| !shown(p)) {
+                let line = run.iter().map(|p| (p.x, p.y));
+                chart.draw_series(LineSeries::new(line, style.stroke_width(2))).map_err(other)?;
+            }
             let log = self.y.log;
             let low = move |p: &Point| if log && p.bar.0 <= 0.0 { p.y } else { p.bar.0 };
             let bars = points.iter().filter(|p| p.bar.0 < p.bar.1);

@@ -50,10 +50,10 @@ struct Training {
     name: String,
     marks: Vec<u64>,
     config: Option<Value>,
-    /// Wall time of all updates.
-    #[serde(default)]
-    seconds: f64,
-    /// What was found at each mark.
+    /// Its end.
+    #[serde(flatten)]
+    end: Timed,
+    /// The marks that were judged.
     #[serde(default)]
     snapshots: Vec<Timed>,
     /// The estimator that it began with, if another.
@@ -64,10 +64,11 @@ struct Training {
     stopped: bool,
 }
 
-/// A mark of it.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+/// When it came where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 struct Timed {
-    seconds: f64,
+    updates: Option<u64>,
+    seconds: Option<f64>,
 }
 
 /// Why a file cannot be replayed.
@@ -157,11 +158,10 @@ impl Replay {
         self.configuration.by_clock || self.configuration.pace.get("minutes").is_some()
     }
 
-    /// The wall time of a training run up to each mark that was judged, and of all of it; `None` if it is not known.
-    pub fn seconds(&self, name: &str) -> Option<(impl Iterator<Item = f64>, f64)> {
+    /// The wall time of so many updates of a training run; `None` if the earlier experiment did not stop there.
+    pub fn seconds(&self, name: &str, updates: u64) -> Option<f64> {
         let training = self.training(name)?;
-        let seconds = training.snapshots.iter().map(|mark| mark.seconds);
-        (!training.snapshots.is_empty()).then_some((seconds, training.seconds))
+        training.snapshots.iter().chain([&training.end]).find(|at| at.updates == Some(updates))?.seconds
     }
 
     /// Whether the earlier experiment was stopped between the marks of this training run and its end.

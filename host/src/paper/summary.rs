@@ -11,7 +11,7 @@ pub struct Summary {
     pub mean: f64,
     /// Standard deviation, from n − 1; not a number for fewer than two.
     pub sd: f64,
-    /// Standard error of the mean, of independent numbers.
+    /// Standard error of the mean, of independent numbers; not a number for fewer than two.
     pub standard_error: f64,
     /// Smallest number.
     pub min: f64,

@@ -56,7 +56,7 @@ impl Pace {
         match pace {
             Some(Self::Minutes(marks)) => format!("for {} minutes", number(marks.last().copied().unwrap_or(0.0))),
             Some(Self::Updates(marks)) => format!("for {} updates", marks.last().copied().unwrap_or(0)),
-            None => "for as many updates as in the earlier run that is replayed".to_owned(),
+            None => "for as many updates as in the earlier run that is replayed, whose times are told".to_owned(),
         }
     }
 

@@ -310,6 +310,16 @@ mod tests {
         assert_eq!(stopped.pictures.len(), 4 + 3);
         let again = quick(&at("never"), Some(replay_of(&stopped.results))).unwrap();
         assert_eq!(without_seconds(&again.results), without_seconds(&stopped.results));
+        // The clock is that of the earlier run.
+        for index in 0..2 {
+            let [again, earlier] = [&again.results, &stopped.results].map(|results| &results["trainings"][index]);
+            let marks = |arm: &serde_json::Value| -> Vec<f64> {
+                let rows = arm["snapshots"].as_array().unwrap().iter();
+                rows.map(|row| row["seconds"].as_f64().unwrap()).chain(arm["seconds"].as_f64()).collect()
+            };
+            assert_eq!(marks(again), marks(earlier));
+            assert_eq!(marks(again).len(), earlier["marks"].as_array().unwrap().len() + 1);
+        }
     }
 
     #[test]

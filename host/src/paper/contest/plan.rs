@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     eval::features::Embedded,
-    paper::{Name, Settings, training::Pace},
+    paper::{Name, Settings, replay::Replay, training::Pace},
     train::Preset,
 };
 
@@ -139,10 +139,7 @@ impl Plan {
         let pace = settings.pace(contest.minutes);
         let mut plan = Self {
             quick: settings.quick,
-            by_clock: match (&pace, &settings.replay) {
-                (None, Some(replay)) => replay.by_clock(),
-                (pace, _) => matches!(pace, Some(Pace::Minutes(_))),
-            },
+            by_clock: settings.replay.as_ref().map_or(matches!(pace, Some(Pace::Minutes(_))), Replay::by_clock),
             own_network: settings.features.as_deref().is_none_or(|source| Embedded::of_name(source).is_some()),
             learnt: LEARNT,
             data: settings

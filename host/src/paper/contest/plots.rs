@@ -18,6 +18,9 @@ type Figure<'a> = &'a dyn Fn(&Row) -> f64;
 /// tens of thousands of nats away, and beside these all others would be one line.
 const BELOW: f64 = 0.5;
 
+/// A standard error of log Z that rests on fewer equally weighted chains says nothing.
+const WORTH: f64 = 5.0;
+
 /// The plots of a data set.
 pub(super) struct Plots {
     /// Each with what it shows.
@@ -43,10 +46,9 @@ pub(super) fn of(comparison: &Comparison, found: &[&Found], by_clock: bool, many
     let prefix = prefix(&comparison.data, many);
     let mut plots = Vec::new();
     let mut plot = |name: String, title: String, y: Axis, series: Vec<Series>, levels, caption: String| {
-        // What no arm has is no plot; an arm that has none of it is not in the legend.
+        // What no arm has is no plot. An arm that has none of it stays, so that the others keep their colours.
         let shown = |point: &Point| point.y.is_finite() && (!y.log || point.y > 0.0);
-        let series: Vec<Series> = series.into_iter().filter(|series| series.points.iter().any(shown)).collect();
-        if !series.is_empty() {
+        if series.iter().flat_map(|series| &series.points).any(shown) {
             plots.push((Plot { name: format!("{prefix}{name}"), title, x: axis.clone(), y, series, levels }, caption));
         }
     };
@@ -87,20 +89,22 @@ pub(super) fn of(comparison: &Comparison, found: &[&Found], by_clock: bool, many
         let mut curves = each(&|row| row.likelihood.as_ref().map_or(f64::NAN, |found| found.log_p.nats));
         for (series, arm) in curves.iter_mut().zip(found) {
             for (point, row) in series.points.iter_mut().zip(&arm.snapshots) {
-                let error = row.likelihood.as_ref().map_or(0.0, |found| found.log_z.mean.standard_error);
+                let mean = row.likelihood.as_ref().map(|found| found.log_z.mean);
+                let error =
+                    mean.filter(|mean| mean.effective_sample_size >= WORTH).map_or(0.0, |mean| mean.standard_error);
                 point.bar = (point.y - error, point.y + error);
             }
         }
-        let below = cut(&mut curves, base);
+        let (range, below) = cut(&mut curves, base);
         plot(
             "likelihood".to_owned(),
             format!("{}: bound on the likelihood of test images", comparison.data),
-            Axis::linear("bound on mean log p(v) (nats)"),
+            Axis { range, ..Axis::linear("bound on mean log p(v) (nats)") },
             curves,
             vec![("independent pixels".to_owned(), base)],
             format!(
-                "Bound on the mean log p(v) of {} test images, with the standard error of log Z; log Z by {} chains of {} \
-                 temperatures, fewer than in the table.{below}",
+                "Bound on the mean log p(v) of {} test images; log Z by {} chains of {} temperatures, fewer than in the table; bars: its \
+                 standard error, where it is worth {WORTH} chains or more.{below}",
                 first.rows, first.log_z.chains, first.log_z.betas
             ),
         );
@@ -141,28 +145,28 @@ pub(super) fn of(comparison: &Comparison, found: &[&Found], by_clock: bool, many
     Plots { shown: plots, flat }
 }
 
-/// Takes away the points that are too far [below](BELOW) `base`, and says which.
-fn cut(curves: &mut [Series], base: f64) -> String {
+/// Takes away the points that are too far [below](BELOW) `base`, and says which; then the axis has a range.
+fn cut(curves: &mut [Series], base: f64) -> (Option<(f64, f64)>, String) {
     let numbers = || curves.iter().flat_map(|series| &series.points).map(|point| point.y).filter(|y| y.is_finite());
     let best = numbers().fold(base, f64::max);
     let lowest = base - BELOW * (best - base);
-    if best <= base {
-        return String::new();
-    }
     let mut told = Vec::new();
-    for Series { name, points, .. } in curves {
+    for Series { name, points, .. } in curves.iter_mut().filter(|_| best > base) {
         let low: Vec<&mut Point> = points.iter_mut().filter(|point| point.y < lowest).collect();
         if !low.is_empty() {
             let least = low.iter().map(|point| point.y).fold(f64::INFINITY, f64::min);
             told.push(format!("{name} ({}, down to {})", low.len(), number(least)));
             low.into_iter().for_each(|point| (point.y, point.bar) = (f64::NAN, (f64::NAN, f64::NAN)));
         }
-        // What is left of a bar ends with the axis.
-        for point in points.iter_mut().filter(|point| point.y.is_finite()) {
-            point.bar.0 = point.bar.0.max(lowest);
-        }
     }
-    if told.is_empty() { String::new() } else { format!(" Marks below the axis: {}", told.join(", ")) }
+    if told.is_empty() {
+        return (None, String::new());
+    }
+    for point in curves.iter_mut().flat_map(|series| &mut series.points).filter(|point| point.y.is_finite()) {
+        point.bar.0 = point.bar.0.max(lowest);
+    }
+    let room = 0.05 * (best - lowest);
+    (Some((lowest, best + room)), format!(" Marks below the axis: {}", told.join(", ")))
 }
 
 /// Whether there are numbers, and all of them are 1.
@@ -184,13 +188,15 @@ mod tests {
         };
         let mut curves = [series("a", &[-300.0, -120.0]), series("b", &[-67000.0, -500.0])];
         // The best is 80 above independent pixels: the axis goes down to −240.
-        assert_eq!(cut(&mut curves, -200.0), " Marks below the axis: a (1, down to −300), b (2, down to −67000)");
+        let (range, told) = cut(&mut curves, -200.0);
+        assert_eq!(told, " Marks below the axis: a (1, down to −300), b (2, down to −67000)");
+        assert_eq!(range, Some((-240.0, -114.0)));
         let shown: Vec<bool> = curves.iter().flat_map(|c| &c.points).map(|point| point.y.is_finite()).collect();
         assert_eq!(shown, [false, true, false, false]);
         assert_eq!(curves[0].points[1].bar, (-210.0, -119.0));
         // Where none is better than independent pixels, all are shown.
         let mut bad = [series("a", &[-300.0, -900.0])];
-        assert_eq!(cut(&mut bad, -200.0), "");
+        assert_eq!(cut(&mut bad, -200.0), (None, String::new()));
         assert!(bad[0].points.iter().all(|point| point.y.is_finite()));
         assert!(curves[1].points.iter().all(|point| point.bar.0.is_nan() && point.bar.1.is_nan()));
     }

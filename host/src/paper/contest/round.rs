@@ -87,7 +87,7 @@ pub struct Found {
     pub marks: Vec<u64>,
     /// Updates done in the end.
     pub updates: u64,
-    /// Wall time of these.
+    /// Wall time of these; in a replay that of the earlier run.
     pub seconds: f64,
     /// Why it failed, if it did.
     pub failed: Option<String>,
@@ -162,11 +162,13 @@ impl Round {
         }
         let (mut snapshots, seen): (Vec<Row>, Vec<Seen>) = trained.looks.into_iter().map(|(_, look)| look).unzip();
         // The clock is that of the run that is repeated: on this machine the same updates take another time.
-        let earlier = settings.replay.as_ref().and_then(|replay| replay.seconds(&name));
-        let earlier = earlier.map(|(marks, all)| {
-            snapshots.iter_mut().zip(marks).for_each(|(row, seconds)| row.snapshot.seconds = seconds);
-            all
-        });
+        let clock = |updates: u64, seconds: f64| match &settings.replay {
+            Some(replay) => replay.seconds(&name, updates).unwrap_or(f64::NAN),
+            None => seconds,
+        };
+        for Row { snapshot, .. } in &mut snapshots {
+            snapshot.seconds = clock(snapshot.updates, snapshot.seconds);
+        }
         let parameters = trained.trainer.parameters();
         let mut stopped = trained.stopped || settings.replay.as_ref().is_some_and(|earlier| earlier.was_stopped(&name));
         let worked = trained.failed.is_none();
@@ -182,8 +184,8 @@ impl Round {
         let likelihood = effort.filter(|_| !stopped).map(|effort| self.likelihood(parameters, &effort, settings));
         // Updates after the last mark of a stopped run show in nothing.
         let end = snapshots.last().filter(|_| stopped).map(|row: &Row| (row.snapshot.updates, row.snapshot.seconds));
-        let seconds = earlier.unwrap_or_else(|| trained.trainer.seconds());
-        let (updates, seconds) = end.unwrap_or((trained.trainer.step(), seconds));
+        let steps = trained.trainer.step();
+        let (updates, seconds) = end.unwrap_or((steps, clock(steps, trained.trainer.seconds())));
         let ceiling = self.judges[0].ceiling.frechet;
         let near = |row: &Row| row.judged[0].modes.frechet.min(row.judged[0].samples.frechet) < LEARNT * ceiling;
         let found = Found {

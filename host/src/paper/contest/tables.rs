@@ -121,10 +121,11 @@ pub(super) fn last(report: &mut Report, plan: &Plan, comparison: &Comparison, fo
         report.table(&head, &rows);
         report.add(format_args!(
             "{} pictures each. Precision counts the smaller half of the balls around test images, so that real images have \
-             about half; a generator that repeats a few clear pictures can have more. Recall counts balls around the generated \
+             {}; a generator that repeats a few clear pictures can have more. Recall counts balls around the generated \
              pictures, which are wide where these are strange. Neither says much without coverage, the share of test images \
              with a picture in their own ball, and without the distance.",
-            bounds.samples
+            bounds.samples,
+            number(bounds.floor.coverage.precision)
         ));
     }
 }

@@ -194,7 +194,7 @@ pub fn measure(plan: &Plan, settings: &Settings<'_>) -> Results {
             with_model!(file, model => {
                 let weights = ChainWeights::new(&model);
                 trained.extend(map::run(name, &weights, &plan.trained, seed, &done));
-                proposals.push(map::proposals(name, &weights, plan.trained.pairs, !seed));
+                proposals.push(map::proposals(name, &weights, plan.trained.pairs, seed));
             });
         }
     }

@@ -231,7 +231,8 @@ fn chosen(report: &mut Report, choices: &[map::Choice]) {
         names.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
         let names: Vec<String> = names.iter().map(|(name, count)| format!("{name} on {count}")).collect();
         found.push(format!(
-            "In the {phase} phase all pairs of some estimator met on {} of {} machines; the least steps for the same error took {}.",
+            "In the {phase} phase all pairs of some estimator that takes Gibbs sweeps met on {} of {} machines; the fewest steps for \
+             the same error took {}.",
             best.len(),
             of_phase().count(),
             if names.is_empty() { "none".to_owned() } else { names.join(", ") }
@@ -239,11 +240,13 @@ fn chosen(report: &mut Report, choices: &[map::Choice]) {
     }
     report.add(found.join(" "));
     report.add(
-        "All of them are unbiased on any machine; what differs is whether their pairs meet, and what an estimate of some error \
+        "All estimators are unbiased on any machine; what differs is whether their pairs meet, and what an estimate of some error \
          takes: the variance of one estimate times its steps, which is how many steps bring the standard error of the mean down \
-         to one unit. What is estimated, and on which machines, is said in the next sections. Estimators with pairs that did \
-         not meet are left out, and so are those of which more than 0.95 met at once: there nearly no proposal is accepted, the rare \
-         long couplings that carry the correction were not seen, and the figures would flatter.",
+         to one unit (the sweeps of the search before them not counted). What is estimated, and on which machines, is said in \
+         the next sections. Left out are estimators with a pair that did not meet, and Metropolis-Hastings alone: from a mode its \
+         proposals are rejected, from random bits all but the first ones are, so its pairs meet soon and its estimates vary \
+         little, while the rare long couplings that would correct them are not seen. Its rows in the next tables show how far off \
+         it then is.",
     );
     let head = [
         "machine",
