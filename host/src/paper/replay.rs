@@ -50,9 +50,10 @@ struct Training {
     name: String,
     marks: Vec<u64>,
     config: Option<Value>,
-    /// Its end.
-    #[serde(flatten)]
-    end: Timed,
+    /// Updates done in the end.
+    updates: Option<u64>,
+    /// Wall time of these.
+    seconds: Option<f64>,
     /// The marks that were judged.
     #[serde(default)]
     snapshots: Vec<Timed>,
@@ -161,7 +162,8 @@ impl Replay {
     /// The wall time of so many updates of a training run; `None` if the earlier experiment did not stop there.
     pub fn seconds(&self, name: &str, updates: u64) -> Option<f64> {
         let training = self.training(name)?;
-        training.snapshots.iter().chain([&training.end]).find(|at| at.updates == Some(updates))?.seconds
+        let end = Timed { updates: training.updates, seconds: training.seconds };
+        training.snapshots.iter().chain([&end]).find(|at| at.updates == Some(updates))?.seconds
     }
 
     /// Whether the earlier experiment was stopped between the marks of this training run and its end.
